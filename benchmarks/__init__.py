@@ -1,0 +1,1 @@
+"""Experiments: which tasks, methods and seeds; tables and figures from their results."""

@@ -1,0 +1,1 @@
+"""drex: learn a reward from imperfect demonstrations, and train an agent that beats the demonstrator."""
