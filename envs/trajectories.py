@@ -1,4 +1,4 @@
-"""Trajectories: what an agent saw and did, with no reward inside (D-REX section 3: demonstrations without rewards)."""
+"""Trajectories: what an agent saw and did, with no reward inside (D-REX section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""True returns: for judging alone. They travel beside trajectories, never inside, and are sealed until opened."""
+"""True returns, for judging alone: they travel beside trajectories and are sealed until opened."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 
 class TrueReturns:
-    """The true return of each episode, sealed: only ``reveal`` reads it, and only evaluation calls ``reveal``.
+    """The true return of each episode, sealed: only ``reveal`` reads it, and only evaluation calls it.
 
     ``tests/test_true_reward.py`` holds the list of modules that may call it.
 

@@ -1,0 +1,112 @@
+"""Behavioral cloning: the demonstrator's actions by maximum likelihood, into the network that PPO will train."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import gymnasium
+import numpy as np
+import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+from drex.agents.policies import (
+    PolicySettings,
+    StandardizedObservations,
+    action_mean,
+    clip_to_space,
+    make_policy,
+)
+from drex.envs.trajectories import Trajectories
+from drex.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class CloningSettings:
+    """Behavioral cloning (D-REX section 4.1)."""
+
+    gradient_steps: int = 4000
+    """Most gradient steps; early stopping usually ends sooner."""
+    batch_size: int = 256
+    """Transitions a gradient step."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    l2: float = 1e-4
+    """Weight of ½‖θ‖² in the loss."""
+    held_out: float = 0.1
+    """Share of the transitions kept for early stopping."""
+    check_every: int = 100
+    """Gradient steps between two looks at the held-out loss."""
+    patience: int = 10
+    """Looks without improvement before stopping; the best weights are kept."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.held_out < 1.0:
+            raise UserError("cloning.held_out", expected="a share between 0 and 1", found=str(self.held_out))
+
+
+Log = Callable[[str, float, int], None]
+"""Takes a scalar's name, its value and the step it belongs to."""
+
+
+def clone(
+    demonstrations: Trajectories,
+    observation_space: gymnasium.Space[np.ndarray],
+    action_space: gymnasium.Space[np.ndarray],
+    *,
+    policy_settings: PolicySettings,
+    settings: CloningSettings,
+    seed: int,
+    log: Log | None = None,
+) -> ActorCriticPolicy:
+    """Clone demonstrations into a policy: squared error on Box actions, cross entropy on Discrete ones.
+
+    Box actions are clipped to their bounds first, as the environment does. The held-out transitions are drawn at
+    random; the weights with the lowest held-out loss are returned.
+    """
+    policy = make_policy(observation_space, action_space, policy_settings, seed=seed)
+    extractor = policy.features_extractor
+    if isinstance(extractor, StandardizedObservations):
+        extractor.fit(demonstrations.observations)
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(demonstrations.observations))
+    held_out_steps = max(1, int(len(order) * settings.held_out))
+    observations = torch.as_tensor(np.asarray(demonstrations.observations, np.float32))
+    box = isinstance(action_space, gymnasium.spaces.Box)
+    actions = torch.as_tensor(
+        np.asarray(clip_to_space(demonstrations.actions, action_space), np.float32 if box else np.int64)
+    )
+    held_out, training = torch.as_tensor(order[:held_out_steps]), torch.as_tensor(order[held_out_steps:])
+
+    def loss_on(steps: torch.Tensor) -> torch.Tensor:
+        predicted = action_mean(policy, observations[steps])
+        if box:
+            return (predicted - actions[steps]).square().sum(dim=1).mean()
+        return torch.nn.functional.cross_entropy(predicted, actions[steps].reshape(-1))
+
+    trained = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
+    trained += list(policy.features_extractor.parameters())
+    optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, weight_decay=settings.l2)
+    best, best_weights, waited = np.inf, copy.deepcopy(policy.state_dict()), 0
+    for step in range(settings.gradient_steps + 1):
+        if step % settings.check_every == 0:
+            with torch.no_grad():
+                loss = float(loss_on(held_out))
+            if log is not None:
+                log("bc/held_out_loss", loss, step)
+            if loss < best:
+                best, best_weights, waited = loss, copy.deepcopy(policy.state_dict()), 0
+            else:
+                waited += 1
+                if waited > settings.patience:
+                    break
+        batch = training[torch.as_tensor(generator.integers(len(training), size=settings.batch_size))]
+        batch_loss = loss_on(batch)
+        optimizer.zero_grad()
+        batch_loss.backward()
+        optimizer.step()
+        if log is not None and step % settings.check_every == 0:
+            log("bc/training_loss", float(batch_loss.detach()), step)
+    policy.load_state_dict(best_weights)
+    return policy

@@ -1,0 +1,230 @@
+"""Learning a reward from preferences: the Bradley-Terry loss over snippet returns (T-REX section 4, D-REX section 4)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from drex.envs.trajectories import Trajectories
+from drex.errors import UserError
+from drex.ranking import Preferences, RankedTrajectories
+from drex.reward import LearnedReward
+from drex.reward_networks import EnsembleMLP, Inputs, transition_features
+from drex.snippets import SnippetPairs, SnippetSettings, draw_snippet_pairs
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardSettings:
+    """The reward ensemble and how it is trained."""
+
+    inputs: Inputs = ("next_observations",)
+    """Parts of a transition that the reward sees."""
+    members: int = 3
+    """Networks in the ensemble."""
+    hidden_sizes: tuple[int, ...] = (256, 256)
+    """Units in each hidden layer."""
+    standardize_inputs: bool = False
+    """Whether inputs are standardised first. Raw inputs make velocities cheap and postures dear to a small network,
+    which is a useful bias in locomotion."""
+    snippets: SnippetSettings = field(default_factory=SnippetSettings)
+    """How snippets are cut."""
+    snippet_return: Literal["mean", "sum"] = "mean"
+    """``mean``: mean reward per step times ``maximum_length``, so that length itself says nothing; ``sum``: as
+    published, where a longer snippet of positive rewards wins."""
+    gradient_steps: int = 500
+    """Gradient steps, each on one draw of snippets a member."""
+    learning_rate: float = 1e-3
+    """Adam's step size."""
+    l2: float = 0.01
+    """Weight of ½‖θ‖² in the loss, in the gradient rather than decoupled."""
+    label_noise: float = 0.0
+    """Probability, assumed by the loss, that a preference is the wrong way round."""
+    held_out: float = 0.1
+    """Share of the trajectories whose pairs are kept for judging and early stopping."""
+    check_every: int = 50
+    """Gradient steps between two looks at the held-out pairs."""
+    patience: int = 0
+    """Looks without improvement before stopping with the best weights; 0 trains to the end."""
+
+    def __post_init__(self) -> None:
+        if not self.inputs:
+            raise UserError("reward.inputs", expected="at least one part of a transition", found="none")
+        if not 0.0 <= self.label_noise < 0.5:
+            raise UserError(
+                "reward.label_noise", expected="a probability below 0.5", found=str(self.label_noise)
+            )
+        if not 0.0 <= self.held_out < 1.0:
+            raise UserError("reward.held_out", expected="a share from 0 to below 1", found=str(self.held_out))
+        if self.patience and not self.held_out:
+            raise UserError(
+                "reward.patience", expected="held-out trajectories to stop by", found="held_out = 0"
+            )
+
+
+Log = Callable[[str, float, int], None]
+"""Takes a scalar's name, its value and the step it belongs to."""
+
+
+def learn_reward(
+    ranked: RankedTrajectories,
+    settings: RewardSettings,
+    *,
+    seed: int,
+    network: Callable[[int], torch.nn.Module] | None = None,
+    log: Log | None = None,
+) -> LearnedReward:
+    """Train a reward ensemble on preferences.
+
+    Args:
+        ranked: trajectories and preferences between them.
+        settings: of the ensemble and its training.
+        seed: of weights, held-out trajectories and snippets.
+        network: makes an own network from the number of input features; see ``reward_networks.RewardNetwork``.
+        log: receives ``reward/loss``, ``reward/held_out_accuracy`` and ``reward/held_out_loss``.
+
+    Returns:
+        The reward, each member standardised on the ranked transitions, not yet anchored.
+    """
+    generator = np.random.default_rng(seed)
+    features = _features(ranked.trajectories, settings.inputs)
+    shift, spread = _standardisation(features, settings.standardize_inputs)
+    inputs = torch.as_tensor((features - shift) / spread)
+    if network is None:
+        net: torch.nn.Module = EnsembleMLP(
+            inputs.shape[1],
+            members=settings.members,
+            hidden_sizes=settings.hidden_sizes,
+            generator=torch.Generator().manual_seed(seed),
+        )
+    else:
+        net = network(inputs.shape[1])
+    training, held_out = split_preferences(
+        ranked.preferences, len(ranked.trajectories), settings.held_out, generator
+    )
+    lengths = ranked.trajectories.lengths
+    judged = (
+        [draw_snippet_pairs(held_out, lengths, settings.snippets, generator)] if held_out is not None else []
+    )
+    optimizer = torch.optim.Adam(net.parameters(), lr=settings.learning_rate, weight_decay=settings.l2)
+    members = int(getattr(net, "members", 1))
+    best, best_weights, waited = np.inf, None, 0
+    for step in range(settings.gradient_steps + 1):
+        if step % settings.check_every == 0 and judged:
+            with torch.no_grad():
+                loss, accuracy = preference_loss(net, inputs, judged * members, settings)
+            held_out_loss = float(loss) / members
+            if log is not None:
+                log("reward/held_out_loss", held_out_loss, step)
+                log("reward/held_out_accuracy", accuracy, step)
+            if settings.patience:
+                waited += 1
+                if held_out_loss < best:
+                    best, best_weights, waited = held_out_loss, copy.deepcopy(net.state_dict()), 0
+                elif waited > settings.patience:
+                    break
+        if step == settings.gradient_steps:
+            break
+        draws = [draw_snippet_pairs(training, lengths, settings.snippets, generator) for _ in range(members)]
+        loss, accuracy = preference_loss(net, inputs, draws, settings)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if log is not None and step % settings.check_every == 0:
+            log("reward/loss", float(loss.detach()) / members, step)
+            log("reward/accuracy", accuracy, step)
+    if best_weights is not None:
+        net.load_state_dict(best_weights)
+    net.requires_grad_(False)
+    with torch.no_grad():
+        scores = torch.cat([net(chunk[None]) for chunk in inputs.split(65536)], dim=1).double()
+    return LearnedReward(
+        network=net,
+        inputs=settings.inputs,
+        hidden_sizes=settings.hidden_sizes,
+        input_shift=shift,
+        input_spread=spread,
+        member_mean=scores.mean(dim=1).numpy(),
+        member_std=scores.std(dim=1).clamp(min=1e-8).numpy(),
+    )
+
+
+def preference_loss(
+    network: Callable[[torch.Tensor], torch.Tensor],
+    inputs: torch.Tensor,
+    draws: list[SnippetPairs],
+    settings: RewardSettings,
+) -> tuple[torch.Tensor, float]:
+    """Bradley-Terry loss summed over members, and the share of pairs ordered rightly.
+
+    Args:
+        network: (members, n, features) to (members, n).
+        inputs: (steps, features) of all trajectories.
+        draws: the snippets and pairs of each member; each step is encoded once, whatever the number of pairs.
+        settings: for the snippet return and the label noise.
+    """
+    longest = max(draw.steps.shape[1] for draw in draws)
+    steps = np.stack(
+        [np.pad(draw.steps, ((0, 0), (0, longest - draw.steps.shape[1])), mode="edge") for draw in draws]
+    )
+    masks = np.stack([np.pad(draw.mask, ((0, 0), (0, longest - draw.mask.shape[1]))) for draw in draws])
+    members, snippets, _ = steps.shape
+    rewards = network(inputs[torch.as_tensor(steps.reshape(members, -1))]).reshape(members, snippets, longest)
+    mask = torch.as_tensor(masks)
+    returns = (rewards * mask).sum(dim=2)
+    if settings.snippet_return == "mean":
+        returns = returns / mask.sum(dim=2) * settings.snippets.maximum_length
+    total, right, pairs = torch.zeros(()), 0.0, 0
+    for member, draw in enumerate(draws):
+        margins = returns[member, draw.better] - returns[member, draw.worse]
+        weights = torch.as_tensor(draw.weight)
+        losses = torch.nn.functional.softplus(-margins)
+        if settings.label_noise:
+            # (1 − p)·softplus(−m) + p·softplus(m), since softplus(m) = softplus(−m) + m
+            losses = losses + settings.label_noise * margins
+        total = total + (losses * weights).sum() / weights.sum().clamp(min=1e-12)
+        right += float((margins.detach() > 0).sum())
+        pairs += len(margins)
+    return total, right / max(pairs, 1)
+
+
+def split_preferences(
+    preferences: Preferences, trajectories: int, held_out: float, generator: np.random.Generator
+) -> tuple[Preferences, Preferences | None]:
+    """Training pairs among one part of the trajectories, held-out pairs among the rest.
+
+    Pairs across the two parts are used by neither, so that no held-out trajectory has been trained on. Where the
+    held-out part is too small to hold a pair, all pairs train.
+    """
+    chosen = np.zeros(trajectories, np.bool_)
+    chosen[generator.permutation(trajectories)[: int(round(held_out * trajectories))]] = True
+    inside = chosen[preferences.better] & chosen[preferences.worse]
+    outside = ~chosen[preferences.better] & ~chosen[preferences.worse]
+    if not inside.any() or not outside.any():
+        return preferences, None
+    return _subset(preferences, outside), _subset(preferences, inside)
+
+
+def _subset(preferences: Preferences, keep: npt.NDArray[np.bool_]) -> Preferences:
+    return Preferences(
+        preferences.better[keep], preferences.worse[keep], preferences.weight[keep], preferences.source
+    )
+
+
+def _features(trajectories: Trajectories, inputs: Inputs) -> npt.NDArray[np.float32]:
+    return transition_features(
+        inputs, trajectories.observations, trajectories.actions, trajectories.next_observations()
+    )
+
+
+def _standardisation(
+    features: npt.NDArray[np.float32], wanted: bool
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    if not wanted:
+        return np.zeros(features.shape[1], np.float32), np.ones(features.shape[1], np.float32)
+    return features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)

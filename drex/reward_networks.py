@@ -1,0 +1,72 @@
+"""Ensembles of reward networks, all members in one batched pass."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+Inputs = tuple[Literal["observations", "actions", "next_observations"], ...]
+"""Which parts of a transition a reward is a function of."""
+
+
+class RewardNetwork(Protocol):
+    """What reward learning needs of a network: an ensemble as one module. Own networks plug in here."""
+
+    members: int
+
+    def __call__(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(members or 1, n, features) to (members, n)."""
+        ...
+
+
+class EnsembleMLP(torch.nn.Module):
+    """``members`` multilayer perceptrons of one shape, trained and evaluated side by side.
+
+    Args:
+        features: numbers in each input.
+        members: networks in the ensemble.
+        hidden_sizes: units in each hidden layer (ReLU).
+        generator: of the initial weights, drawn as ``torch.nn.Linear`` draws its own.
+    """
+
+    def __init__(
+        self, features: int, *, members: int, hidden_sizes: tuple[int, ...], generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.members = members
+        sizes = [features, *hidden_sizes, 1]
+        self.weights = torch.nn.ParameterList()
+        self.biases = torch.nn.ParameterList()
+        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+            bound = 1.0 / math.sqrt(fan_in)
+            weight = torch.empty(members, fan_in, fan_out).uniform_(-bound, bound, generator=generator)
+            bias = torch.empty(members, 1, fan_out).uniform_(-bound, bound, generator=generator)
+            self.weights.append(torch.nn.Parameter(weight))
+            self.biases.append(torch.nn.Parameter(bias))
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """(members or 1, n, features) to (members, n)."""
+        hidden = inputs.expand(self.members, -1, -1)
+        last = len(self.weights) - 1
+        for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
+            hidden = torch.baddbmm(bias, hidden, weight)
+            if layer < last:
+                hidden = hidden.relu()
+        return hidden.squeeze(-1)
+
+
+def transition_features(
+    inputs: Inputs,
+    observations: npt.NDArray[Any],
+    actions: npt.NDArray[Any],
+    next_observations: npt.NDArray[Any],
+) -> npt.NDArray[np.float32]:
+    """(n, features): the chosen parts of each transition, flattened and laid side by side."""
+    parts = {"observations": observations, "actions": actions, "next_observations": next_observations}
+    return np.concatenate(
+        [np.asarray(parts[name], np.float32).reshape(len(observations), -1) for name in inputs], axis=1
+    )

@@ -1,0 +1,110 @@
+"""Vectorised environments that reset finished episodes at once, exactly as stable-baselines3 expects.
+
+stable-baselines3 wants the first observation of the next episode from the very step that ended the last one,
+the last observation in ``info["terminal_observation"]`` and a cut-off told apart from an end by
+``info["TimeLimit.truncated"]``. ``SameStepVecEnv`` does this once, for every engine.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvObs, VecEnvStepReturn
+
+
+class EngineStep(NamedTuple):
+    """One step of all environments, finished ones already reset.
+
+    Args:
+        observations: (n, *observation shape), the first of the next episode where one has ended.
+        rewards: (n,) float32, the environment's own.
+        terminated: (n,) bool, ended by itself.
+        truncated: (n,) bool, cut off.
+        finished: (k,) indices of environments whose episode ended, ascending.
+        final_observations: (k, *observation shape), what these saw last.
+    """
+
+    observations: npt.NDArray[Any]
+    rewards: npt.NDArray[np.float32]
+    terminated: npt.NDArray[np.bool_]
+    truncated: npt.NDArray[np.bool_]
+    finished: npt.NDArray[np.int64]
+    final_observations: npt.NDArray[Any]
+
+
+class SameStepVecEnv(VecEnv):
+    """A stable-baselines3 ``VecEnv`` over an engine that steps all its environments in one call.
+
+    The engine's own ``info`` entries are dropped: several hold pieces of the true reward (velocities, say).
+    """
+
+    def __init__(
+        self, count: int, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]
+    ) -> None:
+        self.render_mode: str | None = None
+        self._waiting: npt.NDArray[Any] | None = None
+        super().__init__(count, observation_space, action_space)
+
+    @abstractmethod
+    def engine_reset(self) -> npt.NDArray[Any]:
+        """Start all environments anew; (n, *observation shape)."""
+
+    @abstractmethod
+    def engine_step(self, actions: npt.NDArray[Any]) -> EngineStep:
+        """Step all environments once and reset those that finished."""
+
+    def reset(self) -> VecEnvObs:
+        """Start all environments anew."""
+        self.reset_infos = [{} for _ in range(self.num_envs)]
+        return self.engine_reset()
+
+    def step_async(self, actions: npt.NDArray[Any]) -> None:
+        """Keep the actions for ``step_wait``."""
+        self._waiting = actions
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Step with the kept actions."""
+        if self._waiting is None:
+            raise RuntimeError("step_wait without step_async")
+        step = self.engine_step(self._waiting)
+        self._waiting = None
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for row, index in enumerate(step.finished):
+            infos[index]["terminal_observation"] = step.final_observations[row]
+            infos[index]["TimeLimit.truncated"] = bool(step.truncated[index] and not step.terminated[index])
+        return step.observations, step.rewards, step.terminated | step.truncated, infos
+
+    def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
+        """The engine's environments are not reachable one by one; only ``render_mode`` is known."""
+        if attr_name != "render_mode":
+            raise AttributeError(
+                f"environments of {type(self).__name__} have no reachable attribute {attr_name!r}"
+            )
+        return [self.render_mode for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:  # noqa: ANN401
+        """Not possible: the environments live in the engine."""
+        raise AttributeError(f"environments of {type(self).__name__} cannot be changed one by one")
+
+    def env_method(
+        self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
+    ) -> list[Any]:  # noqa: ANN401
+        """Not possible: the environments live in the engine."""
+        raise AttributeError(
+            f"environments of {type(self).__name__} have no reachable method {method_name!r}"
+        )
+
+    def env_is_wrapped(
+        self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
+    ) -> list[bool]:
+        """No Python wrapper stands between the engine and this class."""
+        return [False for _ in self._get_indices(indices)]
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Seeds are fixed when the environments are made."""
+        raise RuntimeError("seeds are fixed by make_environments(..., seed=)")

@@ -1,0 +1,78 @@
+"""The one door to environments."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Literal
+
+import gymnasium
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+
+from drex.envs.envpool_backend import EnvPoolVecEnv, envpool_serves
+from drex.envs.gymnasium_backend import GymnasiumVecEnv
+from drex.envs.true_reward_ledger import TrueRewardLedger
+from drex.errors import UserError
+
+Backend = Literal["auto", "envpool", "gymnasium"]
+
+
+def make_environments(
+    task: str,
+    count: int,
+    *,
+    seed: int,
+    reward: Literal["none", "true"] = "none",
+    backend: Backend = "auto",
+    threads: int = 0,
+) -> VecEnv:
+    """Make ``count`` vectorised environments of a task, with stable-baselines3's conventions.
+
+    Args:
+        task: a gymnasium id, ``module:Id`` imports the module first.
+        count: environments stepped side by side.
+        seed: environment ``i`` is seeded ``seed + i``.
+        reward: ``"none"`` pays 0 and diverts the true reward, sealed, into ``info["true_return"]`` at the end
+            of an episode; ``"true"`` pays the environment's own, which only demonstrators are trained on.
+        backend: ``"auto"`` takes EnvPool where it serves the very same environment, else gymnasium.
+        threads: EnvPool's threads; 0 lets it choose.
+
+    Raises:
+        UserError: unknown task, or EnvPool asked for where it does not serve the same environment.
+    """
+    task_spaces(task)
+    if backend == "envpool" and not _served_by_envpool(task):
+        raise UserError(
+            f"backend for {task}",
+            expected="a task that EnvPool serves with gymnasium's spaces and horizon",
+            found="none such in the installed EnvPool",
+            do="use backend='gymnasium'",
+        )
+    use_envpool = backend == "envpool" or (backend == "auto" and _served_by_envpool(task))
+    environments: VecEnv = (
+        EnvPoolVecEnv(task, count, seed=seed, threads=threads)
+        if use_envpool
+        else GymnasiumVecEnv(task, count, seed=seed)
+    )
+    return environments if reward == "true" else TrueRewardLedger(environments)
+
+
+@functools.cache
+def task_spaces(task: str) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any], int | None]:
+    """Observation space, action space and horizon (steps, ``None`` if unlimited) of a task.
+
+    Raises:
+        UserError: gymnasium does not know the task or cannot make it.
+    """
+    try:
+        with gymnasium.make(task) as environment:
+            horizon = environment.spec.max_episode_steps if environment.spec else None
+            return environment.observation_space, environment.action_space, horizon
+    except (gymnasium.error.Error, ModuleNotFoundError) as reason:
+        raise UserError(
+            f"task {task!r}", expected="an environment that gymnasium can make", found=str(reason)
+        ) from reason
+
+
+@functools.cache
+def _served_by_envpool(task: str) -> bool:
+    return envpool_serves(task)

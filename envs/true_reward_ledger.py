@@ -1,0 +1,40 @@
+"""The place where true rewards go instead of to the agent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn, VecEnvWrapper
+
+from drex.envs.true_returns import TrueReturns
+
+
+class TrueRewardLedger(VecEnvWrapper):
+    """Pays 0 for every step and puts each finished episode's true return, sealed, in ``info["true_return"]``."""
+
+    def __init__(self, environments: VecEnv) -> None:
+        super().__init__(environments)
+        self._running: npt.NDArray[np.float64] = np.zeros(self.num_envs)
+        self._nothing: npt.NDArray[np.float32] = np.zeros(self.num_envs, np.float32)
+
+    def reset(self) -> VecEnvObs:
+        """Start all environments and their sums anew."""
+        self._running[:] = 0.0
+        return self.venv.reset()
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Divert the rewards; hand over zeros."""
+        observations, rewards, dones, infos = self.venv.step_wait()
+        self._running += rewards
+        for index in np.flatnonzero(dones):
+            infos[index]["true_return"] = TrueReturns(self._running[index])
+            self._running[index] = 0.0
+        return observations, self._nothing.copy(), dones, infos
+
+
+def take_true_return(info: dict[str, Any]) -> TrueReturns:
+    """The sealed true return of the episode that this ``info`` ended; unknown if nothing kept it."""
+    sealed = info.get("true_return")
+    return sealed if isinstance(sealed, TrueReturns) else TrueReturns.unknown(1)
