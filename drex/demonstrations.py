@@ -1,0 +1,257 @@
+"""Files of demonstrations in and out, and what can be said of them before anything is learned.
+
+One npz file, read without pickle. ``steps`` counts all steps of all episodes, laid end to end:
+
+=====================  ================================================================================
+``observations``       (steps, *observation shape) numbers: what the agent saw before each action
+``actions``            (steps, *action shape) numbers: what it did
+``lengths``            (episodes,) positive whole numbers: steps in each episode
+``rewards``            optional (steps,): the true reward of each step, for judging alone; NaN where unknown
+``terminated``         optional (episodes,) bool: true where it ended by itself, false where cut off
+``last_observations``  optional (episodes, *observation shape): what was seen after each last action
+``format``             optional integer, absent means 1: this format's number; newer ones are refused
+``task``               optional string: the task's name
+``about``              optional string, a JSON object: how the demonstrations were made
+=====================  ================================================================================
+
+Numbers are integers or floats of at most 64 bits. Other arrays are ignored with a line in the log. The
+demonstrations published with D-REX have this layout with the first four fields alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import Space, spaces
+
+from drex.demonstration_checks import FORMAT, OPTIONAL, REQUIRED, check_fields, check_fits_space
+from drex.demonstration_npz import read_npz, write_npz
+from drex.demonstration_warnings import what_will_hurt
+from drex.envs.trajectories import Trajectories
+from drex.envs.true_returns import TrueReturns
+from drex.errors import UserError
+
+_logger = logging.getLogger("drex")
+
+
+@dataclass(frozen=True, eq=False)
+class Demonstrations:
+    """What is learned from, and beside it, sealed, what it was worth.
+
+    Args:
+        trajectories: observations and actions, no rewards inside.
+        true_returns: one an episode, for judging alone; NaN where the rewards are unknown.
+        source: the file, or another name for where they came from.
+        about: how they were made; empty where unknown.
+        task: name of the task that they were made on; ``None`` where unknown.
+    """
+
+    trajectories: Trajectories
+    true_returns: TrueReturns
+    source: str
+    about: dict[str, Any] = field(default_factory=dict)
+    task: str | None = None
+
+    def __post_init__(self) -> None:
+        episodes, returns = len(self.trajectories), len(self.true_returns)
+        if returns != episodes:
+            raise UserError(f"{self.source}: true returns", expected=f"{episodes}", found=f"{returns}")
+
+
+def load_demonstrations(
+    path: str | os.PathLike[str],
+    *,
+    observation_space: Space[Any] | None = None,
+    action_space: Space[Any] | None = None,
+    horizon: int | None = None,
+    task: str | None = None,
+) -> Demonstrations:
+    """Read and check a file of demonstrations; dtypes stay as they are, in native byte order.
+
+    With an ``action_space`` that is a Box of floats, actions are clipped to its bounds with one line in the
+    log, since environments clip what they are sent and the published demonstrations are unclipped samples.
+    Without one they are left as they are. Integers outside a space are refused.
+
+    Where the file has no ``terminated``, an episode shorter than ``horizon`` counts as ended by itself and
+    one that reaches it as cut off; without a horizon all count as cut off.
+
+    Args:
+        path: the npz file.
+        observation_space: what the observations must fit: shape, float or integer, range of integers.
+        action_space: what the actions must fit, likewise.
+        horizon: the task's time limit in steps.
+        task: the task they shall be used for; a file that names another is logged, not refused, because
+            versions of a task share their demonstrations.
+
+    Raises:
+        UserError: naming file, field, what was expected and what was found.
+    """
+    source = os.fspath(path)
+    fields = check_fields(read_npz(Path(path), REQUIRED + OPTIONAL), source)
+    if observation_space is not None:
+        check_fits_space(fields.observations, observation_space, f"{source}: observations")
+        if fields.last_observations is not None:
+            check_fits_space(fields.last_observations, observation_space, f"{source}: last_observations")
+    actions = fields.actions
+    if action_space is not None:
+        check_fits_space(actions, action_space, f"{source}: actions")
+        if isinstance(action_space, spaces.Box) and actions.dtype.kind == "f":
+            actions = _clip(actions, action_space, source)
+    if task is not None and fields.task is not None and fields.task != task:
+        _logger.warning("%s: task: expected %s, found %s", source, task, fields.task)
+    if horizon is not None and fields.lengths.max() > horizon:
+        _logger.warning(
+            "%s: lengths: expected at most %d, the task's time limit, found %d",
+            source,
+            horizon,
+            fields.lengths.max(),
+        )
+    terminated = fields.terminated
+    if terminated is None:
+        terminated = fields.lengths < (0 if horizon is None else horizon)
+    trajectories = Trajectories(
+        fields.observations, actions, fields.lengths, terminated, fields.last_observations
+    )
+    if fields.rewards is None:
+        returns = TrueReturns.unknown(len(trajectories))
+    else:
+        returns = TrueReturns(np.add.reduceat(fields.rewards, trajectories.starts))
+    return Demonstrations(trajectories, returns, source, fields.about, fields.task)
+
+
+def save_demonstrations(
+    path: str | os.PathLike[str],
+    trajectories: Trajectories,
+    *,
+    rewards: npt.ArrayLike | None = None,
+    task: str | None = None,
+    about: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a file that ``load_demonstrations`` gives back unchanged, at once or not at all.
+
+    Args:
+        path: the npz file; replaced if it exists.
+        trajectories: what to save.
+        rewards: (steps,) true reward of each step, kept for judging; NaN where unknown.
+        task: the task's name.
+        about: how they were made; whatever JSON can hold (tuples come back as lists).
+
+    Raises:
+        UserError: loading would refuse the file, or the place cannot be written to.
+    """
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "observations": trajectories.observations,
+        "actions": trajectories.actions,
+        "lengths": trajectories.lengths,
+        "terminated": trajectories.terminated,
+        "format": np.asarray(FORMAT),
+    }
+    if trajectories.last_observations is not None:
+        arrays["last_observations"] = trajectories.last_observations
+    if rewards is not None:
+        arrays["rewards"] = np.asarray(rewards)
+    if task:
+        arrays["task"] = np.asarray(task)
+    if about:
+        try:
+            arrays["about"] = np.asarray(json.dumps(dict(about), allow_nan=False))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{os.fspath(path)}: about", expected="JSON", found=str(error)) from error
+    check_fields(arrays, os.fspath(path))
+    write_npz(Path(path), arrays)
+
+
+def _clip(actions: npt.NDArray[Any], space: spaces.Box, source: str) -> npt.NDArray[Any]:
+    outside = (actions < space.low) | (actions > space.high)
+    if not outside.any():
+        return actions
+    _logger.warning(
+        "%s: actions: clipped to the action space: %d of %d entries lay outside, from %g to %g",
+        source,
+        outside.sum(),
+        outside.size,
+        actions.min(),
+        actions.max(),
+    )
+    clipped: npt.NDArray[Any] = np.clip(actions, space.low, space.high)
+    return clipped.astype(actions.dtype, copy=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """What a file of demonstrations holds, without its true returns.
+
+    Args:
+        source: where they came from.
+        task: name of the task, ``None`` where unknown.
+        episodes: number of episodes.
+        steps: number of steps in all episodes.
+        lengths: steps in the shortest, the median and the longest episode.
+        terminated: number of episodes that ended by themselves.
+        knows_last_observations: whether what followed each last action is known.
+        observation: shape and dtype of one observation.
+        action: shape and dtype of one action.
+        action_range: least and greatest entry of all actions.
+        repeated_actions: share of steps, 0 to 1, whose action equals the one before it in the same episode.
+        warnings: what will hurt, one sentence each.
+    """
+
+    source: str
+    task: str | None
+    episodes: int
+    steps: int
+    lengths: tuple[int, float, int]
+    terminated: int
+    knows_last_observations: bool
+    observation: str
+    action: str
+    action_range: tuple[float, float]
+    repeated_actions: float
+    warnings: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """For a reader: one fact a line, the warnings last."""
+        shortest, median, longest = self.lengths
+        low, high = self.action_range
+        last = "known" if self.knows_last_observations else "unknown"
+        return [
+            f"file          {self.source}",
+            f"task          {self.task or 'not named'}",
+            f"episodes      {self.episodes}, {self.terminated} ended by themselves",
+            f"steps         {self.steps}, {shortest} to {longest} an episode, median {median:g}",
+            f"observations  {self.observation}, last ones {last}",
+            f"actions       {self.action}, from {low:g} to {high:g}, {self.repeated_actions:.1%} repeated",
+            *(f"warning: {warning}" for warning in self.warnings),
+        ]
+
+
+def describe(demonstrations: Demonstrations) -> Description:
+    """Count and warn; reads no true return, prints nothing. NaN needs no warning: trajectories refuse it."""
+    trajectories = demonstrations.trajectories
+    observations, actions, lengths = trajectories.observations, trajectories.actions, trajectories.lengths
+    flat = actions.reshape(len(actions), -1)
+    follows = np.ones(len(actions), dtype=np.bool_)
+    follows[trajectories.starts] = False
+    repeats = np.append(False, (flat[1:] == flat[:-1]).all(axis=1))[follows]
+    return Description(
+        source=demonstrations.source,
+        task=demonstrations.task,
+        episodes=len(trajectories),
+        steps=len(observations),
+        lengths=(int(lengths.min()), float(np.median(lengths)), int(lengths.max())),
+        terminated=int(trajectories.terminated.sum()),
+        knows_last_observations=trajectories.last_observations is not None,
+        observation=f"{observations.shape[1:]} {observations.dtype}",
+        action=f"{actions.shape[1:]} {actions.dtype}",
+        action_range=(float(actions.min()), float(actions.max())),
+        repeated_actions=float(repeats.mean()) if len(repeats) else 0.0,
+        warnings=what_will_hurt(trajectories),
+    )
