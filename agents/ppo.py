@@ -39,12 +39,17 @@ class PPO(StablePPO):
         self.leaving_penalty = 0.0
         self.value_only_rollouts = 0
         self.rollouts_done = 0
+        self.planned_steps: int | None = None
         self._clone_means: torch.Tensor | None = None
         self._clone: ActorCriticPolicy | None = None
         super().__init__(*args, **kwargs)
 
     def _excluded_save_params(self) -> list[str]:
         return [*super()._excluded_save_params(), "_clone", "_clone_means"]
+
+    def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
+        # A run in several segments has schedules that span them all.
+        super()._update_current_progress_remaining(num_timesteps, self.planned_steps or total_timesteps)
 
     def pay_by(self, reward: RewardFunction | None) -> None:
         """Pay transitions by this function instead of the environment; ``None`` takes the environment's again."""
@@ -149,7 +154,7 @@ class PPO(StablePPO):
             explained_variance(self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten()),
         )
         if hasattr(self.policy, "log_std"):
-            self.logger.record("train/std", float(torch.exp(self.policy.log_std).mean()))
+            self.logger.record("train/std", float(self.policy.log_std.detach().exp().mean()))
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/clip_range", clip)
         self.logger.record("train/leaving_penalty", penalty)

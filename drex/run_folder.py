@@ -33,7 +33,8 @@ from drex.durable_files import (
 from drex.errors import UserError
 from drex.settings_json import JSON
 
-T = TypeVar("T")
+Made = TypeVar("Made")
+Kept = TypeVar("Kept")
 
 _LOG = logging.getLogger("drex")
 _CONFIG, _VERSIONS = "config.json", "versions.json"
@@ -85,15 +86,15 @@ class RunFolder:
     def keep(
         self,
         name: str,
-        make: Callable[[], T],
+        make: Callable[[], Made],
         *,
-        save: Callable[[T, Path], None],
-        load: Callable[[Path], T],
+        save: Callable[[Made, Path], None],
+        load: Callable[[Path], Kept],
         settings: Mapping[str, JSON],
         seed: int,
         inputs: Sequence[str] = (),
         format_number: int = 1,
-    ) -> T:
+    ) -> Kept:
         """The stage's artifact: loaded if the stage is whole and its fingerprint equal, else made and saved.
 
         A stage just made is loaded too, so that a fresh run and a resumed one go on with the same object.
@@ -183,7 +184,7 @@ class RunFolder:
         return fingerprint
 
     def _make(
-        self, name: str, make: Callable[[], T], save: Callable[[T, Path], None], fingerprint: JSON
+        self, name: str, make: Callable[[], Made], save: Callable[[Made, Path], None], fingerprint: JSON
     ) -> None:
         partial = self.path / f"{name}.partial-{os.getpid()}"
         self._making[name] = fingerprint

@@ -1,0 +1,110 @@
+"""Demonstrators: PPO on the true reward, stopped while still imperfect. The only learner that may see it."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn, VecEnvWrapper
+
+from drex.agents.improve import MakeEnvironments, PPOSettings, improve
+from drex.agents.policies import PolicySettings
+from drex.agents.ppo import PPO
+from drex.errors import UserError
+
+
+def _true_reward_ppo() -> PPOSettings:
+    return PPOSettings(
+        start_from="scratch", initial_std=1.0, environment_steps=3_000_000, final_learning_rate=3e-4
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemonstratorSettings:
+    """How a demonstrator is trained."""
+
+    target_return: float = 1000.0
+    """Mean true return of the latest episodes at which training stops."""
+    episodes_watched: int = 20
+    """Latest episodes whose mean return is compared with the target."""
+    reward_scale: float = 0.1
+    """Factor on the true reward, so that values are of the order of 10."""
+    ppo: PPOSettings = field(default_factory=_true_reward_ppo)
+    """The training itself; ``environment_steps`` is the most it may take."""
+    policy: PolicySettings = field(default_factory=lambda: PolicySettings(policy_hidden_sizes=(64, 64)))
+    """The demonstrator's network."""
+
+
+def train_demonstrator(make: MakeEnvironments, settings: DemonstratorSettings, *, seed: int) -> PPO:
+    """Train on the true reward until the mean return of the latest episodes first reaches the target.
+
+    Args:
+        make: makes environments that pay their true reward (``reward="true"``).
+        settings: target and training.
+        seed: of everything.
+
+    Raises:
+        UserError: the target was not reached within ``settings.ppo.environment_steps``.
+    """
+    watch = _StopAtReturn(settings.target_return, settings.episodes_watched)
+    scale = settings.reward_scale
+    model = improve(
+        lambda count, stream: _ScaledReward(make(count, stream), scale),
+        settings.ppo,
+        policy_settings=settings.policy,
+        seed=seed,
+        reward=None,
+        start_from=None,
+        callback=watch,
+    )
+    if not watch.reached:
+        best = f"{watch.best:.0f}" if np.isfinite(watch.best) else "no whole episodes"
+        raise UserError(
+            "target_return",
+            expected=f"a mean of {settings.target_return:.0f} within {settings.ppo.environment_steps} steps",
+            found=best,
+            do="lower the target or train longer",
+        )
+    return model
+
+
+class _ScaledReward(VecEnvWrapper):
+    """The true reward times a factor; whole true returns are kept in ``info["return"]``."""
+
+    def __init__(self, environments: VecEnv, scale: float) -> None:
+        super().__init__(environments)
+        self._scale = scale
+        self._running = np.zeros(self.num_envs)
+
+    def reset(self) -> VecEnvObs:
+        self._running[:] = 0.0
+        return self.venv.reset()
+
+    def step_wait(self) -> VecEnvStepReturn:
+        observations, rewards, dones, infos = self.venv.step_wait()
+        self._running += rewards
+        for index in np.flatnonzero(dones):
+            infos[index]["return"] = self._running[index]
+            self._running[index] = 0.0
+        return observations, rewards * self._scale, dones, infos
+
+
+class _StopAtReturn(BaseCallback):
+    """Stops training once the mean return of the latest episodes reaches the target."""
+
+    def __init__(self, target: float, episodes: int) -> None:
+        super().__init__()
+        self._target = target
+        self._latest: deque[float] = deque(maxlen=episodes)
+        self.best = -np.inf
+        self.reached = False
+
+    def _on_step(self) -> bool:
+        for index in np.flatnonzero(self.locals["dones"]):
+            self._latest.append(float(self.locals["infos"][index]["return"]))
+        if len(self._latest) == self._latest.maxlen:
+            self.best = max(self.best, float(np.mean(self._latest)))
+            self.reached = self.best >= self._target
+        return not self.reached

@@ -1,0 +1,149 @@
+"""Judging: the only stage that opens true returns. Nothing it finds goes back into learning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import kendalltau, pearsonr
+from stable_baselines3.common.callbacks import BaseCallback
+
+from drex.agents.policies import Policy
+from drex.agents.rollouts import Progress, collect
+from drex.envs.make import make_environments
+from drex.envs.trajectories import Trajectories
+from drex.envs.true_returns import TrueReturns
+from drex.errors import UserError
+from drex.reward import LearnedReward
+
+Log = Callable[[str, float, int], None]
+"""Takes a scalar's name, its value and the step it belongs to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """How policies are judged."""
+
+    episodes: int = 20
+    """Episodes for each judged policy."""
+    environments: int = 20
+    """Environments stepped side by side."""
+
+    def __post_init__(self) -> None:
+        if self.episodes < 2 or self.environments < 1:
+            raise UserError(
+                "evaluation",
+                expected="two episodes or more",
+                found=f"{self.episodes} in {self.environments} environments",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What one policy did when judged.
+
+    Args:
+        returns: (episodes,) true returns; NaN where unknown.
+        lengths: (episodes,) steps.
+        trajectories: the episodes themselves.
+    """
+
+    returns: npt.NDArray[np.float64]
+    lengths: npt.NDArray[np.int64]
+    trajectories: Trajectories
+
+    def summary(self) -> dict[str, Any]:
+        """Mean, standard deviation, best, 95% interval of the mean, episodes and mean length; unknowns are null."""
+        return summarize(self.returns) | {"length": float(self.lengths.mean())}
+
+
+def judge(
+    policy: Policy, task: str, settings: EvaluationSettings, *, seed: int, progress: Progress | None = None
+) -> Judgement:
+    """Roll a policy out and open its true returns."""
+    environments = make_environments(task, min(settings.environments, settings.episodes), seed=seed)
+    trajectories, sealed = collect(policy, environments, settings.episodes, seed=seed, progress=progress)
+    environments.close()
+    return Judgement(sealed.reveal(), trajectories.lengths, trajectories)
+
+
+def summarize(returns: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Mean, standard deviation, best, 95% interval and number of returns; null where any return is unknown."""
+    known = len(returns) > 0 and bool(np.isfinite(returns).all())
+    if not known:
+        return {"mean": None, "std": None, "best": None, "interval": None, "episodes": len(returns)}
+    return {
+        "mean": float(returns.mean()),
+        "std": float(returns.std(ddof=1)) if len(returns) > 1 else None,
+        "best": float(returns.max()),
+        "interval": bootstrap_interval(returns) if len(returns) > 1 else None,
+        "episodes": len(returns),
+    }
+
+
+def bootstrap_interval(
+    values: npt.NDArray[np.float64], *, resamples: int = 10_000, seed: int = 0
+) -> list[float]:
+    """95% percentile bootstrap interval of the mean, [low, high]."""
+    draws = np.random.default_rng(seed).integers(len(values), size=(resamples, len(values)))
+    return [float(bound) for bound in np.percentile(values[draws].mean(axis=1), [2.5, 97.5])]
+
+
+def agreement(
+    predicted: npt.NDArray[np.float64], returns: npt.NDArray[np.float64]
+) -> dict[str, float | None]:
+    """How well predicted returns order trajectories as the true ones do; null where that cannot be known.
+
+    Args:
+        predicted: (episodes,) learned returns.
+        returns: (episodes,) true returns.
+    """
+    if not np.isfinite(returns).all() or len(returns) < 2 or np.ptp(predicted) == 0 or np.ptp(returns) == 0:
+        return {"kendall_tau": None, "pearson": None}
+    return {
+        "kendall_tau": float(kendalltau(predicted, returns).statistic),
+        "pearson": float(pearsonr(predicted, returns).statistic),
+    }
+
+
+def reward_agreement(
+    reward: LearnedReward, ranked: Trajectories, true_returns: TrueReturns, *, pair_accuracy: float | None
+) -> dict[str, float | None]:
+    """The report's ``reward`` entry: learned against true return over all ranked trajectories."""
+    return agreement(reward.returns(ranked), true_returns.reveal()) | {"pair_accuracy": pair_accuracy}
+
+
+def true_return_by_level(levels: npt.ArrayLike, true_returns: TrueReturns) -> list[dict[str, float]]:
+    """Mean true return of each noise level, for the figure of noise against return."""
+    values, returns = np.asarray(levels, np.float64), true_returns.reveal()
+    return [
+        {
+            "level": float(level),
+            "mean": float(returns[values == level].mean()),
+            "std": float(returns[values == level].std()),
+        }
+        for level in np.unique(values)
+    ]
+
+
+class TrueReturnWatch(BaseCallback):
+    """Writes the true returns of training episodes to the log, for looking at alone: nothing reads them back."""
+
+    def __init__(self, log: Log, *, every: int = 20_000) -> None:
+        super().__init__()
+        self._log, self._every, self._next = log, every, every
+        self._recent: list[float] = []
+
+    def _on_step(self) -> bool:
+        for index in np.flatnonzero(self.locals["dones"]):
+            sealed = self.locals["infos"][index].get("true_return")
+            if isinstance(sealed, TrueReturns):
+                self._recent.extend(sealed.reveal().tolist())
+        if self.num_timesteps >= self._next and self._recent:
+            self._log("for_judging_only/true_return", float(np.mean(self._recent)), self.num_timesteps)
+            self._recent.clear()
+            self._next = self.num_timesteps + self._every
+        return True

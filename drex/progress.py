@@ -1,0 +1,66 @@
+"""What a person sees while a run works: a bar a stage, and TensorBoard scalars in the run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
+from torch.utils.tensorboard import SummaryWriter
+from tqdm import tqdm
+
+
+class Progress:
+    """Progress bars on the terminal and scalars for TensorBoard.
+
+    Args:
+        folder: where the event files go.
+        quiet: no bars and no lines.
+    """
+
+    def __init__(self, folder: Path, *, quiet: bool) -> None:
+        self._folder, self._quiet = folder, quiet
+        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+
+    def log(self, name: str, value: float, step: int) -> None:
+        """One scalar for TensorBoard."""
+        self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+
+    def logger(self) -> Logger:
+        """stable-baselines3's logger, writing to the same folder."""
+        return Logger(str(self._folder), [TensorBoardOutputFormat(str(self._folder))])
+
+    @contextmanager
+    def bar(self, stage: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
+        """A bar with rate and time left; yields the function to be told of progress."""
+        with tqdm(total=total, desc=f"{stage:<12}", unit=unit, unit_scale=True, disable=self._quiet) as bar:
+
+            def advance(amount: int) -> None:
+                bar.update(amount)
+
+            yield advance
+
+    def say(self, line: str) -> None:
+        """One line on the terminal."""
+        if not self._quiet:
+            tqdm.write(line)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self._writer.close()  # type: ignore[no-untyped-call]
+
+
+class StepBar(BaseCallback):
+    """Moves a bar along with PPO's environment steps."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        super().__init__()
+        self._advance, self._seen = advance, 0
+
+    def _on_step(self) -> bool:
+        if self.num_timesteps - self._seen >= 2048:
+            self._advance(self.num_timesteps - self._seen)
+            self._seen = self.num_timesteps
+        return True

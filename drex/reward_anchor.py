@@ -1,0 +1,82 @@
+"""Anchoring a learned reward: its offset and scale, set by named rules that need no true reward.
+
+A ranking says nothing about either. Where episodes can end early the offset decides whether living pays: with a
+high one every step costs and the agent dies at once, with a very low one standing still is enough. The scale
+decides how large the values are that PPO has to learn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from drex.envs.trajectories import Trajectories
+from drex.errors import UserError
+from drex.reward import LearnedReward
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnchorSettings:
+    """Named rules for offset and scale."""
+
+    offset: Literal["survival", "mean", "percentile"] = "survival"
+    """What counts as 0: ``mean`` of the ranked steps' rewards; their ``percentile``; or ``survival``: the
+    percentile where any ranked episode ended by itself, so that nearly every step seen is worth living, and the
+    mean where none did, since there the offset changes nothing."""
+    percentile: float = 5.0
+    """The percentile that counts as 0, from 0 to 100."""
+    scale: Literal["return", "step"] = "return"
+    """What gets a standard deviation of 1 on the ranked trajectories: the discounted ``return`` from each step,
+    or the reward of a single ``step``."""
+    gamma: float = 0.99
+    """Discount of that return; PPO's own."""
+    pessimism: float = 0.0
+    """Standard deviations over the ensemble that are subtracted from its mean."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.percentile <= 100.0:
+            raise UserError("anchor.percentile", expected="from 0 to 100", found=str(self.percentile))
+
+
+def anchor(reward: LearnedReward, trajectories: Trajectories, settings: AnchorSettings) -> LearnedReward:
+    """Set offset and scale on the ranked trajectories."""
+    plain = reward.anchored(offset=0.0, scale=1.0, pessimism=settings.pessimism)
+    steps = plain.per_step(trajectories).astype(np.float64)
+    can_end = bool(trajectories.terminated.any())
+    by_percentile = settings.offset == "percentile" or (settings.offset == "survival" and can_end)
+    offset = float(np.percentile(steps, settings.percentile)) if by_percentile else float(steps.mean())
+    steps -= offset
+    spread = (
+        steps if settings.scale == "step" else discounted_returns(steps, trajectories.lengths, settings.gamma)
+    )
+    scale = 1.0 / max(float(spread.std()), 1e-8)
+    return reward.anchored(offset=offset, scale=scale, pessimism=settings.pessimism)
+
+
+def discounted_returns(
+    rewards: npt.NDArray[np.float64], lengths: npt.NDArray[np.int64], gamma: float
+) -> npt.NDArray[np.float64]:
+    """(steps,) discounted sum of rewards from each step to the end of its episode."""
+    returns = rewards.copy()
+    last_steps = set((np.cumsum(lengths) - 1).tolist())
+    for step in range(len(returns) - 2, -1, -1):
+        if step not in last_steps:
+            returns[step] += gamma * returns[step + 1]
+    return returns
+
+
+def alive_bonus(
+    observations: npt.NDArray[np.generic],
+    actions: npt.NDArray[np.generic],
+    next_observations: npt.NDArray[np.generic],
+    terminated: npt.NDArray[np.bool_],
+) -> npt.NDArray[np.float32]:
+    """The control that learns nothing: the same positive reward for every step.
+
+    It is 0.1 rather than 1, so that a long life is worth about 10 to PPO's value network; a constant factor
+    changes no order of policies.
+    """
+    return np.full(len(observations), 0.1, np.float32)

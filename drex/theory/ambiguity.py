@@ -1,0 +1,115 @@
+"""Unranked demonstrations leave ambiguity: a family of MDPs in which they say nothing about a danger.
+
+D-REX's proposition: there are rewards R* and R̂, both making the demonstrations optimal, and two policies
+that R̂ calls equal while R* sets them arbitrarily far apart; ranking the two takes the tie away. The family here
+is a corridor. The demonstrator walks along white cells to a goal; below every white cell lies a red one,
+which it never enters. R* punishes red, R̂ does not notice it:
+
+    start  □ □ □ … □ G      demonstration: walk right, stay at G
+           ■ ■ ■ … ■        resting policy: stay at start;  reckless policy: step down and stay in red
+
+Both rewards prefer the walk. Resting and reckless are equal under R̂, and γ/(1−γ) × (white − red) apart under
+R*, which grows without limit as γ → 1 although every ‖w‖₁ ≤ 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drex.errors import UserError
+from drex.theory.mdps import (
+    Floats,
+    TabularMDPs,
+    deterministic_mdp,
+    deterministic_policies,
+    feature_expectations,
+    optimal_policies,
+)
+
+WHITE, RED, GOAL = 0, 1, 2
+STAY, RIGHT, LEFT, DOWN, UP = range(5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AmbiguousCorridor:
+    """One corridor, its three policies and its two rewards.
+
+    Attributes:
+        mdp: a batch of one MDP; features are one-hot white, red, goal.
+        demonstrator: π_E, (1, states, actions), optimal under both rewards.
+        resting: stays in the white start cell, (1, states, actions).
+        reckless: stays in red, (1, states, actions).
+        true_weights: R* = (0, −½, ½) over white, red, goal.
+        blind_weights: R̂ = (0, 0, 1): also explains the demonstrations.
+    """
+
+    mdp: TabularMDPs
+    demonstrator: Floats
+    resting: Floats
+    reckless: Floats
+    true_weights: Floats
+    blind_weights: Floats
+
+    def gap(self, weights: Floats) -> float:
+        """J(resting) − J(reckless) under weights (3,)."""
+        mdp = self.mdp
+        difference = feature_expectations(mdp, self.resting) - feature_expectations(mdp, self.reckless)
+        return float(difference[0] @ weights)
+
+    def explains_demonstrations(self, weights: Floats) -> NDArray[np.bool_]:
+        """Whether the demonstrator is optimal under each of weights (rewards, 3): (rewards,)."""
+        return is_optimal(self.mdp, self.demonstrator, weights)
+
+    def ranks_resting_higher(self, weights: Floats) -> NDArray[np.bool_]:
+        """Whether each of weights (rewards, 3) agrees with the one ranked pair, reckless < resting."""
+        mdp = self.mdp
+        difference = feature_expectations(mdp, self.resting) - feature_expectations(mdp, self.reckless)
+        return np.asarray(weights @ difference[0] > 0)
+
+
+def ambiguous_corridor(length: int, discount: float) -> AmbiguousCorridor:
+    """Build the corridor with ``length`` white cells between start (included) and goal, at discount γ."""
+    if length < 1:
+        raise UserError("ambiguous_corridor: length", expected="at least 1 white cell", found=str(length))
+    goal = 2 * length
+    states = goal + 1  # white cells, then the red cells below them, then the goal
+    moves = np.tile(np.arange(states)[:, None], (1, 5))
+    for cell in range(length):
+        below = length + cell
+        moves[cell, RIGHT] = cell + 1 if cell + 1 < length else goal
+        moves[cell, LEFT] = max(cell - 1, 0)
+        moves[cell, DOWN], moves[below, UP] = below, cell
+        moves[below, RIGHT] = below + 1 if cell + 1 < length else below
+        moves[below, LEFT] = max(below - 1, length)
+    colours = np.array([WHITE] * length + [RED] * length + [GOAL])
+    walk = np.array([RIGHT] * length + [UP] * length + [STAY])
+    rest = np.full(states, STAY)
+    fall = np.array([DOWN] * length + [STAY] * (length + 1))
+    return AmbiguousCorridor(
+        mdp=deterministic_mdp(moves, colours, discount),
+        demonstrator=deterministic_policies(walk[None], 5),
+        resting=deterministic_policies(rest[None], 5),
+        reckless=deterministic_policies(fall[None], 5),
+        true_weights=np.array([0.0, -0.5, 0.5]),
+        blind_weights=np.array([0.0, 0.0, 1.0]),
+    )
+
+
+def is_optimal(mdp: TabularMDPs, policy: Floats, weights: Floats) -> NDArray[np.bool_]:
+    """Whether ``policy`` (1, states, actions) earns the optimal return under weights (rewards, features).
+
+    Solves the MDP once for every reward, all together. Returns closer than 1e-9/(1−γ) count as equal.
+    """
+    count = len(weights)
+    copies = TabularMDPs(
+        transitions=np.repeat(mdp.transitions, count, 0),
+        features=np.repeat(mdp.features, count, 0),
+        start=np.repeat(mdp.start, count, 0),
+        discount=mdp.discount,
+    )
+    best = feature_expectations(copies, optimal_policies(copies, copies.linear_rewards(weights)))
+    short = ((best - feature_expectations(mdp, policy)) * weights).sum(-1)
+    return np.asarray(short <= 1e-9 / (1 - mdp.discount))

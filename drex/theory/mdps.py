@@ -1,0 +1,186 @@
+"""Small MDPs solved exactly, many at a time: the ground on which the paper's statements are checked.
+
+Rewards belong to states, as in the paper: J(π|R) = E[Σ_t γ^t R(s_t)], with the start state paid at t = 0.
+Every function takes a whole batch of MDPs and costs a few batched linear solves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from drex.errors import UserError
+
+Floats = NDArray[np.float64]
+_SAME = 1e-10  # two action values closer than this are a tie: policy iteration would cycle on rounding
+
+
+@dataclass(frozen=True, kw_only=True)
+class TabularMDPs:
+    """A batch of finite MDPs of one size.
+
+    Attributes:
+        transitions: chance of the next state, (mdps, states, actions, states); the last axis sums to 1.
+        features: φ(s), (mdps, states, features).
+        start: chance of each first state, (mdps, states); sums to 1.
+        discount: γ in [0, 1).
+
+    Raises:
+        UserError: when shapes disagree, a row is no distribution, or the discount is outside [0, 1).
+    """
+
+    transitions: Floats
+    features: Floats
+    start: Floats
+    discount: float
+
+    def __post_init__(self) -> None:
+        """Check shapes and distributions once, so that the solvers can trust them."""
+        count, states = self.transitions.shape[0], self.transitions.shape[-1]
+        if self.transitions.ndim != 4 or self.transitions.shape[1] != states:
+            raise UserError(
+                "TabularMDPs.transitions",
+                expected="shape (mdps, states, actions, states)",
+                found=str(self.transitions.shape),
+            )
+        for name, found, wanted in (
+            ("features", self.features.shape[:2], (count, states)),
+            ("start", self.start.shape, (count, states)),
+        ):
+            if found != wanted:
+                raise UserError(f"TabularMDPs.{name}", expected=f"leading shape {wanted}", found=str(found))
+        for name, chances in (("transitions", self.transitions), ("start", self.start)):
+            if np.any(chances < 0) or not np.allclose(chances.sum(-1), 1):
+                raise UserError(
+                    f"TabularMDPs.{name}",
+                    expected="distributions: no negative entry, the last axis sums to 1",
+                    found=f"minimum {chances.min():.3g}, sums from {chances.sum(-1).min():.3g}"
+                    f" to {chances.sum(-1).max():.3g}",
+                )
+        if not 0 <= self.discount < 1:
+            raise UserError("TabularMDPs.discount", expected="0 <= γ < 1", found=str(self.discount))
+
+    @property
+    def actions(self) -> int:
+        """Number of actions."""
+        return int(self.transitions.shape[2])
+
+    def linear_rewards(self, weights: Floats) -> Floats:
+        """R(s) = w·φ(s) for weights (mdps, features) or (features,): (mdps, states)."""
+        return np.asarray((self.features * weights[..., None, :]).sum(-1))
+
+
+def random_mdps(
+    count: int,
+    states: int,
+    actions: int,
+    *,
+    features: int,
+    branching: int | None = None,
+    discount: float = 0.95,
+    seed: int,
+) -> TabularMDPs:
+    """Random MDPs in which every action leads to ``branching`` random states (Garnet; all states if None).
+
+    Chances of the next states are uniform on the simplex, features uniform in [−1, 1], the first state is 0.
+    """
+    generator = np.random.default_rng(seed)
+    reachable = states if branching is None else branching
+    if not 1 <= reachable <= states:
+        raise UserError("random_mdps: branching", expected=f"1 to {states}", found=str(branching))
+    size = (count, states, actions, states)
+    order = generator.random(size).argsort(-1).argsort(-1)
+    chances = np.where(order < reachable, generator.exponential(size=size), 0.0)
+    start = np.zeros((count, states))
+    start[:, 0] = 1
+    return TabularMDPs(
+        transitions=chances / chances.sum(-1, keepdims=True),
+        features=generator.uniform(-1, 1, (count, states, features)),
+        start=start,
+        discount=discount,
+    )
+
+
+def deterministic_mdp(
+    next_states: NDArray[np.int64], colours: NDArray[np.int64], discount: float
+) -> TabularMDPs:
+    """One hand-made MDP, started in state 0: ``next_states`` (states, actions), ``colours`` (states,)."""
+    states, actions = next_states.shape
+    transitions = np.zeros((1, states, actions, states))
+    transitions[0, np.arange(states)[:, None], np.arange(actions), next_states] = 1
+    return TabularMDPs(
+        transitions=transitions,
+        features=np.eye(int(colours.max()) + 1)[colours][None],
+        start=np.eye(states)[:1],
+        discount=discount,
+    )
+
+
+def deterministic_policies(choices: NDArray[np.int64], actions: int) -> Floats:
+    """Policies that take action ``choices`` (mdps, states) surely: (mdps, states, actions)."""
+    return np.asarray(np.eye(actions)[choices])
+
+
+def uniform_policies(mdps: TabularMDPs) -> Floats:
+    """The policy that takes every action with equal chance: (mdps, states, actions)."""
+    return np.full(mdps.transitions.shape[:3], 1 / mdps.actions)
+
+
+def state_values(mdps: TabularMDPs, policies: Floats, rewards: Floats) -> Floats:
+    """V(s), exactly, of policies (mdps, states, actions) under rewards (mdps, states): (mdps, states)."""
+    return np.asarray(np.linalg.solve(_resolvent(mdps, policies), rewards[..., None])[..., 0])
+
+
+def action_values(mdps: TabularMDPs, values: Floats, rewards: Floats) -> Floats:
+    """Q(s, a) = R(s) + γ E[V(s')] for values (mdps, states): (mdps, states, actions)."""
+    ahead = np.matmul(mdps.transitions, values[:, None, :, None])[..., 0]
+    return np.asarray(rewards[..., None] + mdps.discount * ahead)
+
+
+def value_iteration(mdps: TabularMDPs, rewards: Floats, tolerance: float = 1e-9) -> Floats:
+    """Optimal values within ``tolerance`` of the truth, by repeated Bellman backups: (mdps, states)."""
+    values = np.zeros_like(rewards)
+    while True:
+        improved = action_values(mdps, values, rewards).max(-1)
+        # a backup contracts by γ, so what is left is at most γ/(1−γ) times the last change
+        left = mdps.discount / (1 - mdps.discount) * np.abs(improved - values).max()
+        values = improved
+        if left <= tolerance:
+            return np.asarray(values)
+
+
+def optimal_policies(mdps: TabularMDPs, rewards: Floats) -> Floats:
+    """A deterministic optimal policy of each MDP, by policy iteration: (mdps, states, actions), one-hot."""
+    choices = np.zeros(rewards.shape, np.int64)
+    while True:
+        policies = deterministic_policies(choices, mdps.actions)
+        worth = action_values(mdps, state_values(mdps, policies, rewards), rewards)
+        kept = np.take_along_axis(worth, choices[..., None], -1)[..., 0]
+        scale = 1 + np.abs(worth).max(-1)
+        better = worth.max(-1) > kept + _SAME * scale
+        if not better.any():
+            return policies
+        choices = np.where(better, worth.argmax(-1), choices)
+
+
+def occupancies(mdps: TabularMDPs, policies: Floats) -> Floats:
+    """Expected discounted visits Σ_t γ^t P(s_t = s): (mdps, states), each row sums to 1/(1−γ)."""
+    backward = np.swapaxes(_resolvent(mdps, policies), -1, -2)
+    return np.asarray(np.linalg.solve(backward, mdps.start[..., None])[..., 0])
+
+
+def feature_expectations(mdps: TabularMDPs, policies: Floats) -> Floats:
+    """Φ_π = E[Σ_t γ^t φ(s_t)], so that J(π|w·φ) = w·Φ_π: (mdps, features)."""
+    return np.asarray(np.einsum("ms,msf->mf", occupancies(mdps, policies), mdps.features))
+
+
+def expected_returns(mdps: TabularMDPs, policies: Floats, rewards: Floats) -> Floats:
+    """J(π|R) of policies under rewards (mdps, states): (mdps,)."""
+    return np.asarray((occupancies(mdps, policies) * rewards).sum(-1))
+
+
+def _resolvent(mdps: TabularMDPs, policies: Floats) -> Floats:
+    moves = np.matmul(policies[:, :, None, :], mdps.transitions)[:, :, 0]
+    return np.asarray(np.eye(moves.shape[-1]) - mdps.discount * moves)
