@@ -8,7 +8,6 @@ the last observation in ``info["terminal_observation"]`` and a cut-off told apar
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -24,7 +23,7 @@ class EngineStep(NamedTuple):
         observations: (n, *observation shape), the first of the next episode where one has ended.
         rewards: (n,) float32, the environment's own.
         terminated: (n,) bool, ended by itself.
-        truncated: (n,) bool, cut off.
+        truncated: (n,) bool, cut off, perhaps on the very step that also ended it.
         finished: (k,) indices of environments whose episode ended, ascending.
         final_observations: (k, *observation shape), what these saw last.
     """
@@ -44,24 +43,35 @@ class SameStepVecEnv(VecEnv):
     """
 
     def __init__(
-        self, count: int, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]
+        self,
+        count: int,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+        *,
+        seed: int,
     ) -> None:
         self.render_mode: str | None = None
         self._waiting: npt.NDArray[Any] | None = None
         super().__init__(count, observation_space, action_space)
+        self.seed(seed)
 
     @abstractmethod
-    def engine_reset(self) -> npt.NDArray[Any]:
-        """Start all environments anew; (n, *observation shape)."""
+    def engine_reset(self, seed: int | None) -> npt.NDArray[Any]:
+        """Start all environments anew; (n, *observation shape).
+
+        With a seed, environment ``i`` is seeded ``seed + i``; without, random streams go on.
+        """
 
     @abstractmethod
     def engine_step(self, actions: npt.NDArray[Any]) -> EngineStep:
         """Step all environments once and reset those that finished."""
 
     def reset(self) -> VecEnvObs:
-        """Start all environments anew."""
+        """Start all environments anew, with the seeds of the last ``seed`` call if there was one since."""
         self.reset_infos = [{} for _ in range(self.num_envs)]
-        return self.engine_reset()
+        first_seed = self._seeds[0]
+        self._reset_seeds()
+        return self.engine_reset(first_seed)
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
         """Keep the actions for ``step_wait``."""
@@ -92,8 +102,12 @@ class SameStepVecEnv(VecEnv):
         raise AttributeError(f"environments of {type(self).__name__} cannot be changed one by one")
 
     def env_method(
-        self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
-    ) -> list[Any]:  # noqa: ANN401
+        self,
+        method_name: str,
+        *args: Any,  # noqa: ANN401
+        indices: VecEnvIndices = None,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> list[Any]:
         """Not possible: the environments live in the engine."""
         raise AttributeError(
             f"environments of {type(self).__name__} have no reachable method {method_name!r}"
@@ -104,7 +118,3 @@ class SameStepVecEnv(VecEnv):
     ) -> list[bool]:
         """No Python wrapper stands between the engine and this class."""
         return [False for _ in self._get_indices(indices)]
-
-    def seed(self, seed: int | None = None) -> Sequence[int | None]:
-        """Seeds are fixed when the environments are made."""
-        raise RuntimeError("seeds are fixed by make_environments(..., seed=)")

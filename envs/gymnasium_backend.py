@@ -22,33 +22,21 @@ class GymnasiumVecEnv(SameStepVecEnv):
             vectorization_mode="sync",
             vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
         )
-        self._seed: int | None = seed
-        super().__init__(count, self._vector.single_observation_space, self._vector.single_action_space)
+        super().__init__(
+            count, self._vector.single_observation_space, self._vector.single_action_space, seed=seed
+        )
 
-    def engine_reset(self) -> npt.NDArray[Any]:
-        """Start all environments anew; the seed is used the first time, as gymnasium asks for."""
-        observations, _ = self._vector.reset(seed=self._seed)
-        self._seed = None
-        return np.array(observations)
+    def engine_reset(self, seed: int | None) -> npt.NDArray[Any]:
+        """Start all environments anew."""
+        observations, _ = self._vector.reset(seed=seed)
+        return np.asarray(observations)
 
     def engine_step(self, actions: npt.NDArray[Any]) -> EngineStep:
         """Step every environment once; finished ones are reset within the same step."""
         observations, rewards, terminated, truncated, info = self._vector.step(actions)
         finished = np.flatnonzero(terminated | truncated)
-        shape = (len(finished), *observations.shape[1:])
-        final = (
-            np.array([info["final_obs"][i] for i in finished])
-            if len(finished)
-            else np.empty(shape, observations.dtype)
-        )
-        return EngineStep(
-            np.array(observations),
-            rewards.astype(np.float32),
-            terminated,
-            truncated & ~terminated,
-            finished,
-            final,
-        )
+        final = np.array([info["final_obs"][index] for index in finished]) if len(finished) else finished
+        return EngineStep(observations, rewards.astype(np.float32), terminated, truncated, finished, final)
 
     def close(self) -> None:
         """Close every environment."""

@@ -6,6 +6,7 @@ import functools
 from typing import Any, Literal
 
 import gymnasium
+from gymnasium.spaces import Box, Discrete
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.envs.envpool_backend import EnvPoolVecEnv, envpool_serves
@@ -30,20 +31,23 @@ def make_environments(
     Args:
         task: a gymnasium id, ``module:Id`` imports the module first.
         count: environments stepped side by side.
-        seed: environment ``i`` is seeded ``seed + i``.
+        seed: environment ``i`` is seeded ``seed + i`` at its first reset, and again after a call of ``seed``.
         reward: ``"none"`` pays 0 and diverts the true reward, sealed, into ``info["true_return"]`` at the end
             of an episode; ``"true"`` pays the environment's own, which only demonstrators are trained on.
         backend: ``"auto"`` takes EnvPool where it serves the very same environment, else gymnasium.
         threads: EnvPool's threads; 0 lets it choose.
 
     Raises:
-        UserError: unknown task, or EnvPool asked for where it does not serve the same environment.
+        UserError: a task that ``task_spaces`` refuses, no environments asked for, or EnvPool asked for where
+            it does not serve the same environment.
     """
     task_spaces(task)
+    if count < 1:
+        raise UserError("environments", expected="at least one", found=str(count))
     if backend == "envpool" and not _served_by_envpool(task):
         raise UserError(
             f"backend for {task}",
-            expected="a task that EnvPool serves with gymnasium's spaces and horizon",
+            expected="a task that EnvPool is known to run as gymnasium does",
             found="none such in the installed EnvPool",
             do="use backend='gymnasium'",
         )
@@ -61,16 +65,26 @@ def task_spaces(task: str) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any], 
     """Observation space, action space and horizon (steps, ``None`` if unlimited) of a task.
 
     Raises:
-        UserError: gymnasium does not know the task or cannot make it.
+        UserError: gymnasium does not know the task or cannot make it, or its spaces are of no use here.
     """
+    if task.count(":") > 1:
+        raise UserError("task", expected="an id or module:id", found=repr(task))
     try:
         with gymnasium.make(task) as environment:
             horizon = environment.spec.max_episode_steps if environment.spec else None
-            return environment.observation_space, environment.action_space, horizon
-    except (gymnasium.error.Error, ModuleNotFoundError) as reason:
+            observations, actions = environment.observation_space, environment.action_space
+    except (gymnasium.error.Error, ImportError) as reason:
         raise UserError(
             f"task {task!r}", expected="an environment that gymnasium can make", found=str(reason)
         ) from reason
+    if not isinstance(observations, Box):
+        raise UserError(f"task {task!r}", expected="observations in a Box", found=str(observations))
+    bounded_box = isinstance(actions, Box) and actions.is_bounded()
+    if not bounded_box and not (isinstance(actions, Discrete) and actions.start == 0):
+        raise UserError(
+            f"task {task!r}", expected="actions in a bounded Box or Discrete from 0", found=str(actions)
+        )
+    return observations, actions, horizon
 
 
 @functools.cache

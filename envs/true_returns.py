@@ -15,12 +15,16 @@ class TrueReturns:
 
     Args:
         returns: (episodes,) sum of the environment's own rewards; NaN where unknown.
+        step_rewards: (steps,) the rewards they are sums of, all episodes end to end; ``None`` where unknown.
     """
 
-    __slots__ = ("__returns",)
+    __slots__ = ("__returns", "__step_rewards")
 
-    def __init__(self, returns: npt.ArrayLike) -> None:
+    def __init__(self, returns: npt.ArrayLike, step_rewards: npt.ArrayLike | None = None) -> None:
         self.__returns = np.array(returns, dtype=np.float64).reshape(-1)
+        self.__step_rewards = (
+            None if step_rewards is None else np.array(step_rewards, dtype=np.float64).reshape(-1)
+        )
 
     def __len__(self) -> int:
         """Number of episodes."""
@@ -33,6 +37,10 @@ class TrueReturns:
         """(episodes,) true returns, for evaluation alone; NaN where unknown."""
         return self.__returns.copy()
 
+    def reveal_steps(self) -> npt.NDArray[np.float64] | None:
+        """(steps,) true rewards, for files of demonstrations alone; ``None`` where unknown."""
+        return None if self.__step_rewards is None else self.__step_rewards.copy()
+
     @staticmethod
     def unknown(episodes: int) -> TrueReturns:
         """For episodes that came without rewards."""
@@ -41,4 +49,9 @@ class TrueReturns:
     @staticmethod
     def concatenate(parts: Sequence[TrueReturns]) -> TrueReturns:
         """All parts in order."""
-        return TrueReturns(np.concatenate([part.__returns for part in parts]))
+        steps = [part.__step_rewards for part in parts]
+        known = [rewards for rewards in steps if rewards is not None]
+        return TrueReturns(
+            np.concatenate([part.__returns for part in parts]),
+            np.concatenate(known) if len(known) == len(steps) else None,
+        )

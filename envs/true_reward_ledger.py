@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,25 +13,26 @@ from drex.envs.true_returns import TrueReturns
 
 
 class TrueRewardLedger(VecEnvWrapper):
-    """Pays 0 for every step and puts each finished episode's true return, sealed, in ``info["true_return"]``."""
+    """Pays 0 for every step; a finished episode's true return goes, sealed, into ``info["true_return"]``."""
 
     def __init__(self, environments: VecEnv) -> None:
         super().__init__(environments)
-        self._running: npt.NDArray[np.float64] = np.zeros(self.num_envs)
+        self._running: list[list[float]] = [[] for _ in range(self.num_envs)]
         self._nothing: npt.NDArray[np.float32] = np.zeros(self.num_envs, np.float32)
 
     def reset(self) -> VecEnvObs:
         """Start all environments and their sums anew."""
-        self._running[:] = 0.0
+        self._running = [[] for _ in range(self.num_envs)]
         return self.venv.reset()
 
     def step_wait(self) -> VecEnvStepReturn:
         """Divert the rewards; hand over zeros."""
         observations, rewards, dones, infos = self.venv.step_wait()
-        self._running += rewards
+        for kept, reward in zip(self._running, rewards.tolist(), strict=True):
+            kept.append(reward)
         for index in np.flatnonzero(dones):
-            infos[index]["true_return"] = TrueReturns(self._running[index])
-            self._running[index] = 0.0
+            infos[index]["true_return"] = TrueReturns(math.fsum(self._running[index]), self._running[index])
+            self._running[index] = []
         return observations, self._nothing.copy(), dones, infos
 
 
