@@ -1,4 +1,4 @@
-"""Behavioral cloning: the demonstrator's actions by maximum likelihood, into the network that PPO will train."""
+"""Behavioral cloning: the demonstrator's actions by maximum likelihood, in the network PPO will train."""
 
 from __future__ import annotations
 
@@ -62,9 +62,14 @@ def clone(
 ) -> ActorCriticPolicy:
     """Clone demonstrations into a policy: squared error on Box actions, cross entropy on Discrete ones.
 
-    Box actions are clipped to their bounds first, as the environment does. The held-out transitions are drawn at
-    random; the weights with the lowest held-out loss are returned.
+    Box actions are clipped to their bounds first, as the environment does. The held-out transitions are drawn
+    at random; the weights with the lowest held-out loss are returned.
+
+    Raises:
+        UserError: a single transition, of which none can be held out.
     """
+    if len(demonstrations.observations) < 2:
+        raise UserError("demonstrations", expected="at least two transitions to clone from", found="1")
     policy = make_policy(observation_space, action_space, policy_settings, seed=seed)
     extractor = policy.features_extractor
     if isinstance(extractor, StandardizedObservations):
@@ -90,7 +95,8 @@ def clone(
     optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, weight_decay=settings.l2)
     best, best_weights, waited = np.inf, copy.deepcopy(policy.state_dict()), 0
     for step in range(settings.gradient_steps + 1):
-        if step % settings.check_every == 0:
+        last = step == settings.gradient_steps
+        if last or step % settings.check_every == 0:
             with torch.no_grad():
                 loss = float(loss_on(held_out))
             if log is not None:
@@ -101,6 +107,8 @@ def clone(
                 waited += 1
                 if waited > settings.patience:
                     break
+        if last:
+            break
         batch = training[torch.as_tensor(generator.integers(len(training), size=settings.batch_size))]
         batch_loss = loss_on(batch)
         optimizer.zero_grad()

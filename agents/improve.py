@@ -62,8 +62,8 @@ class PPOSettings:
     initial_std: float = 0.5
     """Standard deviation of Box actions at the start, in the actions' own unit."""
     leaving_penalty: float = 0.0
-    """Weight of the squared distance of the mean action from the clone's, in standard deviations; falls linearly
-    to 0 over training."""
+    """Weight of the squared distance of the mean action from the clone's, in standard deviations; falls
+    linearly to 0 over training."""
     value_only_rollouts: int = 8
     """Rollouts at the start on which only the value network learns, so that it cannot mislead the clone."""
     checkpoint_steps: int = 100_000
@@ -111,8 +111,8 @@ def improve(
 ) -> PPO:
     """Train PPO on a reward.
 
-    Training runs in segments, each with environments and random streams of its own seed, and a checkpoint between
-    them, so that a run that was killed ends with the same weights as one that was not.
+    Training runs in segments, each with environments and random streams of its own seed, and a checkpoint
+    between them, so that a run that was killed ends with the same weights as one that was not.
 
     Args:
         make: makes the environments; they pay 0 unless they are a demonstrator's.

@@ -32,7 +32,7 @@ class PolicySettings:
 
 
 class StandardizedObservations(BaseFeaturesExtractor):
-    """Observations minus their mean, over their standard deviation, clipped to ±10; both are set by cloning."""
+    """Observations minus their mean, over their standard deviation, clipped to ±10; both set by cloning."""
 
     mean: torch.Tensor
     std: torch.Tensor

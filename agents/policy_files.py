@@ -1,4 +1,4 @@
-"""Policies in files: weights as safetensors, facts as JSON, and beside them an ordinary stable-baselines3 zip.
+"""Policies in files: weights as safetensors, facts as JSON, beside them an ordinary stable-baselines3 zip.
 
 Our own code reads the safetensors only: stable-baselines3's loader unpickles what it reads.
 """
@@ -51,7 +51,7 @@ def load_policy(
         raise UserError(
             f"{place / 'policy.json'}: format", expected=str(FORMAT), found=str(facts.get("format"))
         )
-    listed = {
+    listed: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in facts["settings"].items()
     }
     policy = make_policy(observation_space, action_space, PolicySettings(**listed), seed=0)

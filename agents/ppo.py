@@ -1,12 +1,13 @@
-"""PPO started from the cloned policy: stable-baselines3's algorithm, with its loops freed of per-step overhead.
+"""PPO started from the cloned policy: stable-baselines3's algorithm, its loops freed of per-step overhead.
 
-``save``, ``load``, ``predict``, callbacks and TensorBoard logging are stable-baselines3's own. New are: rewards
-from a learned function once a rollout, a penalty on leaving the cloned policy that falls to zero, and a first
-phase in which only the value network learns.
+``save``, ``load``, ``predict``, callbacks and TensorBoard logging are stable-baselines3's own. New are:
+rewards from a learned function once a rollout, a penalty on leaving the cloned policy that falls to zero, and
+a first phase in which only the value network learns.
 """
 
 from __future__ import annotations
 
+import copy
 from typing import Any, cast
 
 import gymnasium
@@ -20,16 +21,17 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
-from drex.agents.policies import action_mean
+from drex.agents.policies import action_mean, clip_to_space
 from drex.agents.relabelled_buffer import RelabelledRolloutBuffer
 from drex.envs.learned_reward import RewardFunction
+from drex.errors import UserError
 
 
 class PPO(StablePPO):
     """Proximal policy optimisation on a learned reward, started from a cloned policy.
 
-    Takes the arguments of stable-baselines3's PPO. ``pay_by`` attaches a reward function; ``stay_near`` attaches
-    the clone and the weight of the penalty on leaving it.
+    Takes the arguments of stable-baselines3's PPO. ``pay_by`` attaches a reward function; ``stay_near``
+    attaches the clone and the weight of the penalty on leaving it.
     """
 
     policy: ActorCriticPolicy
@@ -40,6 +42,7 @@ class PPO(StablePPO):
         self.value_only_rollouts = 0
         self.rollouts_done = 0
         self.planned_steps: int | None = None
+        self.paid_by_function = False
         self._clone_means: torch.Tensor | None = None
         self._clone: ActorCriticPolicy | None = None
         super().__init__(*args, **kwargs)
@@ -52,16 +55,22 @@ class PPO(StablePPO):
         super()._update_current_progress_remaining(num_timesteps, self.planned_steps or total_timesteps)
 
     def pay_by(self, reward: RewardFunction | None) -> None:
-        """Pay transitions by this function instead of the environment; ``None`` takes the environment's again."""
-        cast("RelabelledRolloutBuffer", self.rollout_buffer).reward = reward
+        """Pay transitions by this function instead of the environment; ``None``: by the environment again.
 
-    def stay_near(self, clone: ActorCriticPolicy, *, penalty: float) -> None:
+        The function is not saved with the algorithm: attach it again after ``load``.
+        """
+        cast("RelabelledRolloutBuffer", self.rollout_buffer).reward = reward
+        self.paid_by_function = reward is not None
+
+    def stay_near(self, clone: ActorCriticPolicy | None, *, penalty: float) -> None:
         """Penalise the squared distance of the mean action from the clone's, in standard deviations.
 
-        Discrete actions: the Kullback-Leibler divergence from the clone's distribution. The weight falls linearly
-        from ``penalty`` to 0 over training.
+        Discrete actions: the Kullback-Leibler divergence from the clone's distribution. The weight falls
+        linearly from ``penalty`` to 0 over training. The clone is copied, and not saved with the algorithm:
+        attach it again after ``load``, or let go by ``stay_near(None, penalty=0.0)``.
         """
-        self._clone, self.leaving_penalty = clone, penalty
+        self._clone = None if clone is None else copy.deepcopy(clone).to(self.device).requires_grad_(False)
+        self.leaving_penalty = penalty
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
@@ -70,19 +79,20 @@ class PPO(StablePPO):
         if self._last_obs is None:
             raise RuntimeError("no last observation: call learn() rather than collect_rollouts()")
         buffer = cast("RelabelledRolloutBuffer", rollout_buffer)
+        self._check_attached(buffer)
         self.policy.set_training_mode(False)
         buffer.reset()
         callback.on_rollout_start()
         truncated_at: list[tuple[int, int]] = []
         observations = cast("npt.NDArray[Any]", self._last_obs)
-        box = isinstance(self.action_space, gymnasium.spaces.Box)
         for step in range(n_rollout_steps):
             actions = self._sample(observations)
-            executed = np.clip(actions, self.action_space.low, self.action_space.high) if box else actions  # type: ignore[attr-defined]
+            executed = clip_to_space(actions, self.action_space)
             buffer.observations[step] = observations
             buffer.actions[step] = actions.reshape(self.n_envs, -1)
             buffer.episode_starts[step] = self._last_episode_starts
-            new_observations, rewards, dones, infos = env.step(executed)
+            stepped, rewards, dones, infos = env.step(executed)
+            new_observations = cast("npt.NDArray[Any]", stepped)
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
             if not callback.on_step():
@@ -97,9 +107,9 @@ class PPO(StablePPO):
                         truncated_at.append((step, int(index)))
                     else:
                         terminated[index] = True
-            buffer.rewards[step] = rewards
+            buffer.rewards[step] = rewards if buffer.reward is None else 0.0
             buffer.note_step(step, executed, following, terminated)
-            observations = cast("npt.NDArray[Any]", new_observations)
+            observations = new_observations
             self._last_obs, self._last_episode_starts = observations, dones
         buffer.full, buffer.pos = True, n_rollout_steps
         self._fill_in(buffer, truncated_at)
@@ -121,17 +131,17 @@ class PPO(StablePPO):
         penalty = self.leaving_penalty * max(self._current_progress_remaining, 0.0)
         rollout = self._rollout_tensors()
         count = len(rollout["actions"])
-        totals = torch.zeros(5)
+        totals = torch.zeros(5, device=self.device)
         updates, approximate_kl, stop = 0, 0.0, False
         for _ in range(self.n_epochs):
             kls = []
-            for batch in torch.as_tensor(np.random.permutation(count)).split(self.batch_size):
+            for batch in self._order(count).split(self.batch_size):
                 loss, parts = self._loss({k: v[batch] for k, v in rollout.items()}, clip, penalty, value_only)
                 if self.target_kl is not None and not value_only and float(parts[3]) > 1.5 * self.target_kl:
                     stop = True
                     break
                 self.policy.optimizer.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
                 self.policy.optimizer.step()
                 totals += parts
@@ -174,7 +184,7 @@ class PPO(StablePPO):
             clip_value = float(self.clip_range_vf(self._current_progress_remaining))  # type: ignore[operator]
             values = batch["values"] + (values - batch["values"]).clamp(-clip_value, clip_value)
         value_loss = torch.nn.functional.mse_loss(batch["returns"], values)
-        zero = torch.zeros(())
+        zero = torch.zeros((), device=self.device)
         if value_only:
             return self.vf_coef * value_loss, torch.stack([zero, value_loss.detach(), zero, zero, zero])
         mean = policy.action_net(policy.mlp_extractor.forward_actor(policy_features))
@@ -196,34 +206,34 @@ class PPO(StablePPO):
         return loss, parts
 
     def _sample(self, observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Actions drawn from the policy, before clipping, without building autograd graphs or distributions."""
+        """Actions drawn from the policy, before clipping, without autograd graphs or distributions."""
         with torch.no_grad():
             mean = action_mean(self.policy, self._tensor(observations))
             if isinstance(self.action_space, gymnasium.spaces.Box):
-                return cast(
-                    "npt.NDArray[Any]", (mean + self.policy.log_std.exp() * torch.randn_like(mean)).numpy()
-                )
-            return cast("npt.NDArray[Any]", torch.multinomial(mean.softmax(dim=1), 1).flatten().numpy())
+                actions = mean + self.policy.log_std.exp() * torch.randn_like(mean)
+            else:
+                actions = torch.multinomial(mean.softmax(dim=1), 1).flatten()
+            return actions.cpu().numpy()
 
     def _fill_in(self, buffer: RelabelledRolloutBuffer, truncated_at: list[tuple[int, int]]) -> None:
-        """Values and log-probabilities of the whole rollout, and the bootstrap where episodes were cut off."""
+        """Values and log-probabilities of the whole rollout, and the bootstrap after cut-offs."""
         flat = buffer.buffer_size * buffer.n_envs
         with torch.no_grad():
             observations = self._tensor(buffer.observations.reshape(flat, *buffer.obs_shape))
             values = self.policy.predict_values(observations).flatten()
             mean = action_mean(self.policy, observations)
-            actions = torch.as_tensor(buffer.actions.reshape(flat, -1))
+            actions = self._tensor(buffer.actions.reshape(flat, -1))
             log_probs, _ = _log_prob_and_entropy(self.policy, mean, actions)
-            buffer.values[:] = values.numpy().reshape(buffer.buffer_size, buffer.n_envs)
-            buffer.log_probs[:] = log_probs.numpy().reshape(buffer.buffer_size, buffer.n_envs)
+            buffer.values[:] = values.cpu().numpy().reshape(buffer.buffer_size, buffer.n_envs)
+            buffer.log_probs[:] = log_probs.cpu().numpy().reshape(buffer.buffer_size, buffer.n_envs)
             if truncated_at:
                 steps, indices = np.array(truncated_at).T
                 final_values = self.policy.predict_values(
                     self._tensor(buffer.following[steps, indices])
                 ).flatten()
-                buffer.rewards[steps, indices] += self.gamma * final_values.numpy()
-            if self._clone is not None and self.leaving_penalty > 0.0:
-                self._clone_means = action_mean(self._clone, observations)
+                buffer.rewards[steps, indices] += self.gamma * final_values.cpu().numpy()
+            near = self._clone is not None and self.leaving_penalty > 0.0
+            self._clone_means = action_mean(self._clone, observations) if near and self._clone else None
 
     def _rollout_tensors(self) -> dict[str, torch.Tensor]:
         """The rollout, flattened, on the device once."""
@@ -231,18 +241,44 @@ class PPO(StablePPO):
         flat = buffer.buffer_size * buffer.n_envs
         tensors = {
             "observations": self._tensor(buffer.observations.reshape(flat, *buffer.obs_shape)),
-            "actions": torch.as_tensor(buffer.actions.reshape(flat, -1)),
-            "values": torch.as_tensor(buffer.values.reshape(flat)),
-            "log_probs": torch.as_tensor(buffer.log_probs.reshape(flat)),
-            "advantages": torch.as_tensor(buffer.advantages.reshape(flat)),
-            "returns": torch.as_tensor(buffer.returns.reshape(flat)),
+            "actions": self._tensor(buffer.actions.reshape(flat, -1)),
+            "values": self._tensor(buffer.values.reshape(flat)),
+            "log_probs": self._tensor(buffer.log_probs.reshape(flat)),
+            "advantages": self._tensor(buffer.advantages.reshape(flat)),
+            "returns": self._tensor(buffer.returns.reshape(flat)),
         }
         if self._clone_means is not None:
             tensors["clone_means"] = self._clone_means
         return tensors
 
-    def _tensor(self, observations: npt.NDArray[Any]) -> torch.Tensor:
-        return torch.as_tensor(np.asarray(observations, np.float32))
+    def _order(self, count: int) -> torch.Tensor:
+        """A random order of the rollout's transitions: equal seeds give stable-baselines3's own minibatches.
+
+        It lays a rollout out environment by environment, this class step by step.
+        """
+        theirs = np.random.permutation(count)  # noqa: NPY002  the stream that stable-baselines3 seeds
+        environment, step = np.divmod(theirs, count // self.n_envs)
+        return torch.as_tensor(step * self.n_envs + environment, device=self.device)
+
+    def _check_attached(self, buffer: RelabelledRolloutBuffer) -> None:
+        """Refuse to go on without what a loaded algorithm has lost."""
+        if self.paid_by_function and buffer.reward is None:
+            raise UserError(
+                "PPO",
+                expected="the reward function that pays it",
+                found="none, since it is not saved with the algorithm",
+                do="call pay_by(reward) after load, or pay_by(None) for the environment's own reward",
+            )
+        if self.leaving_penalty > 0.0 and self._clone is None:
+            raise UserError(
+                "PPO",
+                expected="the clone that the leaving penalty is measured from",
+                found="none, since it is not saved with the algorithm",
+                do="call stay_near(clone, penalty=...) after load, or stay_near(None, penalty=0.0)",
+            )
+
+    def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
+        return torch.as_tensor(np.asarray(array, np.float32), device=self.device)
 
 
 def _log_prob_and_entropy(

@@ -1,13 +1,13 @@
 """A rollout buffer that is paid by a learned reward, in one pass over the finished rollout.
 
 PPO needs rewards only once a rollout is complete, so nothing has to be scored while environments step. The
-buffer *adds* the learned reward to what is stored, because the stored reward already holds the bootstrap value
-of episodes that were cut off.
+buffer *adds* the learned reward to what is stored, because the stored reward already holds the bootstrap
+value of episodes that were cut off.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,8 @@ from drex.envs.learned_reward import RewardFunction
 class RelabelledRolloutBuffer(RolloutBuffer):
     """stable-baselines3's rollout buffer, which also remembers what each transition led to.
 
-    ``reward`` is attached after construction (arguments of a buffer are pickled into the saved algorithm). Without
-    one the buffer behaves as its parent.
+    ``reward`` is attached after construction (arguments of a buffer are pickled into the saved algorithm).
+    Without one the buffer behaves as its parent.
     """
 
     executed: npt.NDArray[Any]
@@ -36,9 +36,11 @@ class RelabelledRolloutBuffer(RolloutBuffer):
     def reset(self) -> None:
         """Empty the buffer."""
         shape = (self.buffer_size, self.n_envs)
-        self.executed = np.zeros((*shape, *self.action_space.shape), np.float32)
+        action_shape = cast("tuple[int, ...]", self.action_space.shape)
+        self.executed = np.zeros((*shape, *action_shape), self.action_space.dtype)
         self.following = np.zeros((*shape, *self.obs_shape), self.observation_space.dtype)
         self.terminated = np.zeros(shape, np.bool_)
+        self.learned_rewards = None
         super().reset()
 
     def note_step(
@@ -48,7 +50,7 @@ class RelabelledRolloutBuffer(RolloutBuffer):
         following: npt.NDArray[Any],
         terminated: npt.NDArray[np.bool_],
     ) -> None:
-        """Remember the actions as executed (clipped), what followed (terminal observations kept) and true ends."""
+        """Remember actions as executed (clipped), what followed (terminal observations kept), true ends."""
         self.executed[step] = executed
         self.following[step] = following
         self.terminated[step] = terminated
@@ -59,7 +61,7 @@ class RelabelledRolloutBuffer(RolloutBuffer):
             flat = self.buffer_size * self.n_envs
             scores = self.reward(
                 self.observations.reshape(flat, *self.obs_shape),
-                self.executed.reshape(flat, *self.action_space.shape),
+                self.executed.reshape(flat, *self.executed.shape[2:]),
                 self.following.reshape(flat, *self.obs_shape),
                 self.terminated.reshape(flat),
             )

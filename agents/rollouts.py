@@ -1,19 +1,20 @@
-"""Collecting episodes: one loop for clean, noisy and evaluation rollouts, with every environment kept busy."""
+"""Collecting episodes: one loop for clean, noisy and evaluation rollouts, every environment kept busy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.noise import Disturbance, NoiseJob
-from drex.agents.policies import Policy
+from drex.agents.policies import Policy, clip_to_space
 from drex.envs.trajectories import Trajectories
 from drex.envs.true_returns import TrueReturns
 from drex.envs.true_reward_ledger import take_true_return
+from drex.errors import UserError
 
 Progress = Callable[[int], None]
 """Told how many more episodes are done."""
@@ -29,11 +30,12 @@ def collect(
 ) -> tuple[Trajectories, TrueReturns]:
     """Roll a policy out for whole episodes.
 
-    Each environment takes the next waiting episode as soon as it has finished one, so that different noise levels
-    run side by side. Every started episode is finished and kept: stopping at a step count would favour short ones.
+    Each environment takes the next waiting episode as soon as it has finished one, so that different noise
+    levels run side by side. Every started episode is finished and kept: stopping at a step count would favour
+    short ones.
 
     Args:
-        policy: anything that maps (n, *obs) to (n, *act).
+        policy: anything that maps (n, *obs) to (n, *act); Box actions are clipped to their bounds.
         environments: made by ``make_environments`` with ``reward="none"``.
         episodes: how many, or one noise job for each.
         seed: of the disturbances; one stream an episode.
@@ -41,12 +43,17 @@ def collect(
 
     Returns:
         The trajectories, in the order of ``episodes``, and their sealed true returns.
+
+    Raises:
+        UserError: no episodes asked for, or the policy acts by NaN or infinity.
     """
     jobs = [NoiseJob()] * episodes if isinstance(episodes, int) else list(episodes)
+    if not jobs:
+        raise UserError("episodes", expected="at least one", found="0")
     streams = np.random.SeedSequence(seed).spawn(len(jobs))
     space, count = environments.action_space, environments.num_envs
     records = [_Record() for _ in jobs]
-    observations = environments.reset()
+    observations = cast("npt.NDArray[Any]", environments.reset())
     waiting = iter(range(len(jobs)))
     current: list[int | None] = [next(waiting, None) for _ in range(count)]
 
@@ -56,7 +63,9 @@ def collect(
     disturbances = [disturb(job) for job in current]
     unfinished = len(jobs)
     while unfinished:
-        actions = np.array(policy(observations))
+        actions = np.array(clip_to_space(policy(observations), space))
+        if not np.isfinite(actions).all():
+            raise UserError("policy", expected="finite actions", found="NaN or infinity")
         for index, disturbance in enumerate(disturbances):
             if disturbance is not None:
                 actions[index] = disturbance(actions[index])
@@ -65,7 +74,7 @@ def collect(
             if job is not None:
                 records[job].observations.append(observations[index])
                 records[job].actions.append(actions[index])
-        for index in np.flatnonzero(dones):
+        for index in np.flatnonzero(dones).tolist():
             job = current[index]
             if job is not None:
                 records[job].finish(infos[index])
@@ -74,7 +83,7 @@ def collect(
                     progress(1)
             current[index] = next(waiting, None)
             disturbances[index] = disturb(current[index])
-        observations = following
+        observations = cast("npt.NDArray[Any]", following)
     return _join(records)
 
 

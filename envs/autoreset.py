@@ -104,9 +104,9 @@ class SameStepVecEnv(VecEnv):
     def env_method(
         self,
         method_name: str,
-        *args: Any,  # noqa: ANN401
+        *args: Any,
         indices: VecEnvIndices = None,
-        **kwargs: Any,  # noqa: ANN401
+        **kwargs: Any,
     ) -> list[Any]:
         """Not possible: the environments live in the engine."""
         raise AttributeError(

@@ -79,10 +79,10 @@ def task_spaces(task: str) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any], 
         ) from reason
     if not isinstance(observations, Box):
         raise UserError(f"task {task!r}", expected="observations in a Box", found=str(observations))
-    bounded_box = isinstance(actions, Box) and actions.is_bounded()
+    bounded_box = isinstance(actions, Box) and actions.is_bounded() and len(actions.shape) == 1
     if not bounded_box and not (isinstance(actions, Discrete) and actions.start == 0):
         raise UserError(
-            f"task {task!r}", expected="actions in a bounded Box or Discrete from 0", found=str(actions)
+            f"task {task!r}", expected="actions in a bounded Box (n,) or Discrete from 0", found=str(actions)
         )
     return observations, actions, horizon
 
