@@ -1,4 +1,4 @@
-"""Settings of a whole run, and the named presets: the default is our best, ``paper`` is what was published."""
+"""Settings of a whole run, and the named presets: the default is our best, ``paper`` the published one."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def default(task: str) -> Settings:
 def paper(task: str) -> Settings:
     """The published MuJoCo protocol (D-REX, section 5.1 and the authors' code), as it was meant.
 
-    One deviation is deliberate: the published reward wrapper used the last network alone, divided by 3, by a slip;
-    here the ensemble's mean is used.
+    One deviation is deliberate: the published reward wrapper used the last network alone, divided by 3, by a
+    slip; here the ensemble's mean is used.
     """
     return Settings(
         policy=PolicySettings(policy_hidden_sizes=(256, 256, 256, 256), activation="relu"),

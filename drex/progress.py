@@ -22,11 +22,11 @@ class Progress:
 
     def __init__(self, folder: Path, *, quiet: bool) -> None:
         self._folder, self._quiet = folder, quiet
-        self._writer = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        self._writer = SummaryWriter(str(folder))
 
     def log(self, name: str, value: float, step: int) -> None:
         """One scalar for TensorBoard."""
-        self._writer.add_scalar(name, value, step)  # type: ignore[no-untyped-call]
+        self._writer.add_scalar(name, value, step)
 
     def logger(self) -> Logger:
         """stable-baselines3's logger, writing to the same folder."""
@@ -49,7 +49,7 @@ class Progress:
 
     def close(self) -> None:
         """Write what is left."""
-        self._writer.close()  # type: ignore[no-untyped-call]
+        self._writer.close()
 
 
 class StepBar(BaseCallback):

@@ -1,4 +1,4 @@
-"""A learned reward: call it on transitions, save it, load it. Files are safetensors and JSON, never pickle."""
+"""A learned reward: call it on transitions, save it, load it. Files are safetensors and JSON, no pickle."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ FORMAT = 1
 class LearnedReward:
     """An ensemble's reward: members standardised and averaged, minus the offset, times the scale.
 
-    Called with (n, *obs), (n, *act), (n, *obs), (n,) it returns (n,) float32. The ranking loss leaves offset and
-    scale free; ``reward_anchor.anchor`` sets them by a named rule.
+    Called with (n, *obs), (n, *act), (n, *obs), (n,) it returns (n,) float32. The ranking loss leaves offset
+    and scale free; ``reward_anchor.anchor`` sets them by a named rule.
 
     Args:
         network: (members or 1, n, features) to (members, n).
@@ -75,7 +75,7 @@ class LearnedReward:
     ) -> npt.NDArray[np.float32]:
         """Score ``n`` transitions."""
         members = self.members(observations, actions, next_observations)
-        pooled = members.mean(axis=0)
+        pooled: npt.NDArray[np.float64] = members.mean(axis=0)
         if self.pessimism:
             pooled = pooled - self.pessimism * members.std(axis=0)
         return ((pooled - self.offset) * self.scale).astype(np.float32)

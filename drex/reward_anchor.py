@@ -1,7 +1,7 @@
 """Anchoring a learned reward: its offset and scale, set by named rules that need no true reward.
 
-A ranking says nothing about either. Where episodes can end early the offset decides whether living pays: with a
-high one every step costs and the agent dies at once, with a very low one standing still is enough. The scale
+A ranking says nothing about either. Where episodes can end early the offset decides whether living pays: with
+a high one every step costs and the agent dies at once, with a very low one standing still is enough. The scale
 decides how large the values are that PPO has to learn.
 """
 
@@ -24,13 +24,13 @@ class AnchorSettings:
 
     offset: Literal["survival", "mean", "percentile"] = "survival"
     """What counts as 0: ``mean`` of the ranked steps' rewards; their ``percentile``; or ``survival``: the
-    percentile where any ranked episode ended by itself, so that nearly every step seen is worth living, and the
-    mean where none did, since there the offset changes nothing."""
+    percentile where any ranked episode ended by itself, so that nearly every step seen is worth living, and
+    the mean where none did, since there the offset changes nothing."""
     percentile: float = 5.0
     """The percentile that counts as 0, from 0 to 100."""
     scale: Literal["return", "step"] = "return"
-    """What gets a standard deviation of 1 on the ranked trajectories: the discounted ``return`` from each step,
-    or the reward of a single ``step``."""
+    """What gets a standard deviation of 1 on the ranked trajectories: the discounted ``return`` from each
+    step, or the reward of a single ``step``."""
     gamma: float = 0.99
     """Discount of that return; PPO's own."""
     pessimism: float = 0.0

@@ -1,4 +1,4 @@
-"""Learning a reward from preferences: the Bradley-Terry loss over snippet returns (T-REX section 4, D-REX section 4)."""
+"""Learning a reward from preferences: the Bradley-Terry loss over snippet returns (T-REX, D-REX: section 4)."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class RewardSettings:
     hidden_sizes: tuple[int, ...] = (256, 256)
     """Units in each hidden layer."""
     standardize_inputs: bool = False
-    """Whether inputs are standardised first. Raw inputs make velocities cheap and postures dear to a small network,
-    which is a useful bias in locomotion."""
+    """Whether inputs are standardised first. Raw inputs make velocities cheap and postures dear to a small
+    network, which is a useful bias in locomotion."""
     snippets: SnippetSettings = field(default_factory=SnippetSettings)
     """How snippets are cut."""
     snippet_return: Literal["mean", "sum"] = "mean"
-    """``mean``: mean reward per step times ``maximum_length``, so that length itself says nothing; ``sum``: as
-    published, where a longer snippet of positive rewards wins."""
+    """``mean``: mean reward per step times ``maximum_length``, so that length itself says nothing; ``sum``:
+    as published, where a longer snippet of positive rewards wins."""
     gradient_steps: int = 500
     """Gradient steps, each on one draw of snippets a member."""
     learning_rate: float = 1e-3
@@ -198,11 +198,11 @@ def split_preferences(
 ) -> tuple[Preferences, Preferences | None]:
     """Training pairs among one part of the trajectories, held-out pairs among the rest.
 
-    Pairs across the two parts are used by neither, so that no held-out trajectory has been trained on. Where the
-    held-out part is too small to hold a pair, all pairs train.
+    Pairs across the two parts are used by neither, so that no held-out trajectory has been trained on. Where
+    the held-out part is too small to hold a pair, all pairs train.
     """
     chosen = np.zeros(trajectories, np.bool_)
-    chosen[generator.permutation(trajectories)[: int(round(held_out * trajectories))]] = True
+    chosen[generator.permutation(trajectories)[: round(held_out * trajectories)]] = True
     inside = chosen[preferences.better] & chosen[preferences.worse]
     outside = ~chosen[preferences.better] & ~chosen[preferences.worse]
     if not inside.any() or not outside.any():

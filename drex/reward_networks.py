@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any, Literal, Protocol
 
@@ -41,7 +42,7 @@ class EnsembleMLP(torch.nn.Module):
         sizes = [features, *hidden_sizes, 1]
         self.weights = torch.nn.ParameterList()
         self.biases = torch.nn.ParameterList()
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in itertools.pairwise(sizes):
             bound = 1.0 / math.sqrt(fan_in)
             weight = torch.empty(members, fan_in, fan_out).uniform_(-bound, bound, generator=generator)
             bias = torch.empty(members, 1, fan_out).uniform_(-bound, bound, generator=generator)
