@@ -1,4 +1,4 @@
-"""Learning a reward from preferences: the Bradley-Terry loss over snippet returns (T-REX, D-REX: section 4)."""
+"""Learning a reward from preferences: the Bradley-Terry loss over snippet returns (T-REX and D-REX)."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def learn_reward(
         ranked: trajectories and preferences between them.
         settings: of the ensemble and its training.
         seed: of weights, held-out trajectories and snippets.
-        network: makes an own network from the number of input features; see ``reward_networks.RewardNetwork``.
+        network: makes an own network from the number of input features; see ``RewardNetwork``.
         log: receives ``reward/loss``, ``reward/held_out_accuracy`` and ``reward/held_out_loss``.
 
     Returns:

@@ -17,8 +17,8 @@ class SnippetSettings:
     """How snippets are cut from trajectories (D-REX appendix; T-REX section 4)."""
 
     scheme: Literal["shared", "independent"] = "shared"
-    """``shared``: one snippet from every trajectory, compared in all preferred pairs at once; ``independent``:
-    two fresh snippets for every pair, as published."""
+    """``shared``: one snippet from every trajectory, compared in all preferred pairs at once;
+    ``independent``: two fresh snippets for every pair, as published."""
     minimum_length: int = 50
     """Steps in the shortest snippet; a shorter trajectory is taken whole."""
     maximum_length: int = 50
