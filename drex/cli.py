@@ -1,0 +1,117 @@
+"""The command line: finds the command, parses its options, makes one public call, and sets the exit status.
+
+A command imports what it needs itself, so that ``drex --help`` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from drex.errors import UserError
+
+FINISHED, FAILED, USER_MISTAKE = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after ``drex``; ``None`` takes those of the process.
+
+    Returns:
+        0 finished, 2 a mistake that the user can mend (one sentence on stderr), 1 anything else (traceback).
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        return _dispatch(words)
+    except UserError as mistake:
+        print(f"drex: {mistake}", file=sys.stderr)
+        return USER_MISTAKE
+    except SystemExit as parsed:  # help was shown, or the options could not be parsed
+        return parsed.code if isinstance(parsed.code, int) else USER_MISTAKE
+    except KeyboardInterrupt:
+        print("drex: interrupted; the same command with --resume continues", file=sys.stderr)
+        return FAILED
+    except Exception:
+        traceback.print_exc()
+        return FAILED
+
+
+def _dispatch(words: list[str]) -> int:
+    for name, (command, _) in _COMMANDS.items():
+        path = name.split()
+        if words[: len(path)] == path:
+            command(words[len(path) :])
+            return FINISHED
+    named = [word for word in words if not word.startswith("-")]
+    if words and words[0] == "--version":
+        print(_version())
+    elif not named or (named == ["demos"] and words[-1] in ("-h", "--help")):
+        print(_overview())
+    else:
+        asked = " ".join(named[:2] if named[0] == "demos" else named[:1])
+        near = difflib.get_close_matches(asked, _COMMANDS, n=1)
+        raise UserError(
+            "command",
+            expected=f"one of {', '.join(_COMMANDS)}",
+            found=repr(asked),
+            do=f"did you mean {near[0]}?" if near else "drex --help tells more",
+        )
+    return FINISHED
+
+
+def _overview() -> str:
+    width = max(map(len, _COMMANDS))
+    commands = "\n".join(f"  drex {name:<{width}}  {summary}" for name, (_, summary) in _COMMANDS.items())
+    return (
+        "Learn a reward from imperfect demonstrations, and train an agent that beats the demonstrator.\n\n"
+        f"{commands}\n\n"
+        "drex COMMAND --help tells the options; drex run ENV --help with the defaults of that task."
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"drex {version('drex-rl')}"
+
+
+def _run(words: list[str]) -> None:
+    # Two steps: the task and the preset decide the defaults that --help shows and the other options override.
+    first = argparse.ArgumentParser(prog="drex run", add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", default="default")
+    asks_for_help = bool({"-h", "--help"} & set(words))
+    if not asks_for_help and (not words or words[0].startswith("-")):
+        raise UserError(
+            "drex run", expected="ENV first, then its options", found=words[0] if words else "none"
+        )
+    task, words = ("ENV", words) if words[0].startswith("-") else (words[0], words[1:])
+
+    from drex.run_options import parse_run_options
+
+    options = parse_run_options(task, first.parse_known_args(words)[0].preset, words)
+
+    from drex import pipeline
+    from drex.compute import use_one_thread_where_it_pays, where_to_train
+
+    use_one_thread_where_it_pays(options.task)
+    pipeline.run(
+        options.task,
+        run_dir=options.folder(),
+        demonstrations=options.demos,
+        settings=options.settings,
+        seed=options.seed,
+        controls=options.controls,
+        resume=options.resume,
+        quiet=options.quiet,
+        device=where_to_train(options.task, options.device),
+    )
+
+
+_COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
+    "run": (_run, "the main job: from demonstrations to a better policy, its reward and a report"),
+}

@@ -1,0 +1,25 @@
+"""How many threads, and which device: small networks are faster on one CPU thread than on several or a GPU."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from drex.envs.make import task_spaces
+
+
+def use_one_thread_where_it_pays(task: str) -> None:
+    """Let torch compute on one thread for tasks with flat observations; others are left as they are."""
+    if _flat(task):
+        torch.set_num_threads(1)
+
+
+def where_to_train(task: str, device: Literal["auto", "cpu", "cuda"]) -> str:
+    """The device for PPO: ``auto`` is the CPU for flat observations, else a GPU where there is one."""
+    return "cpu" if device == "auto" and _flat(task) else device
+
+
+def _flat(task: str) -> bool:
+    observation_space, _, _ = task_spaces(task)
+    return len(observation_space.shape or ()) <= 1

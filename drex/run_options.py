@@ -1,0 +1,65 @@
+"""The options of ``drex run``: those of every run, and over the defaults of its task each field of the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from drex.presets import Control, Settings, preset
+
+Method = Literal["drex"]
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """Learn a reward from unranked demonstrations and train a policy on it that shall beat the demonstrator."""
+
+    task: tyro.conf.Suppress[str] = "ENV"
+    """A gymnasium id, for example Hopper-v5; module:Id imports the module first."""
+    demos: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Demonstrations, an npz file; those that come with the package if none is named."""
+    seed: int = 0
+    """Of everything: the same seed on the same machine gives the same weights."""
+    run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """The folder that the run leaves; runs/ENV/PRESET-seedN if none is named."""
+    preset: str = "default"
+    """The settings that the options below start from: default (our best) or paper (as published)."""
+    method: Method = "drex"
+    """Where the ranking comes from: drex disturbs a clone of the demonstrations by degrees."""
+    device: Device = "auto"
+    """Where PPO trains; auto takes the CPU for tasks with flat observations, where it is faster."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Continue the run that the folder holds a part of."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """No progress bars."""
+    controls: tuple[Control, ...] = ()
+    """Rewards that must be beaten, trained from the same clone and judged in the same table."""
+    settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
+    """Settings of the stages."""
+
+    def folder(self) -> Path:
+        """Where the run goes: what was asked for, or a place that tells task, preset and seed."""
+        if self.run_dir is not None:
+            return self.run_dir
+        return Path("runs") / self.task.replace("/", "-").replace(":", "-") / f"{self.preset}-seed{self.seed}"
+
+
+def parse_run_options(task: str, preset_name: str, arguments: Sequence[str]) -> RunOptions:
+    """Parse all options of a run over the defaults of its task and preset.
+
+    Args:
+        task: the gymnasium id, for the defaults.
+        preset_name: the preset, likewise.
+        arguments: everything after ``drex run ENV``.
+
+    Raises:
+        UserError: no such preset, or settings that contradict each other.
+        SystemExit: status 2 for what cannot be parsed, 0 after printing help.
+    """
+    defaults = RunOptions(task=task, preset=preset_name, settings=preset(preset_name, task))
+    return tyro.cli(RunOptions, prog=f"drex run {task}", args=arguments, default=defaults)
