@@ -1,4 +1,4 @@
-"""Guards over the package: names, import time, files without pickle, no traces of a machine or dead options."""
+"""Guards over the package: names, import time, files without pickle, no machine traces, no dead options."""
 
 from __future__ import annotations
 
