@@ -40,6 +40,8 @@ class CloningSettings:
     """Gradient steps between two looks at the held-out loss."""
     patience: int = 10
     """Looks without improvement before stopping; the best weights are kept."""
+    smallest_std: float = 0.05
+    """Least standard deviation of a Box action's distribution, in the action's own unit."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.held_out < 1.0:
@@ -117,4 +119,8 @@ def clone(
         if log is not None and step % settings.check_every == 0:
             log("bc/training_loss", float(batch_loss.detach()), step)
     policy.load_state_dict(best_weights)
+    if box:
+        with torch.no_grad():
+            errors = action_mean(policy, observations[held_out]) - actions[held_out]
+            policy.log_std.copy_(errors.square().mean(dim=0).sqrt().clamp(min=settings.smallest_std).log())
     return policy

@@ -17,7 +17,7 @@ from drex.errors import UserError
 
 def _true_reward_ppo() -> PPOSettings:
     return PPOSettings(
-        start_from="scratch", initial_std=1.0, environment_steps=3_000_000, final_learning_rate=3e-4
+        start_from="scratch", initial_std=0.6, environment_steps=3_000_000, final_learning_rate=3e-4
     )
 
 

@@ -59,8 +59,9 @@ class PPOSettings:
     """Gradients of a larger norm are scaled down to it."""
     start_from: Literal["clone", "scratch"] = "clone"
     """Weights at the start: the cloned policy's, or random ones."""
-    initial_std: float = 0.5
-    """Standard deviation of Box actions at the start, in the actions' own unit."""
+    initial_std: float | None = None
+    """Standard deviation of Box actions at the start, in the actions' own unit; ``None`` keeps the clone's own,
+    or 1 from scratch."""
     leaving_penalty: float = 0.0
     """Weight of the squared distance of the mean action from the clone's, in standard deviations; falls
     linearly to 0 over training."""
@@ -151,7 +152,7 @@ def improve(
     if settings.start_from == "clone" and start_from is not None:
         model.policy.load_state_dict(start_from.state_dict())
         model.stay_near(start_from, penalty=settings.leaving_penalty)
-    if isinstance(model.action_space, gymnasium.spaces.Box):
+    if isinstance(model.action_space, gymnasium.spaces.Box) and settings.initial_std is not None:
         torch.nn.init.constant_(model.policy.log_std, math.log(settings.initial_std))
     model.value_only_rollouts = settings.value_only_rollouts if settings.start_from == "clone" else 0
     model.pay_by(reward)

@@ -23,7 +23,7 @@ ACTIVATIONS: dict[str, type[torch.nn.Module]] = {"tanh": torch.nn.Tanh, "relu": 
 class PolicySettings:
     """The network that is cloned and that PPO then trains."""
 
-    policy_hidden_sizes: tuple[int, ...] = (256, 256)
+    policy_hidden_sizes: tuple[int, ...] = (128, 128)
     """Units in each hidden layer of the policy."""
     value_hidden_sizes: tuple[int, ...] = (64, 64)
     """Units in each hidden layer of the value network, which cloning leaves untouched."""

@@ -158,6 +158,7 @@ class PPO(StablePPO):
         for name, value in zip(names, means, strict=True):
             if name:
                 self.logger.record(f"train/{name}", value)
+        self.logger.record("train/loss", float(loss.detach()))
         self.logger.record("train/approx_kl", approximate_kl)
         self.logger.record(
             "train/explained_variance",
@@ -167,6 +168,8 @@ class PPO(StablePPO):
             self.logger.record("train/std", float(self.policy.log_std.detach().exp().mean()))
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
         self.logger.record("train/clip_range", clip)
+        if self.clip_range_vf is not None:
+            self.logger.record("train/clip_range_vf", self._value_clip())
         self.logger.record("train/leaving_penalty", penalty)
 
     def _loss(
@@ -181,7 +184,7 @@ class PPO(StablePPO):
             policy_features = value_features = features
         values = policy.value_net(policy.mlp_extractor.forward_critic(value_features)).flatten()
         if self.clip_range_vf is not None:
-            clip_value = float(self.clip_range_vf(self._current_progress_remaining))  # type: ignore[operator]
+            clip_value = self._value_clip()
             values = batch["values"] + (values - batch["values"]).clamp(-clip_value, clip_value)
         value_loss = torch.nn.functional.mse_loss(batch["returns"], values)
         zero = torch.zeros((), device=self.device)
@@ -204,6 +207,9 @@ class PPO(StablePPO):
             clipped = ((ratio - 1).abs() > clip).float().mean()
             parts = torch.stack([policy_loss, value_loss, entropy_loss, approximate_kl, clipped]).detach()
         return loss, parts
+
+    def _value_clip(self) -> float:
+        return float(self.clip_range_vf(self._current_progress_remaining))  # type: ignore[misc,operator]
 
     def _sample(self, observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Actions drawn from the policy, before clipping, without autograd graphs or distributions."""

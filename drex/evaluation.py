@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from drex.agents.policies import Policy
 from drex.agents.rollouts import Progress, collect
+from drex.demonstrations import Demonstrations
 from drex.envs.make import make_environments
 from drex.envs.trajectories import Trajectories
 from drex.envs.true_returns import TrueReturns
 from drex.errors import UserError
+from drex.noise_ranking import NoisyRollouts
 from drex.reward import LearnedReward
 
 Log = Callable[[str, float, int], None]
@@ -56,7 +58,7 @@ class Judgement:
     trajectories: Trajectories
 
     def summary(self) -> dict[str, Any]:
-        """Mean, standard deviation, best, 95% interval of the mean, episodes and mean length; unknowns are null."""
+        """Mean, deviation, best, 95% interval of the mean, episodes and mean length; unknowns are null."""
         return summarize(self.returns) | {"length": float(self.lengths.mean())}
 
 
@@ -71,7 +73,7 @@ def judge(
 
 
 def summarize(returns: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Mean, standard deviation, best, 95% interval and number of returns; null where any return is unknown."""
+    """Mean, standard deviation, best, 95% interval and number of returns; null where any is unknown."""
     known = len(returns) > 0 and bool(np.isfinite(returns).all())
     if not known:
         return {"mean": None, "std": None, "best": None, "interval": None, "episodes": len(returns)}
@@ -109,28 +111,75 @@ def agreement(
     }
 
 
-def reward_agreement(
-    reward: LearnedReward, ranked: Trajectories, true_returns: TrueReturns, *, pair_accuracy: float | None
-) -> dict[str, float | None]:
-    """The report's ``reward`` entry: learned against true return over all ranked trajectories."""
-    return agreement(reward.returns(ranked), true_returns.reveal()) | {"pair_accuracy": pair_accuracy}
+def assemble(
+    demonstrations: Demonstrations,
+    rollouts: NoisyRollouts,
+    reward: LearnedReward,
+    judged: Mapping[str, Judgement],
+    *,
+    minimum_gap: float,
+) -> dict[str, Any]:
+    """What was found, in the layout of ``evaluation.json``, with the points of the report's figures.
+
+    Args:
+        demonstrations: with their sealed returns.
+        rollouts: the noisy rollouts that were ranked, with theirs.
+        reward: the anchored reward.
+        judged: ``random``, ``bc``, ``policy``, ``policy_deterministic`` and one ``control-NAME`` each.
+        minimum_gap: between the noise levels that were compared.
+    """
+    demo_returns, ranked_returns = demonstrations.true_returns.reveal(), rollouts.true_returns.reveal()
+    policy, demonstrator = judged["policy"].summary(), summarize(demo_returns)
+    known = policy["mean"] is not None and demonstrator["best"] is not None
+    predicted = reward.returns(rollouts.trajectories)
+    pairs = rollouts.preferences(minimum_gap=minimum_gap)
+    scored = {
+        "demonstrations": (reward.returns(demonstrations.trajectories), demo_returns),
+        "ranked": (predicted, ranked_returns),
+        "bc": (reward.returns(judged["bc"].trajectories), judged["bc"].returns),
+        "policy": (reward.returns(judged["policy"].trajectories), judged["policy"].returns),
+    }
+    return {
+        "demonstrator": demonstrator,
+        "random": judged["random"].summary(),
+        "bc": judged["bc"].summary(),
+        "policy": policy,
+        "policy_deterministic": judged["policy_deterministic"].summary(),
+        "controls": {
+            name.removeprefix("control-"): judgement.summary()
+            for name, judgement in judged.items()
+            if name.startswith("control-")
+        },
+        "beats_best_demonstration": policy["mean"] > demonstrator["best"] if known else None,
+        "reward": agreement(predicted, ranked_returns)
+        | {"pair_accuracy": float((predicted[pairs.better] > predicted[pairs.worse]).mean())},
+        "noise": noise_curve(rollouts),
+        "predicted_and_true": {
+            name: [[_or_null(x), _or_null(y)] for x, y in zip(*both, strict=True)]
+            for name, both in scored.items()
+        },
+    }
 
 
-def true_return_by_level(levels: npt.ArrayLike, true_returns: TrueReturns) -> list[dict[str, float]]:
-    """Mean true return of each noise level, for the figure of noise against return."""
-    values, returns = np.asarray(levels, np.float64), true_returns.reveal()
+def noise_curve(rollouts: NoisyRollouts) -> list[dict[str, Any]]:
+    """Mean true return and mean length of every kind and level of noise; the return is null where unknown."""
+    returns, lengths = rollouts.true_returns.reveal(), rollouts.trajectories.lengths
+    members: dict[tuple[str, float], list[int]] = {}
+    for index, job in enumerate(rollouts.jobs):
+        members.setdefault((job.kind, job.level), []).append(index)
     return [
-        {
-            "level": float(level),
-            "mean": float(returns[values == level].mean()),
-            "std": float(returns[values == level].std()),
-        }
-        for level in np.unique(values)
+        {"kind": kind, "level": level, "length": float(lengths[rows].mean())}
+        | {"return": summarize(returns[rows])}
+        for (kind, level), rows in sorted(members.items())
     ]
 
 
+def _or_null(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
 class TrueReturnWatch(BaseCallback):
-    """Writes the true returns of training episodes to the log, for looking at alone: nothing reads them back."""
+    """Writes the true returns of training episodes to the log, for looking at: nothing reads them back."""
 
     def __init__(self, log: Log, *, every: int = 20_000) -> None:
         super().__init__()

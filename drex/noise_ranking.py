@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.noise import NoiseJob, NoiseSchedule
@@ -69,25 +68,3 @@ def rank_by_noise(
     jobs = schedule.jobs()
     trajectories, true_returns = collect(policy, environments, jobs, seed=seed, progress=progress)
     return NoisyRollouts(trajectories, true_returns, tuple(jobs))
-
-
-def mean_lengths(rollouts: NoisyRollouts) -> list[tuple[str, float, float]]:
-    """Kind, level and mean episode length in steps, which can be seen without the true reward."""
-    keys = sorted({(job.kind, job.level) for job in rollouts.jobs})
-    lengths = rollouts.trajectories.lengths
-    return [
-        (
-            kind,
-            level,
-            float(
-                np.mean(
-                    [
-                        n
-                        for n, job in zip(lengths, rollouts.jobs, strict=True)
-                        if (job.kind, job.level) == (kind, level)
-                    ]
-                )
-            ),
-        )
-        for kind, level in keys
-    ]

@@ -1,32 +1,28 @@
-"""The method on one screen: demonstrations, clone, noisy rollouts, reward, policy, judgement (D-REX algorithm 1)."""
+"""The method on one screen: demonstrations, clone, noisy rollouts, reward, policy, judgement (D-REX)."""
 
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import gymnasium
 import numpy as np
 from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.behavioral_cloning import clone
 from drex.agents.improve import improve
-from drex.agents.policies import deterministic, stochastic, uniform
+from drex.agents.policies import Policy, deterministic, stochastic, uniform
 from drex.agents.policy_files import load_policy, save_policy
 from drex.agents.ppo import PPO
 from drex.bundled import bundled_demonstrations
 from drex.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
-from drex.durable_files import write_json
+from drex.durable_files import read_json, write_json
 from drex.envs.learned_reward import RewardFunction
 from drex.envs.make import make_environments, task_spaces
-from drex.evaluation import TrueReturnWatch, agreement, judge, summarize, true_return_by_level
+from drex.evaluation import TrueReturnWatch, assemble, judge
 from drex.noise_ranking import NoisyRollouts, rank_by_noise
 from drex.presets import Control, Settings, preset
 from drex.progress import Progress, StepBar
@@ -77,7 +73,12 @@ def run(
     given = load_demonstrations(
         file, observation_space=observation_space, action_space=action_space, horizon=horizon, task=task
     )
-    config = {"task": task, "method": "drex", "seed": seed, "settings": settings_to_json(settings)}
+    config: dict[str, Any] = {
+        "task": task,
+        "method": "drex",
+        "seed": seed,
+        "settings": settings_to_json(settings),
+    }
     with RunFolder.open(Path(run_dir), config=config, resume=resume) as folder:
         progress = Progress(folder.path, quiet=quiet)
         stages = _Stages(task, settings, seed, folder, progress, device)
@@ -87,9 +88,12 @@ def run(
         reward = stages.reward(rollouts)
         policy = stages.policy("policy", reward, bc)
         beside = {name: stages.control(name, rollouts, bc) for name in controls}
-        evaluation = stages.evaluation(demos, bc, rollouts, reward, policy, beside)
-        progress.close()
+        found = stages.evaluation(demos, bc, rollouts, reward, policy, beside)
+        evaluation: dict[str, Any] = {"task": task, "method": "drex", "seed": seed} | found
+        evaluation |= {"seconds": folder.seconds(), "environment_steps": stages.environment_steps(rollouts)}
+        evaluation |= {"versions": versions()}
         write_json(folder.path / "evaluation.json", evaluation)
+        progress.close()
     return evaluation
 
 
@@ -158,10 +162,10 @@ class _Stages:
 
         def make() -> NoisyRollouts:
             environments = make_environments(self.task, settings.rollout_environments, seed=seed)
+            sampled = settings.rollout_policy == "stochastic"
+            actor = stochastic(bc, seed=seed) if sampled else deterministic(bc)
             with self.progress.bar("ranked", len(settings.noise.jobs()), "episode") as advance:
-                rollouts = rank_by_noise(
-                    deterministic(bc), environments, settings.noise, seed=seed, progress=advance
-                )
+                rollouts = rank_by_noise(actor, environments, settings.noise, seed=seed, progress=advance)
             environments.close()
             return rollouts
 
@@ -209,7 +213,12 @@ class _Stages:
         )
 
     def policy(
-        self, stage: str, reward: RewardFunction, bc: ActorCriticPolicy, *, paid_by: Sequence[str] = ("reward",)
+        self,
+        stage: str,
+        reward: RewardFunction,
+        bc: ActorCriticPolicy,
+        *,
+        paid_by: Sequence[str] = ("reward",),
     ) -> ActorCriticPolicy:
         """PPO on a reward, started from the clone."""
         observation_space, action_space, _ = task_spaces(self.task)
@@ -282,7 +291,8 @@ class _Stages:
                     name: judge(actor, self.task, self.settings.evaluation, seed=seed, progress=advance)
                     for name, actor in policies.items()
                 }
-            return assemble(demos, rollouts, reward, judged)
+            gap = self.settings.minimum_level_gap
+            return assemble(demos, rollouts, reward, judged, minimum_gap=gap)
 
         return self.folder.keep(
             "evaluation",
@@ -291,8 +301,19 @@ class _Stages:
             load=lambda place: dict(read_json(place / "facts.json")),
             settings=settings_to_json(self.settings.evaluation),
             seed=seed,
-            inputs=["demonstrations", "bc", "ranked", "reward", "policy", *(f"control-{name}" for name in controls)],
+            inputs=[
+                "demonstrations",
+                "bc",
+                "ranked",
+                "reward",
+                "policy",
+                *(f"control-{name}" for name in controls),
+            ],
         )
+
+    def environment_steps(self, rollouts: NoisyRollouts) -> int:
+        """Steps that learning took: noisy rollouts and PPO, without controls and judging."""
+        return int(rollouts.trajectories.lengths.sum()) + self.settings.ppo.segments()[-1]
 
     def _seed(self, stage: str) -> int:
         """The stage's own seed: adding a stage changes no other."""

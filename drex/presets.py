@@ -29,6 +29,9 @@ class Settings:
     """The network that is cloned and then trained."""
     bc: CloningSettings = field(default_factory=CloningSettings)
     """Behavioral cloning."""
+    rollout_policy: Literal["stochastic", "deterministic"] = "stochastic"
+    """Which clone is disturbed. A deterministic clone moves smoothly, so a reward can tell noise by its jitter and
+    learn nothing else; the stochastic one acts with the spread that the demonstrator showed."""
     noise: NoiseSchedule = field(default_factory=NoiseSchedule)
     """Noise-injected rollouts."""
     rollout_environments: int = 16
@@ -67,7 +70,9 @@ def paper(task: str) -> Settings:
         bc=CloningSettings(
             gradient_steps=50_000, batch_size=128, learning_rate=1e-4, l2=2e-3, patience=1_000_000
         ),
+        rollout_policy="deterministic",
         reward=RewardSettings(
+            hidden_sizes=(256, 256),
             inputs=("observations",),
             snippets=SnippetSettings(scheme="independent", minimum_length=50, maximum_length=50, pairs=64),
             snippet_return="sum",

@@ -27,7 +27,7 @@ class RewardSettings:
     """Parts of a transition that the reward sees."""
     members: int = 3
     """Networks in the ensemble."""
-    hidden_sizes: tuple[int, ...] = (256, 256)
+    hidden_sizes: tuple[int, ...] = (64, 64)
     """Units in each hidden layer."""
     standardize_inputs: bool = False
     """Whether inputs are standardised first. Raw inputs make velocities cheap and postures dear to a small
@@ -37,7 +37,7 @@ class RewardSettings:
     snippet_return: Literal["mean", "sum"] = "mean"
     """``mean``: mean reward per step times ``maximum_length``, so that length itself says nothing; ``sum``:
     as published, where a longer snippet of positive rewards wins."""
-    gradient_steps: int = 500
+    gradient_steps: int = 200
     """Gradient steps, each on one draw of snippets a member."""
     learning_rate: float = 1e-3
     """Adam's step size."""

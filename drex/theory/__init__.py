@@ -12,7 +12,6 @@ from drex.theory.half_spaces import (
     equivalent_true_labels,
     log_share_with_true_labels,
     pairs_for_reduction,
-    share_by_agreement,
     share_with_independent_sides,
     share_with_true_labels,
 )
@@ -31,6 +30,7 @@ from drex.theory.mdps import (
     value_iteration,
 )
 from drex.theory.noise import (
+    flawed_policies,
     largest_rise,
     mix_with_uniform,
     noisy_returns,
@@ -83,6 +83,7 @@ __all__ = [
     "expected_returns",
     "feature_expectations",
     "fit_linear_rewards",
+    "flawed_policies",
     "hit_and_run",
     "is_optimal",
     "largest_rise",
@@ -97,7 +98,6 @@ __all__ = [
     "random_mdps",
     "run_ambiguity",
     "sample_rollouts",
-    "share_by_agreement",
     "share_ranked_right",
     "share_with_independent_sides",
     "share_with_true_labels",

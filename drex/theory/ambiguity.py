@@ -1,8 +1,8 @@
 """Unranked demonstrations leave ambiguity: a family of MDPs in which they say nothing about a danger.
 
 D-REX's proposition: there are rewards R* and R̂, both making the demonstrations optimal, and two policies
-that R̂ calls equal while R* sets them arbitrarily far apart; ranking the two takes the tie away. The family here
-is a corridor. The demonstrator walks along white cells to a goal; below every white cell lies a red one,
+that R̂ calls equal while R* sets them arbitrarily far apart; ranking the two takes the tie away. The family
+here is a corridor. The demonstrator walks along white cells to a goal; below every white cell lies a red one,
 which it never enters. R* punishes red, R̂ does not notice it:
 
     start  □ □ □ … □ G      demonstration: walk right, stay at G

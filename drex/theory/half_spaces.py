@@ -9,7 +9,8 @@ uniform on the unit sphere and pairs drawn independently of one another. One law
 - Random pairs labelled by one true reward w*, as a user's would be: a(w) = 1 − θ/π, θ the angle between w and
   w*. The share is E[(1 − θ/π)^k], 1/(k+1) in two dimensions: it falls like k^-(dimensions − 1), since rewards
   near w* survive.
-- Pairs labelled by noise: a(w) is w's pair accuracy, measured on a pool of pairs.
+- Pairs labelled by noise: a(w) is w's pair accuracy. No w reaches 1 if some labels are wrong, so the share
+  falls to nothing in the end, the true reward included: a loss that forgives is needed, and D-REX has one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,9 @@ from scipy.special import gammaln, logsumexp
 
 from drex.errors import UserError
 from drex.theory.mdps import Floats
+
+_NODES, _NODE_WEIGHTS = np.polynomial.legendre.leggauss(32)
+_TOWARDS_PI = np.exp2(-np.arange(1.0, 21.0))
 
 
 def share_with_independent_sides(pairs: ArrayLike) -> Floats:
@@ -48,19 +52,21 @@ def log_share_with_true_labels(pairs: float, dimensions: int) -> float:
     """Natural logarithm of E[(1 − θ/π)^k], for real k >= 0 and w, w* uniform on the sphere.
 
     θ has density ∝ sin^(d−2) θ on (0, π). Integrated by Gauss-Legendre on panels that grow geometrically from
-    0 past the integrand's mass near θ = π(d−1)/(k+d−1), in logarithms, so that it holds for k up to 1e6.
+    0 past the integrand's mass near θ = π(d−1)/(k+d−1), and shrink towards π, where (1 − θ/π)^k has a kink
+    for small k; in logarithms, so that it holds for k up to 1e6.
     """
     if dimensions < 2:
         raise UserError(
             "log_share_with_true_labels: dimensions", expected="at least 2", found=str(dimensions)
         )
     centre = np.pi * (dimensions - 1) / (pairs + dimensions - 1)
-    edges = np.unique(np.minimum(np.append(0.0, centre * np.exp2(np.arange(-12, 24, 0.25))), np.pi))
-    edges = np.append(edges[edges < np.pi * (1 - 1e-12)], np.pi)
-    nodes, node_weights = np.polynomial.legendre.leggauss(32)
+    outwards = centre * np.exp2(np.arange(-12, 24, 0.5))
+    edges = np.unique(
+        np.concatenate([[0, np.pi], outwards[outwards < np.pi * (1 - 1e-6)], np.pi * (1 - _TOWARDS_PI)])
+    )
     half = np.diff(edges)[:, None] / 2
-    angles = edges[:-1, None] + half * (nodes + 1)
-    density = (dimensions - 2) * np.log(np.sin(angles)) + np.log(half * node_weights)
+    angles = edges[:-1, None] + half * (_NODES + 1)
+    density = (dimensions - 2) * np.log(np.sin(angles)) + np.log(half * _NODE_WEIGHTS)
     return float(logsumexp(density + pairs * np.log1p(-angles / np.pi)) - logsumexp(density))
 
 
@@ -106,19 +112,3 @@ def chance_of_no_contradiction(pairs: ArrayLike, dimensions: int) -> Floats:
     ways = gammaln(np.maximum(count, 1)) - gammaln(chosen + 1.0) - gammaln(left + 1)
     total = np.where(fits, np.exp(ways + (1 - count) * np.log(2)), 0).sum(-1)
     return np.asarray(np.where(count[..., 0] == 0, 1.0, np.minimum(total, 1.0)))
-
-
-def share_by_agreement(agreeing: Floats, pool: int, pairs: int) -> Floats:
-    """E_w[a(w)^k] from a pool: unbiased estimate of each reward's a^k, to be averaged over rewards.
-
-    Args:
-        agreeing: how many of the pool's independent pairs each reward agrees with, (rewards,).
-        pool: number of pairs in the pool.
-        pairs: k, at most ``pool``.
-
-    The plain (agreeing/pool)^k is biased upwards by the pool's noise; C(agreeing, k)/C(pool, k) is not.
-    """
-    fits = agreeing >= pairs
-    kept = np.where(fits, agreeing, pairs)
-    log = gammaln(kept + 1) - gammaln(kept - pairs + 1) - gammaln(pool + 1.0) + gammaln(pool - pairs + 1.0)
-    return np.where(fits, np.exp(log), 0.0)

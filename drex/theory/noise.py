@@ -76,6 +76,25 @@ def softmax_policies(mdps: TabularMDPs, rewards: Floats, *, temperature: Floats)
     return np.asarray(odds / odds.sum(-1, keepdims=True))
 
 
+def flawed_policies(mdps: TabularMDPs, rewards: Floats, *, competence: Floats, seed: int) -> Floats:
+    """Policies that know what to do in some states only: (mdps, states, actions), one-hot.
+
+    Args:
+        mdps: the MDPs.
+        rewards: (mdps, states).
+        competence: (mdps,), chance that a state's action is optimal; elsewhere it is a fixed random one.
+        seed: of the draw.
+
+    Unlike a softmax of the optimal advantages, which noise makes worse in every state, such a policy errs the
+    same way each time, as a policy cloned from little data does; noise can free it.
+    """
+    generator = np.random.default_rng(seed)
+    best = optimal_policies(mdps, rewards).argmax(-1)
+    other = generator.integers(mdps.actions, size=best.shape)
+    known = generator.random(best.shape) < competence[:, None]
+    return deterministic_policies(np.where(known, best, other), mdps.actions)
+
+
 def precarious_corridor(door: int, cliff: int, discount: float) -> tuple[TabularMDPs, Floats, Floats]:
     """An MDP in which some noise is worse than pure noise, although the policy is far better than uniform.
 

@@ -86,7 +86,10 @@ def run_ambiguity(
         seed: of everything random.
 
     Returns:
-        See ``RunAmbiguity``. Time grows with pairs × particles × repeats × dimensions × halvings.
+        See ``RunAmbiguity``. Time grows with pairs × particles × repeats × dimensions × halvings. Two limits:
+        one set's share scatters about the mean that the law speaks of, so ``independent_pairs`` of one run is
+        good to a factor of 1.5 or so; and pairs pin a reward down whether or not their labels mean anything,
+        so read ``contradicted`` with it: near half of the pairs, the certainty is about nothing.
 
     Raises:
         UserError: on shapes that do not match, on no usable pair, or when no reward agrees with all pairs.

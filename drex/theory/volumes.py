@@ -143,6 +143,8 @@ def consistent_rewards(
         margin = np.matmul(points[open_sets], np.swapaxes(unit[open_sets], 1, 2)).min(-1)
         floor = np.minimum(np.median(margin, axis=1), 0.0)
         alive = margin > floor[:, None]
+        if not alive.any(1).all():
+            break
         log_share[open_sets] += np.log(alive.mean(1))
         kept = _refill(points[open_sets], alive, generator)
         points[open_sets] = hit_and_run(
@@ -187,7 +189,7 @@ def hit_and_run(
     One direction a move serves a whole set, drawn from the population's covariance: then w·Δ changes by the
     same numbers for all particles, a move costs particles × pairs, and thin regions are crossed lengthwise.
     """
-    sets, particles, dimensions = points.shape
+    sets, _, dimensions = points.shape
     threshold = np.zeros(sets) if floor is None else floor
     points = points.copy()
     shape = np.linalg.cholesky(_covariance(points if population is None else population))
