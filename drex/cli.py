@@ -86,9 +86,7 @@ def _run(words: list[str]) -> None:
     first.add_argument("--preset", default="default")
     asks_for_help = bool({"-h", "--help"} & set(words))
     if not asks_for_help and (not words or words[0].startswith("-")):
-        raise UserError(
-            "drex run", expected="ENV first, then its options", found=words[0] if words else "none"
-        )
+        raise UserError("drex run ENV", expected="a task, then options", found=words[0] if words else "none")
     task, words = ("ENV", words) if words[0].startswith("-") else (words[0], words[1:])
 
     from drex.run_options import parse_run_options

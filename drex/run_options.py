@@ -1,4 +1,4 @@
-"""The options of ``drex run``: those of every run, and over the defaults of its task each field of the settings."""
+"""The options of ``drex run``: those of every run, and every field of the settings over its task's defaults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Device = Literal["auto", "cpu", "cuda"]
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Learn a reward from unranked demonstrations and train a policy on it that shall beat the demonstrator."""
+    """Learn a reward from unranked demonstrations, and train a policy on it to beat the demonstrator."""
 
     task: tyro.conf.Suppress[str] = "ENV"
     """A gymnasium id, for example Hopper-v5; module:Id imports the module first."""
