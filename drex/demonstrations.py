@@ -123,7 +123,7 @@ def load_demonstrations(
     if fields.rewards is None:
         returns = TrueReturns.unknown(len(trajectories))
     else:
-        returns = TrueReturns(np.add.reduceat(fields.rewards, trajectories.starts))
+        returns = TrueReturns(np.add.reduceat(fields.rewards, trajectories.starts), fields.rewards)
     return Demonstrations(trajectories, returns, source, fields.about, fields.task)
 
 
