@@ -117,7 +117,7 @@ def test_both_samplers_measure_a_sector(angle):
         error = adding[:, 2].std() / 60**0.5
         assert adding[:, 2].mean() == pytest.approx(truth, abs=4 * error)
     relaxing = consistent_rewards(normals[:20], particles=300, seed=1).log_share
-    assert relaxing.mean() == pytest.approx(np.log(truth), abs=0.1)
+    assert relaxing.mean() == pytest.approx(np.log(truth), abs=4 * relaxing.std() / 20**0.5 + 0.02)
 
 
 def test_both_samplers_measure_an_orthant_in_every_dimension():
@@ -126,7 +126,7 @@ def test_both_samplers_measure_an_orthant_in_every_dimension():
         adding = shares_by_adding_pairs(normals, particles=200, seed=2)
         np.testing.assert_allclose(adding.mean(0), 0.5 ** np.arange(dimensions + 1), rtol=0.15)
         relaxing = consistent_rewards(normals[:20], particles=300, seed=3).log_share / np.log(2)
-        assert relaxing.mean() == pytest.approx(-dimensions, abs=0.1)
+        assert relaxing.mean() == pytest.approx(-dimensions, abs=4 * relaxing.std() / 20**0.5 + 0.05)
 
 
 def test_a_spherical_triangle():
