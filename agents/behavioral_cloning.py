@@ -87,10 +87,7 @@ def clone(
     held_out, training = torch.as_tensor(order[:held_out_steps]), torch.as_tensor(order[held_out_steps:])
 
     def loss_on(steps: torch.Tensor) -> torch.Tensor:
-        predicted = action_mean(policy, observations[steps])
-        if box:
-            return (predicted - actions[steps]).square().sum(dim=1).mean()
-        return torch.nn.functional.cross_entropy(predicted, actions[steps].reshape(-1))
+        return _imitation_loss(action_mean(policy, observations[steps]), actions[steps])
 
     trained = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
     trained += list(policy.features_extractor.parameters())
@@ -124,3 +121,10 @@ def clone(
             errors = action_mean(policy, observations[held_out]) - actions[held_out]
             policy.log_std.copy_(errors.square().mean(dim=0).sqrt().clamp(min=settings.smallest_std).log())
     return policy
+
+
+def _imitation_loss(predicted: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
+    """Squared error of means (n, actions), or cross entropy of logits (n, choices) against indices."""
+    if actions.is_floating_point():
+        return (predicted - actions).square().sum(dim=1).mean()
+    return torch.nn.functional.cross_entropy(predicted, actions.reshape(-1))

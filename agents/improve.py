@@ -60,8 +60,8 @@ class PPOSettings:
     start_from: Literal["clone", "scratch"] = "clone"
     """Weights at the start: the cloned policy's, or random ones."""
     initial_std: float | None = None
-    """Standard deviation of Box actions at the start, in the actions' own unit; ``None`` keeps the clone's own,
-    or 1 from scratch."""
+    """Standard deviation of Box actions at the start, in the actions' own unit; ``None`` keeps the clone's
+    own, or 1 from scratch."""
     leaving_penalty: float = 0.0
     """Weight of the squared distance of the mean action from the clone's, in standard deviations; falls
     linearly to 0 over training."""

@@ -30,8 +30,8 @@ class Settings:
     bc: CloningSettings = field(default_factory=CloningSettings)
     """Behavioral cloning."""
     rollout_policy: Literal["stochastic", "deterministic"] = "stochastic"
-    """Which clone is disturbed. A deterministic clone moves smoothly, so a reward can tell noise by its jitter and
-    learn nothing else; the stochastic one acts with the spread that the demonstrator showed."""
+    """Which clone is disturbed. A deterministic clone moves smoothly, so a reward can tell noise by its
+    jitter and learn nothing else; the stochastic one acts with the spread that the demonstrator showed."""
     noise: NoiseSchedule = field(default_factory=NoiseSchedule)
     """Noise-injected rollouts."""
     rollout_environments: int = 16

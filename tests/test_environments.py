@@ -244,7 +244,8 @@ class Unbounded(Both):
 
 def test_unbounded_actions_are_refused():
     gymnasium.register("drex-tests/Unbounded-v0", Unbounded)
-    with pytest.raises(UserError, match=r"expected actions in a bounded Box \(n,\) or Discrete from 0, found Box"):
+    wanted = r"expected actions in a bounded Box \(n,\) or Discrete from 0, found Box"
+    with pytest.raises(UserError, match=wanted):
         task_spaces("drex-tests/Unbounded-v0")
     del gymnasium.registry["drex-tests/Unbounded-v0"]
 
