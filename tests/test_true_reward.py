@@ -1,0 +1,117 @@
+"""The true reward reaches no learner: few modules may open it, and poisoning it changes no learned weight."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_environments import DISCRETE_WALK, POISONED_DISCRETE_WALK, POISONED_WALK, WALK
+
+import drex
+from drex.agents.behavioral_cloning import CloningSettings, clone
+from drex.agents.noise import NoiseSchedule
+from drex.agents.policies import PolicySettings, deterministic, policy_arguments, uniform
+from drex.agents.ppo import PPO
+from drex.agents.rollouts import collect
+from drex.envs.make import make_environments, task_spaces
+from drex.ranking import RankedTrajectories, from_noise_levels
+from drex.reward_learning import RewardSettings, learn_reward
+from drex.snippets import SnippetSettings
+
+PACKAGE = Path(drex.__file__).parent
+MAY_REVEAL = {  # module: why it may open true returns
+    "evaluation.py": "judges",
+}
+MAY_REVEAL_STEPS = {  # module: why it may open true rewards step by step
+    "noise_ranking.py": "keeps them in the run folder, for judging alone",
+    "pipeline.py": "keeps them in the run folder, for judging alone",
+}
+MAY_PAY_THE_TRUE_REWARD = {  # module: why it may ask for environments that pay it
+    "envs/make.py": "offers it",
+    "agents/demonstrator.py": "trains demonstrators, which is the only learning on it",
+}
+
+
+def modules_that_say(pattern):
+    """Modules of the package, linked folders included, whose code matches."""
+    found = set()
+    for folder, _, names in os.walk(PACKAGE, followlinks=True):
+        for file in (Path(folder) / name for name in names if name.endswith(".py")):
+            if re.search(pattern, file.read_text()):
+                found.add(file.relative_to(PACKAGE).as_posix())
+    return found
+
+
+def test_few_modules_open_true_returns():
+    assert modules_that_say(r"\.reveal\(") == set(MAY_REVEAL)
+    assert modules_that_say(r"\.reveal_steps\(") == set(MAY_REVEAL_STEPS)
+
+
+def test_only_demonstrators_are_trained_on_the_true_reward():
+    assert modules_that_say(r'reward="true"') <= set(MAY_PAY_THE_TRUE_REWARD)
+
+
+def learn_everything(task):
+    """Clone, disturb, rank, learn a reward, train on it: all weights that come of it, and the true
+    returns."""
+    observation_space, action_space, _ = task_spaces(task)
+    demonstrations, _ = collect(uniform(action_space, seed=0), make_environments(task, 3, seed=0), 6, seed=0)
+    policy_settings = PolicySettings(policy_hidden_sizes=(16,), value_hidden_sizes=(16,))
+    cloned = clone(
+        demonstrations,
+        observation_space,
+        action_space,
+        policy_settings=policy_settings,
+        settings=CloningSettings(gradient_steps=200),
+        seed=1,
+    )
+    jobs = NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=3, kinds=("uniform", "held")).jobs()
+    rollouts, returns = collect(deterministic(cloned), make_environments(task, 4, seed=2), jobs, seed=2)
+    ranked = RankedTrajectories(
+        rollouts, from_noise_levels([job.level for job in jobs], kinds=[job.kind for job in jobs])
+    )
+    settings = RewardSettings(
+        hidden_sizes=(16,), gradient_steps=60, snippets=SnippetSettings(minimum_length=5, maximum_length=10)
+    )
+    reward = learn_reward(ranked, settings, seed=3)
+    model = PPO(
+        "MlpPolicy",
+        make_environments(task, 4, seed=4),
+        n_steps=64,
+        batch_size=64,
+        n_epochs=4,
+        seed=4,
+        device="cpu",
+        policy_kwargs=policy_arguments(policy_settings),
+    )
+    model.policy.load_state_dict(cloned.state_dict())
+    model.stay_near(cloned, penalty=0.03)
+    model.value_only_rollouts = 1
+    model.pay_by(reward)
+    model.learn(4 * 256)
+    weights = {
+        "cloned": cloned.state_dict(),
+        "reward": reward.network.state_dict(),
+        "policy": model.policy.state_dict(),
+    }
+    return weights, (reward.member_mean, reward.member_std), returns
+
+
+POISONED = [(WALK, POISONED_WALK), (DISCRETE_WALK, POISONED_DISCRETE_WALK)]
+
+
+@pytest.mark.parametrize(("task", "poisoned"), POISONED)
+def test_nan_environment_rewards_change_no_weight(task, poisoned):
+    weights, scales, returns = learn_everything(task)
+    poisoned_weights, poisoned_scales, poisoned_returns = learn_everything(poisoned)
+    assert np.isfinite(returns.reveal()).all()
+    assert np.isnan(poisoned_returns.reveal()).all()  # the poison was there
+    for stage, tensors in weights.items():
+        for name, tensor in tensors.items():
+            assert torch.isfinite(tensor).all()
+            assert torch.equal(tensor, poisoned_weights[stage][name]), f"{stage}: {name}"
+    np.testing.assert_array_equal(scales, poisoned_scales)
