@@ -1,0 +1,1 @@
+"""The experiments behind ``python -m benchmarks.theory``, one file an idea."""
