@@ -220,9 +220,7 @@ def _draw(results: dict[str, Any], folder: Path) -> list[str]:
                           key=lambda row: row["pairs"])  # fmt: skip
             _curve(axis, rows, dimensions, kind)
         axis.set(yscale="log", xlabel="ranked pairs k", ylabel="share of rewards left", title=title)
-        if kind == "independent_sides":
-            axis.set_xticks(range(0, max(INDEPENDENT) + 1, 4))
-        else:
+        if kind != "independent_sides":
             axis.set_xscale("log", base=2)
             grid = np.arange(1, (256 if kind == "true_labels" else 64) + 1)
             axis.plot(grid, share_with_independent_sides(grid), ":", color="black", lw=1, label="2^-k")
