@@ -22,7 +22,7 @@ class NoiseSchedule:
 
     levels: tuple[float, ...] = tuple(round(0.05 * i, 2) for i in range(20))
     """Probability at each step that the whole action is replaced, from 0 (none) to 1."""
-    episodes_per_level: int = 5
+    episodes_per_level: int = 10
     """Episodes for every level of every kind."""
     kinds: tuple[NoiseKind, ...] = ("uniform",)
     """Disturbances; each is ranked within itself."""

@@ -195,7 +195,7 @@ class _Stages:
             with self.progress.bar(stage, settings.reward.gradient_steps, "step") as advance:
                 log = self._advancing(advance, "reward/loss")
                 learned = learn_reward(ranked, settings.reward, seed=seed, log=log)
-            return anchor(learned, ranked.trajectories, settings.anchor)
+            return anchor(learned, ranked.trajectories, settings.anchor, gamma=settings.ppo.gamma)
 
         return self.folder.keep(
             stage,
@@ -204,7 +204,7 @@ class _Stages:
             load=load_reward,
             settings={
                 "reward": settings_to_json(settings.reward),
-                "anchor": settings_to_json(settings.anchor),
+                "anchor": settings_to_json(settings.anchor) | {"gamma": settings.ppo.gamma},
                 "minimum_level_gap": settings.minimum_level_gap,
                 "shuffle": shuffle,
             },

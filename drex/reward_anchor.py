@@ -31,8 +31,6 @@ class AnchorSettings:
     scale: Literal["return", "step"] = "return"
     """What gets a standard deviation of 1 on the ranked trajectories: the discounted ``return`` from each
     step, or the reward of a single ``step``."""
-    gamma: float = 0.99
-    """Discount of that return; PPO's own."""
     pessimism: float = 0.0
     """Standard deviations over the ensemble that are subtracted from its mean."""
 
@@ -41,17 +39,17 @@ class AnchorSettings:
             raise UserError("anchor.percentile", expected="from 0 to 100", found=str(self.percentile))
 
 
-def anchor(reward: LearnedReward, trajectories: Trajectories, settings: AnchorSettings) -> LearnedReward:
-    """Set offset and scale on the ranked trajectories."""
+def anchor(
+    reward: LearnedReward, trajectories: Trajectories, settings: AnchorSettings, *, gamma: float
+) -> LearnedReward:
+    """Set offset and scale on the ranked trajectories; ``gamma`` is PPO's discount a step."""
     plain = reward.anchored(offset=0.0, scale=1.0, pessimism=settings.pessimism)
     steps = plain.per_step(trajectories).astype(np.float64)
     can_end = bool(trajectories.terminated.any())
     by_percentile = settings.offset == "percentile" or (settings.offset == "survival" and can_end)
     offset = float(np.percentile(steps, settings.percentile)) if by_percentile else float(steps.mean())
     steps -= offset
-    spread = (
-        steps if settings.scale == "step" else discounted_returns(steps, trajectories.lengths, settings.gamma)
-    )
+    spread = steps if settings.scale == "step" else discounted_returns(steps, trajectories.lengths, gamma)
     scale = 1.0 / max(float(spread.std()), 1e-8)
     return reward.anchored(offset=offset, scale=scale, pessimism=settings.pessimism)
 
