@@ -1,0 +1,95 @@
+"""Running many ``drex run`` commands side by side, resumably; what each found is kept as one JSON file."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run.
+
+    Args:
+        name: what is tried; with the seed it names run folder and result.
+        task: a gymnasium id.
+        seed: of the run.
+        options: further words of the command line.
+        demos: file of demonstrations; ``None`` takes the bundled ones.
+    """
+
+    name: str
+    task: str
+    seed: int
+    options: tuple[str, ...] = ()
+    demos: Path | None = None
+
+    @property
+    def label(self) -> str:
+        """Names the run folder and the result file."""
+        return f"{self.name}-seed{self.seed}"
+
+    def shown(self) -> str:
+        """The command line as a reader would type it."""
+        demos = () if self.demos is None else ("--demos", self.demos.name)
+        return " ".join(["drex", "run", self.task, "--seed", str(self.seed), *demos, *self.options])
+
+    def words(self, runs: Path) -> list[str]:
+        """The words after ``drex``, resuming what a kill has left."""
+        demos = [] if self.demos is None else ["--demos", str(self.demos)]
+        run_dir = ["--run-dir", str(runs / self.label), "--quiet", "--resume"]
+        return ["run", self.task, "--seed", str(self.seed), *demos, *self.options, *run_dir]
+
+
+def run_all(experiments: Sequence[Experiment], *, results: Path, runs: Path, jobs: int) -> None:
+    """Run the experiments that have no result yet, ``jobs`` at a time, one CPU core each."""
+    runs.mkdir(parents=True, exist_ok=True)
+    waiting = [one for one in experiments if not (results / f"{one.label}.json").exists()]
+    running: dict[subprocess.Popen[bytes], Experiment] = {}
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            one = waiting.pop(0)
+            arguments = [sys.executable, "-c", "import sys; from drex.cli import main; sys.exit(main())"]
+            with (runs / f"{one.label}.log").open("ab") as log:
+                process = subprocess.Popen(
+                    [*arguments, *one.words(runs)], stdout=log, stderr=log, env=environment
+                )
+            running[process] = one
+            print(f"started {one.label}: {one.shown()}", flush=True)
+        time.sleep(1.0)
+        for process in [each for each in running if each.poll() is not None]:
+            _finish(running.pop(process), process.returncode, results, runs)
+
+
+def _finish(one: Experiment, status: int, results: Path, runs: Path) -> None:
+    if status:
+        print(f"{one.label} failed with status {status}; see {runs / one.label}.log", flush=True)
+        return
+    evaluation = json.loads((runs / one.label / "evaluation.json").read_text())
+    for points in ("predicted_and_true", "noise"):
+        evaluation.pop(points)
+    results.mkdir(parents=True, exist_ok=True)
+    facts = {"name": one.name, "command": one.shown(), "machine": machine()} | evaluation
+    (results / f"{one.label}.json").write_text(json.dumps(facts, indent=1) + "\n")
+    print(f"finished {one.label}: D-REX {evaluation['policy']['mean']:.0f}", flush=True)
+
+
+def machine() -> dict[str, Any]:
+    """Processor and core count; nothing that names the host."""
+    model = platform.processor() or platform.machine()
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        lines = information.read_text().splitlines()
+        model = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), model)
+    return {"cpu": model, "cores": os.cpu_count()}
