@@ -97,6 +97,8 @@ def _run(words: list[str]) -> None:
     from drex.compute import use_one_thread_where_it_pays, where_to_train
 
     use_one_thread_where_it_pays(options.task)
+    say = _say_nothing if options.quiet else print
+    say(f"{options.task}, seed {options.seed}, preset {options.preset}: {options.folder()}")
     pipeline.run(
         options.task,
         run_dir=options.folder(),
@@ -109,7 +111,29 @@ def _run(words: list[str]) -> None:
         device=where_to_train(options.task, options.device),
     )
 
+    from drex.report import write_report
+
+    say("drawing figures and video")
+    print("\n".join(["", *write_report(options.folder(), tensorboard=True).lines()]))
+
+
+def _report(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="drex report", description="Make figures, tables and report.html again from a finished run."
+    )
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="the folder of a finished run")
+    asked = parser.parse_args(words)
+
+    from drex.report import write_report
+
+    print("\n".join(write_report(asked.run_dir).lines()))
+
+
+def _say_nothing(line: str) -> None:
+    """In place of ``print`` when quiet."""
+
 
 _COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "run": (_run, "the main job: from demonstrations to a better policy, its reward and a report"),
+    "report": (_report, "make tables, figures, video and report.html again from a run folder"),
 }

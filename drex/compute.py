@@ -1,4 +1,4 @@
-"""How many threads, and which device: small networks are faster on one CPU thread than on more or on a GPU."""
+"""How many threads, and which device: small networks are fastest on one CPU thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The options of ``drex run``: those of every run, and every field of the settings over its task's defaults."""
+"""The options of ``drex run``: those of every run, and each field of the settings over its task's default."""
 
 from __future__ import annotations
 

@@ -1,0 +1,192 @@
+"""A short video, side by side: the demonstrator replayed, random actions, the clone and the trained policy.
+
+Rendering happens in a process of its own: a graphics driver that fails costs the video and not the run.
+``python -m drex.videos RUN_DIR FILE`` is that process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import gymnasium
+import imageio_ffmpeg
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageOps
+
+from drex.agents.policies import Policy, deterministic, stochastic, uniform
+from drex.agents.policy_files import load_policy
+from drex.demonstrations import load_demonstrations
+from drex.envs.trajectories import Trajectories
+from drex.finished_run import METHODS, FinishedRun, read_finished_run
+
+SECONDS = 10.0
+"""Longest video."""
+PANEL = (320, 240)
+"""Width and height of each of the four panels in pixels."""
+_FRAMES_PER_SECOND = 25
+_DRIVERS = ("egl", "osmesa")
+_TIMEOUT = 300.0
+
+Frame = npt.NDArray[np.uint8]
+
+
+def make_video(run: FinishedRun, file: Path) -> str | None:
+    """Write an mp4 (H.264, 640×480, at most 10 seconds) of a run, where its task renders.
+
+    MuJoCo renders by the driver that ``MUJOCO_GL`` names, else by egl or osmesa, whichever works first.
+
+    Returns:
+        ``None`` if the video was made, else one line that says why not.
+    """
+    if "rgb_array" not in _render_modes(run.task):
+        return f"no video: {run.task} does not render"
+    named = os.environ.get("MUJOCO_GL")
+    reason = ""
+    for driver in (named,) if named else _DRIVERS:
+        environment = os.environ | {"MUJOCO_GL": driver, "OMP_NUM_THREADS": "1"}
+        command = [sys.executable, "-m", "drex.videos", str(run.path), str(file)]
+        try:
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return f"no video: rendering took more than {_TIMEOUT:.0f} seconds"
+        if done.returncode == 0 and file.is_file():
+            return None
+        said = done.stderr.strip().splitlines()
+        reason = f"{driver}: {said[-1] if said else f'exit status {done.returncode}'}"
+    return f"no video: no driver renders here ({reason})"
+
+
+def render(run: FinishedRun, file: Path) -> None:
+    """Render the panels in this process and write the video."""
+    environment = _make(run.task)
+    rate = float(environment.metadata.get("render_fps") or _FRAMES_PER_SECOND)
+    stride = max(1, round(rate / _FRAMES_PER_SECOND))
+    frames = round(SECONDS * rate / stride)
+    panels = [list(panel) for panel in _panels(run, environment, stride, frames)]
+    environment.close()
+    shown = min(frames, max(map(len, panels)))
+    rows = (len(panels) + 1) // 2
+    partial = file.with_name(f"{file.stem}.partial.mp4")
+    writer = imageio_ffmpeg.write_frames(
+        str(partial), (2 * PANEL[0], rows * PANEL[1]), fps=rate / stride, codec="libx264", macro_block_size=8
+    )
+    writer.send(None)
+    for index in range(shown):
+        canvas = np.zeros((rows * PANEL[1], 2 * PANEL[0], 3), np.uint8)
+        for place, panel in enumerate(panels):
+            top, left = (place // 2) * PANEL[1], (place % 2) * PANEL[0]
+            # a panel whose episode has ended keeps its last frame
+            canvas[top : top + PANEL[1], left : left + PANEL[0]] = panel[min(index, len(panel) - 1)]
+        writer.send(canvas.tobytes())
+    writer.close()
+    os.replace(partial, file)
+
+
+def _panels(
+    run: FinishedRun, environment: gymnasium.Env[Any, Any], stride: int, frames: int
+) -> Iterator[Iterator[Frame]]:
+    """The frames of each panel; the policies act as they did when they were judged."""
+    seed = int(run.evaluation["seed"])
+    spaces = environment.observation_space, environment.action_space
+    demonstrations = load_demonstrations(run.path / "demonstrations" / "demonstrations.npz").trajectories
+    skipped = _positions_left_out(environment, demonstrations)
+    if skipped is not None:
+        yield _replay(environment, demonstrations, skipped, (stride, frames))
+    actors: dict[str, Policy] = {"uniform random": uniform(environment.action_space, seed=seed)}
+    if (run.path / "bc").is_dir():
+        actors["behavioral clone"] = deterministic(load_policy(run.path / "bc", *spaces))
+    name = METHODS.get(run.evaluation["method"], run.evaluation["method"])
+    actors[name] = stochastic(load_policy(run.path / "policy", *spaces), seed=seed)
+    for name, policy in actors.items():
+        yield _act(environment, policy, name, seed, (stride, frames))
+
+
+def _act(
+    environment: gymnasium.Env[Any, Any], policy: Policy, name: str, seed: int, timing: tuple[int, int]
+) -> Iterator[Frame]:
+    """One episode of a policy."""
+    stride, frames = timing
+    observation, _ = environment.reset(seed=seed)
+    over = False
+    for step in range(stride * frames):
+        if step % stride == 0 or over:
+            said = f"{name}   step {step}" + ("   (ended)" if over else "")
+            yield _captioned(environment.render(), said)
+        if over:
+            return
+        action = policy(np.asarray(observation)[None])[0]
+        observation, _, terminated, truncated, _ = environment.step(action)
+        over = bool(terminated or truncated)
+
+
+def _positions_left_out(environment: gymnasium.Env[Any, Any], demonstrations: Trajectories) -> int | None:
+    """How many leading positions of MuJoCo observations leave out; ``None`` if they tell too little."""
+    structure = getattr(environment.unwrapped, "observation_structure", None)
+    if not isinstance(structure, dict) or "skipped_qpos" not in structure:
+        return None
+    model = cast("Any", environment.unwrapped).model
+    skipped = int(structure["skipped_qpos"])
+    whole = skipped + structure.get("qpos", 0) == model.nq and structure.get("qvel", 0) == model.nv
+    return (
+        skipped if whole and demonstrations.observations.shape[1] >= model.nq - skipped + model.nv else None
+    )
+
+
+def _replay(
+    environment: gymnasium.Env[Any, Any],
+    demonstrations: Trajectories,
+    skipped: int,
+    timing: tuple[int, int],
+) -> Iterator[Frame]:
+    """The longest demonstration, set from its observations; places they leave out follow from speeds."""
+    stride, frames = timing
+    task = cast("Any", environment.unwrapped)
+    positions, velocities = task.model.nq - skipped, task.model.nv
+    episode = int(np.argmax(demonstrations.lengths))
+    first, length = int(demonstrations.starts[episode]), int(demonstrations.lengths[episode])
+    observations = demonstrations.observations[first : first + length].astype(np.float64)
+    speeds = observations[:, positions : positions + velocities]
+    places = np.cumsum(speeds[:, :skipped], axis=0) * task.dt
+    environment.reset(seed=0)
+    for step in [*range(0, min(length, stride * frames), stride), length - 1][:frames]:
+        state = np.concatenate([places[step], observations[step, :positions]])
+        task.set_state(state, speeds[step])
+        over = "   (ended)" if step == length - 1 else ""
+        yield _captioned(environment.render(), f"demonstrator, replayed   step {step}{over}")
+
+
+def _captioned(frame: Any, words: str) -> Frame:  # noqa: ANN401 (what an environment renders)
+    """The frame in the panel's size, with words on a dark bar at its top."""
+    image = ImageOps.pad(Image.fromarray(np.asarray(frame, np.uint8)), PANEL)
+    drawing = ImageDraw.Draw(image)
+    drawing.rectangle((0, 0, PANEL[0], 20), fill=(20, 20, 20))
+    drawing.text((6, 4), words, fill=(255, 255, 255))
+    return np.asarray(image, np.uint8)
+
+
+def _make(task: str) -> gymnasium.Env[Any, Any]:
+    try:
+        environment = gymnasium.make(task, render_mode="rgb_array", width=PANEL[0], height=PANEL[1])
+    except TypeError:  # only some tasks take the size of their pictures
+        return gymnasium.make(task, render_mode="rgb_array")
+    model = getattr(environment.unwrapped, "model", None)
+    if model is not None and hasattr(model, "vis"):
+        # without a graphics card, shadows and smooth edges take nine tenths of the time
+        model.vis.quality.shadowsize = model.vis.quality.offsamples = 0
+    return environment
+
+
+def _render_modes(task: str) -> list[str]:
+    environment = gymnasium.make(task)
+    environment.close()
+    return list(environment.metadata.get("render_modes", []))
+
+
+if __name__ == "__main__":
+    render(read_finished_run(sys.argv[1]), Path(sys.argv[2]))
