@@ -17,8 +17,8 @@ help: ## name what can be made
 
 install: $(READY) ## make .venv and install the package with its pinned dependencies
 
-demo: $(READY) ## the main job: beat the HalfCheetah-v5 demonstrations, print the table
-	$(BIN)/drex run HalfCheetah-v5 $(ARGS)
+demo: $(READY) ## the main job: beat the HalfCheetah-v5 demonstrations, print the table (again: go on)
+	$(BIN)/drex run HalfCheetah-v5 --resume $(ARGS)
 
 test: $(READY) ## the test suite
 	$(BIN)/python -m pytest $(ARGS)
