@@ -106,11 +106,16 @@ def _ant() -> Settings:
     return Settings(ppo=PPOSettings(environment_steps=600_000, leaving_penalty=0.03, initial_std=0.2))
 
 
+def _swimmer() -> Settings:
+    return Settings(ppo=PPOSettings(environment_steps=400_000))
+
+
 _TASKS: dict[str, Callable[[], Settings]] = {
     "HalfCheetah": _half_cheetah,
     "Hopper": _hopper,
     "Walker2d": _walker,
     "Ant": _ant,
+    "Swimmer": _swimmer,
 }
 
 PRESETS: dict[str, Callable[[str], Settings]] = {"default": default, "paper": paper}
