@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
@@ -131,13 +130,6 @@ def preset(name: str, task: str) -> Settings:
     if name not in PRESETS:
         raise UserError("preset", expected=f"one of {', '.join(PRESETS)}", found=repr(name))
     return PRESETS[name](task)
-
-
-def shortened(settings: Settings, *, environment_steps: int) -> Settings:
-    """The same settings with a shorter PPO stage, for a first look."""
-    return dataclasses.replace(
-        settings, ppo=dataclasses.replace(settings.ppo, environment_steps=environment_steps)
-    )
 
 
 def _family(task: str) -> str:

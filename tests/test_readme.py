@@ -1,0 +1,44 @@
+"""The README does what it says: its Python runs, its commands exist, its figures are those of the results."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from benchmarks.readme import README, with_tables
+from drex.cli import main
+
+TEXT = README.read_text()
+
+
+def test_tables_are_those_of_the_results():
+    assert with_tables(TEXT) == TEXT
+
+
+def test_every_python_block_runs_in_the_order_of_the_page(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"__name__": "readme"}
+    blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
+    assert len(blocks) >= 3
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert (tmp_path / "hopper.zip").is_file()
+    assert (tmp_path / "runs/readme/evaluation.json").is_file()
+
+
+@pytest.mark.parametrize("line", re.findall(r"^drex .*", TEXT, flags=re.MULTILINE))
+def test_every_command_is_one_that_drex_knows(line, capsys):
+    words = shlex.split(line, comments=True)[1:]
+    named = 2 if words[0] == "demos" else 1
+    task = [] if words[0] == "report" else words[named : named + 1]
+    with_help = [*words[:named], *[word for word in task if not word.endswith(".npz")], "--help"]
+    assert main(with_help) == 0
+    shown = capsys.readouterr().out
+    for option in (word for word in words if word.startswith("--") and word != "--help"):
+        assert option in shown
+
+
+def test_every_link_within_the_repository_leads_somewhere():
+    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT):
+        assert (Path(README).parent / target).exists(), target
