@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -47,13 +48,12 @@ def _dispatch(words: list[str]) -> int:
         if words[: len(path)] == path:
             command(words[len(path) :])
             return FINISHED
-    named = [word for word in words if not word.startswith("-")]
-    if words and words[0] == "--version":
+    if words[:1] == ["--version"]:
         print(_version())
-    elif not named or (named == ["demos"] and words[-1] in ("-h", "--help")):
+    elif set(words) <= {"demos", "-h", "--help"}:
         print(_overview())
     else:
-        asked = " ".join(named[:2] if named[0] == "demos" else named[:1])
+        asked = " ".join(words[:2] if words[0] == "demos" else words[:1])
         near = difflib.get_close_matches(asked, _COMMANDS, n=1)
         raise UserError(
             "command",
@@ -84,10 +84,7 @@ def _run(words: list[str]) -> None:
     # Two steps: the task and the preset decide the defaults that --help shows and the other options override.
     first = argparse.ArgumentParser(prog="drex run", add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default="default")
-    asks_for_help = bool({"-h", "--help"} & set(words))
-    if not asks_for_help and (not words or words[0].startswith("-")):
-        raise UserError("drex run ENV", expected="a task, then options", found=words[0] if words else "none")
-    task, words = ("ENV", words) if words[0].startswith("-") else (words[0], words[1:])
+    task, words = _task_and_options("drex run", words)
 
     from drex.run_options import parse_run_options
 
@@ -117,6 +114,47 @@ def _run(words: list[str]) -> None:
     print("\n".join(["", *write_report(options.folder(), tensorboard=True).lines()]))
 
 
+def _make_demos(words: list[str]) -> None:
+    task, options = _task_and_options("drex demos make", words)
+
+    from drex.demos_options import parse_make_options
+
+    asked = parse_make_options(task, options)
+
+    from drex.compute import use_one_thread_where_it_pays
+    from drex.demonstration_making import MakingSettings, make_demonstrations
+    from drex.demonstrations import describe
+
+    use_one_thread_where_it_pays(task)
+    settings = MakingSettings(episodes=asked.episodes, demonstrator=asked.demonstrator)
+    print(f"{task}: training a demonstrator to a mean return of {asked.demonstrator.target_return:g}")
+    command = shlex.join(["drex", "demos", "make", task, *options])
+    made = make_demonstrations(task, asked.out, settings, seed=asked.seed, command=command)
+    print("\n".join(describe(made).lines()))
+
+
+def _inspect_demos(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="drex demos inspect", description="Tell what a file of demonstrations holds, and what will hurt."
+    )
+    parser.add_argument("file", metavar="FILE", help="an npz file")
+    parser.add_argument("--task", metavar="ENV", help="also check that it fits this task")
+    asked = parser.parse_args(words)
+
+    from drex.demonstrations import describe, load_demonstrations
+
+    if asked.task is None:
+        demonstrations = load_demonstrations(asked.file)
+    else:
+        from drex.envs.make import task_spaces
+
+        observations, actions, horizon = task_spaces(asked.task)
+        demonstrations = load_demonstrations(
+            asked.file, observation_space=observations, action_space=actions, horizon=horizon, task=asked.task
+        )
+    print("\n".join(describe(demonstrations).lines()))
+
+
 def _report(words: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="drex report", description="Make figures, tables and report.html again from a finished run."
@@ -129,11 +167,22 @@ def _report(words: list[str]) -> None:
     print("\n".join(write_report(asked.run_dir).lines()))
 
 
+def _task_and_options(command: str, words: list[str]) -> tuple[str, list[str]]:
+    """The task, which stands first, and what follows; without a task, help shows what is common to all."""
+    if words and not words[0].startswith("-"):
+        return words[0], words[1:]
+    if {"-h", "--help"} & set(words):
+        return "ENV", words
+    raise UserError(f"{command} ENV", expected="a task, then options", found=words[0] if words else "none")
+
+
 def _say_nothing(line: str) -> None:
     """In place of ``print`` when quiet."""
 
 
 _COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "run": (_run, "the main job: from demonstrations to a better policy, its reward and a report"),
+    "demos make": (_make_demos, "train a demonstrator on the true reward and record its episodes"),
+    "demos inspect": (_inspect_demos, "tell what a file of demonstrations holds, and what will hurt"),
     "report": (_report, "make tables, figures, video and report.html again from a run folder"),
 }

@@ -42,7 +42,7 @@ th:first-child, td:first-child { text-align: left; }
 img, video { max-width: 100%; } figure { margin: 1.5rem 0; } figcaption { font-size: .9rem; color: #555; }
 .verdict { font-size: 1.15rem; }
 .warning { border-left: 4px solid #c60; background: #fff6ec; padding: .5rem 1rem; }
-pre { background: #f6f6f6; padding: .7rem; overflow-x: auto; font-size: .85rem; }
+pre { background: #f6f6f6; padding: .7rem; white-space: pre-wrap; font-size: .85rem; }
 """
 
 

@@ -172,8 +172,11 @@ def _captioned(frame: Any, words: str) -> Frame:  # noqa: ANN401 (what an enviro
 
 def _make(task: str) -> gymnasium.Env[Any, Any]:
     try:
-        environment = gymnasium.make(task, render_mode="rgb_array", width=PANEL[0], height=PANEL[1])
-    except TypeError:  # only some tasks take the size of their pictures
+        # unasked, the camera may stay where the walker left from
+        environment = gymnasium.make(
+            task, render_mode="rgb_array", width=PANEL[0], height=PANEL[1], camera_name="track"
+        )
+    except TypeError:  # only MuJoCo's tasks take these
         return gymnasium.make(task, render_mode="rgb_array")
     model = getattr(environment.unwrapped, "model", None)
     if model is not None and hasattr(model, "vis"):

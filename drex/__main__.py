@@ -1,0 +1,10 @@
+"""``python -m drex`` is ``drex``."""
+
+from __future__ import annotations
+
+import sys
+
+from drex.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
