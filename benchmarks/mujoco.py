@@ -36,7 +36,7 @@ class Options:
     runs: Path = Path("runs/benchmarks/mujoco")
     """Where the run folders go."""
     jobs: int = 2
-    """Runs side by side, one CPU core each."""
+    """Runs side by side, each on a CPU core of its own; at most as many as there are."""
     table: bool = False
     """Only print the table of the results that are there."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from typing import Any, Literal
 
 import gymnasium
@@ -35,7 +36,7 @@ def make_environments(
         reward: ``"none"`` pays 0 and diverts the true reward, sealed, into ``info["true_return"]`` at the end
             of an episode; ``"true"`` pays the environment's own, which only demonstrators are trained on.
         backend: ``"auto"`` takes EnvPool where it serves the very same environment, else gymnasium.
-        threads: EnvPool's threads; 0 lets it choose.
+        threads: EnvPool's threads; 0 takes as many as this process may use cores.
 
     Raises:
         UserError: a task that ``task_spaces`` refuses, no environments asked for, or EnvPool asked for where
@@ -53,7 +54,7 @@ def make_environments(
         )
     use_envpool = backend == "envpool" or (backend == "auto" and _served_by_envpool(task))
     environments: VecEnv = (
-        EnvPoolVecEnv(task, count, seed=seed, threads=threads)
+        EnvPoolVecEnv(task, count, seed=seed, threads=threads or len(os.sched_getaffinity(0)))
         if use_envpool
         else GymnasiumVecEnv(task, count, seed=seed)
     )
