@@ -142,7 +142,7 @@ def uniform_actions(
     if isinstance(space, gymnasium.spaces.Box):
         # Six times faster on one action than Generator.uniform, and noise draws one action at a time.
         share = generator.random((count, *space.shape), dtype=np.float32)
-        return (space.low + share * (space.high - space.low)).astype(np.float32, copy=False)
+        return np.asarray(space.low + share * (space.high - space.low), np.float32)
     if isinstance(space, gymnasium.spaces.Discrete):
         return generator.integers(space.start, space.start + space.n, count)
     raise TypeError(f"no uniform actions for {space}")
