@@ -20,8 +20,11 @@ class Preferences:
     Args:
         better: (pairs,) index of the preferred trajectory.
         worse: (pairs,) index of the other one.
-        weight: (pairs,) float32, how much each pair counts in the loss.
+        weight: (pairs,) float32, how much each pair counts in the loss; not negative, some positive.
         source: where the pairs come from, for the report.
+
+    Raises:
+        UserError: no pair, lengths that differ, a trajectory preferred to itself, or weights that are none.
     """
 
     better: npt.NDArray[np.int64]
@@ -44,6 +47,12 @@ class Preferences:
                 expected="two different trajectories in each pair",
                 found=f"trajectory {self.better[self.better == self.worse][0]} preferred to itself",
             )
+        if not (np.isfinite(self.weight).all() and (self.weight >= 0).all() and self.weight.any()):
+            raise UserError(
+                f"preferences from {self.source}",
+                expected="weights that are finite, not negative, and not all 0",
+                found=f"weights from {self.weight.min()} to {self.weight.max()}",
+            )
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -51,8 +60,9 @@ class Preferences:
 
     def contradictions(self) -> float:
         """Share of the pairs whose reverse is also asserted."""
-        asserted = set(zip(self.better.tolist(), self.worse.tolist(), strict=True))
-        return float(np.mean([(worse, better) in asserted for better, worse in asserted]))
+        pairs = list(zip(self.better.tolist(), self.worse.tolist(), strict=True))
+        asserted = set(pairs)
+        return float(np.mean([(worse, better) in asserted for better, worse in pairs]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,8 +89,12 @@ class RankedTrajectories:
 def from_pairs(
     better: npt.ArrayLike, worse: npt.ArrayLike, *, weight: npt.ArrayLike | None = None, source: str = "pairs"
 ) -> Preferences:
-    """Pairwise preferences as given."""
-    first, second = np.asarray(better, np.int64), np.asarray(worse, np.int64)
+    """Pairwise preferences as given.
+
+    Raises:
+        UserError: an index that is no whole number, or what ``Preferences`` refuses.
+    """
+    first, second = _indices(better, source), _indices(worse, source)
     weights = np.ones(first.shape, np.float32) if weight is None else np.asarray(weight, np.float32)
     return Preferences(first, second, weights, source)
 
@@ -95,16 +109,28 @@ def from_scores(
     """All pairs whose scores differ by at least ``minimum_gap`` (and differ at all); higher is better.
 
     Args:
-        scores: (trajectories,) used for their order, and for the gap where one is asked for.
+        scores: (trajectories,) used for their order, and for the gap where one is asked for; a trajectory
+            whose score is NaN is compared with none.
         minimum_gap: smallest difference that counts.
         groups: (trajectories,) labels; only trajectories of one group are compared.
         source: for the report.
+
+    Raises:
+        UserError: scores that are no vector, infinite scores, groups of another number, or no pair at all.
     """
     values = np.asarray(scores, np.float64)
+    if values.ndim != 1 or np.isinf(values).any():
+        raise UserError(
+            f"{source}: scores", expected="a vector of finite numbers", found=f"{values.tolist()}"
+        )
     gaps = values[:, None] - values[None, :]
-    # Levels such as 0.3 and 0.6 differ by a rounding error less than 0.3: the pair counts all the same.
+    # Levels such as 0.6 and 0.9 differ by a rounding error less than 0.3: the pair counts all the same.
     prefer = (gaps > 0) & (gaps >= minimum_gap - 1e-9)
     if groups is not None:
+        if len(groups) != len(values):
+            raise UserError(
+                f"{source}: groups", expected=f"{len(values)}, one a score", found=f"{len(groups)}"
+            )
         labels = np.array([str(group) for group in groups])
         prefer &= labels[:, None] == labels[None, :]
     better, worse = np.nonzero(prefer)
@@ -112,18 +138,31 @@ def from_scores(
 
 
 def from_order(worst_to_best: Sequence[int], *, source: str = "order") -> Preferences:
-    """A full order of trajectory indices, worst first."""
-    ranks = np.full(max(worst_to_best) + 1, np.nan)
-    ranks[list(worst_to_best)] = np.arange(len(worst_to_best))
-    return from_scores(ranks, source=source)  # those left out compare as NaN: no pair
+    """An order of trajectory indices, worst first; trajectories left out are compared with none.
+
+    Raises:
+        UserError: an index that is negative, no whole number, or named twice, or fewer than two of them.
+    """
+    return from_tiers([[trajectory] for trajectory in worst_to_best], source=source)
 
 
 def from_tiers(tiers: Sequence[Sequence[int]], *, source: str = "tiers") -> Preferences:
-    """Tiers of trajectory indices, worst tier first; no pairs within a tier."""
-    ranks = np.full(max(max(tier) for tier in tiers if tier) + 1, np.nan)
-    for rank, tier in enumerate(tiers):
-        ranks[list(tier)] = rank
-    return from_scores(ranks, source=source)
+    """Tiers of trajectory indices, worst tier first; no pairs within a tier, nor with those left out.
+
+    Raises:
+        UserError: an index that is negative, no whole number, or named twice, or fewer than two tiers.
+    """
+    members = _indices([trajectory for tier in tiers for trajectory in tier], source)
+    named, times = np.unique(members, return_counts=True)
+    if (named < 0).any() or (times > 1).any():
+        raise UserError(
+            f"preferences from {source}",
+            expected="trajectory indices from 0, each named once",
+            found=f"{named[(named < 0) | (times > 1)][0]}, named {times[(named < 0) | (times > 1)][0]} times",
+        )
+    rank_of_member = np.repeat(np.arange(len(tiers)), [len(tier) for tier in tiers])
+    better, worse = np.nonzero(rank_of_member[:, None] > rank_of_member[None, :])
+    return from_pairs(members[better], members[worse], source=source)
 
 
 def from_noise_levels(
@@ -140,7 +179,10 @@ def randomized(preferences: Preferences, *, seed: int) -> Preferences:
     """The control: the same trajectories in an order drawn at random, so that the pairs say nothing."""
     involved = np.unique(np.concatenate([preferences.better, preferences.worse]))
     shuffled = np.arange(involved.max() + 1)
-    shuffled[involved] = np.random.default_rng(seed).permutation(involved)
+    # A stream of its own: learning from the same seed draws its held-out trajectories by a permutation too,
+    # and the very same one would hold out what this made neighbours.
+    stream = np.random.SeedSequence(seed, spawn_key=(0,))
+    shuffled[involved] = np.random.default_rng(stream).permutation(involved)
     return Preferences(
         shuffled[preferences.better],
         shuffled[preferences.worse],
@@ -163,3 +205,15 @@ def combine(*ranked: RankedTrajectories) -> RankedTrajectories:
         " + ".join(dict.fromkeys(part.preferences.source for part in ranked)),
     )
     return RankedTrajectories(Trajectories.concatenate([part.trajectories for part in ranked]), preferences)
+
+
+def _indices(given: npt.ArrayLike, source: str) -> npt.NDArray[np.int64]:
+    """Whole numbers as int64; others are refused rather than cut off."""
+    array = np.asarray(given)
+    if array.size and not np.issubdtype(array.dtype, np.integer):
+        raise UserError(
+            f"preferences from {source}",
+            expected="trajectory indices, whole numbers",
+            found=f"{array.dtype} {array.reshape(-1)[0]}",
+        )
+    return array.astype(np.int64)
