@@ -1,0 +1,184 @@
+"""Snippets stay within their episodes, within their limits, and fall everywhere alike."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from drex.errors import UserError
+from drex.ranking import from_noise_levels, from_pairs, from_scores
+from drex.snippets import SnippetSettings, draw_snippet_pairs
+
+
+@st.composite
+def cases(draw):
+    """Lengths of episodes, preferences between them, and any settings."""
+    lengths = np.array(draw(st.lists(st.integers(1, 40), min_size=2, max_size=6)))
+    scores = draw(st.permutations(range(len(lengths))))
+    shortest = draw(st.integers(1, 20))
+    settings = SnippetSettings(
+        scheme=draw(st.sampled_from(["shared", "independent"])),
+        minimum_length=shortest,
+        maximum_length=shortest + draw(st.integers(0, 15)),
+        pairs=draw(st.integers(1, 12)),
+        better_starts_no_earlier=draw(st.booleans()),
+        stride=draw(st.integers(1, 5)),
+    )
+    return lengths, from_scores(scores), settings, draw(st.integers(0, 1000))
+
+
+def drawn(lengths, preferences, settings, seed):
+    return draw_snippet_pairs(preferences, lengths, settings, np.random.default_rng(seed))
+
+
+def episodes_and_steps(lengths, found):
+    """For every snippet its episode, and the steps within the episode that count."""
+    episode_of_step = np.repeat(np.arange(len(lengths)), lengths)
+    step_in_episode = np.concatenate([np.arange(length) for length in lengths])
+    for steps, mask in zip(found.steps, found.mask.astype(bool), strict=True):
+        yield episode_of_step[steps], step_in_episode[steps[mask]]
+
+
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(case=cases())
+def test_a_snippet_is_one_stretch_of_one_episode(case):
+    lengths, _, settings, _ = case
+    found = drawn(*case)
+    for snippet, (episodes, steps) in enumerate(episodes_and_steps(lengths, found)):
+        assert len(set(episodes.tolist())) == 1  # padding included
+        assert steps[0] == found.starts[snippet]
+        assert (np.diff(steps) == settings.stride).all()
+        assert steps[-1] < lengths[episodes[0]]
+
+
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(case=cases())
+def test_snippets_are_as_long_as_asked_or_whole_trajectories(case):
+    lengths, _, settings, _ = case
+    for episodes, steps in episodes_and_steps(lengths, drawn(*case)):
+        # A stretch of n steps, every stride-th scored, has ceil(n / stride) scored ones.
+        span = len(steps) * settings.stride
+        available = lengths[episodes[0]]
+        assert span - settings.stride < min(settings.maximum_length, available)
+        assert span >= min(settings.minimum_length, available)
+        if available <= settings.minimum_length:
+            assert steps.tolist() == list(range(0, available, settings.stride))
+
+
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(case=cases())
+def test_pairs_are_among_those_preferred(case):
+    lengths, preferences, settings, _ = case
+    found = drawn(*case)
+    episode = [episodes[0] for episodes, _ in episodes_and_steps(lengths, found)]
+    allowed = set(zip(preferences.better.tolist(), preferences.worse.tolist(), strict=True))
+    used = [(episode[b], episode[w]) for b, w in zip(found.better, found.worse, strict=True)]
+    assert set(used) <= allowed
+    if settings.scheme == "independent":
+        assert len(used) == settings.pairs
+        assert len(found.steps) == 2 * settings.pairs
+    elif not settings.better_starts_no_earlier:
+        assert set(used) == allowed
+    assert found.weight.shape == found.better.shape == found.worse.shape
+
+
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(case=cases())
+def test_where_asked_the_better_snippet_starts_no_earlier(case):
+    found = drawn(*case)
+    if case[2].better_starts_no_earlier:
+        assert (found.starts[found.better] >= found.starts[found.worse]).all()
+
+
+@hypothesis_settings(max_examples=100, deadline=None)
+@given(case=cases())
+def test_the_mask_is_ones_then_padding_that_repeats_the_first_step(case):
+    found = drawn(*case)
+    assert found.mask.shape == found.steps.shape
+    assert found.mask.dtype == np.float32
+    assert set(np.unique(found.mask)) <= {0.0, 1.0}
+    assert (np.diff(found.mask, axis=1) <= 0).all()
+    assert (found.mask[:, 0] == 1).all()
+    padding = found.mask == 0
+    np.testing.assert_array_equal(
+        found.steps[padding], np.broadcast_to(found.steps[:, :1], found.steps.shape)[padding]
+    )
+
+
+@pytest.mark.parametrize("scheme", ["shared", "independent"])
+def test_margins_between_levels_are_respected(scheme):
+    levels = np.repeat([0.0, 0.25, 0.5, 0.75, 1.0], 2)
+    settings = SnippetSettings(scheme=scheme, minimum_length=3, maximum_length=6, pairs=500)
+    lengths = np.full(10, 12)
+    found = drawn(lengths, from_noise_levels(levels, minimum_gap=0.3), settings, 0)
+    level = levels[found.steps[:, 0] // 12]
+    gaps = level[found.worse] - level[found.better]
+    assert gaps.min() == 0.5
+    assert gaps.max() == 1.0
+
+
+@pytest.mark.parametrize("scheme", ["shared", "independent"])
+def test_every_start_is_as_likely_as_any_other(scheme):
+    settings = SnippetSettings(scheme=scheme, minimum_length=4, maximum_length=4, pairs=200)
+    generator, preferences = np.random.default_rng(0), from_pairs([0], [1])
+    starts = []
+    for _ in range(1500 if scheme == "shared" else 10):
+        found = draw_snippet_pairs(preferences, np.array([10, 13]), settings, generator)
+        starts += found.starts[found.better].tolist()
+    counts = np.bincount(starts, minlength=7)
+    assert len(counts) == 7  # starts 0 to 6 leave room for 4 of 10 steps
+    expected = len(starts) / 7
+    chi_squared = ((counts - expected) ** 2 / expected).sum()
+    assert chi_squared < 22.5  # 99.9th percentile for 6 degrees of freedom
+
+
+def test_every_length_between_the_limits_is_as_likely_as_any_other():
+    settings = SnippetSettings(scheme="independent", minimum_length=2, maximum_length=6, pairs=2000)
+    found = drawn(np.array([30, 30]), from_pairs([0], [1]), settings, 1)
+    lengths = found.mask.sum(axis=1).astype(int)
+    np.testing.assert_array_equal(lengths[found.better], lengths[found.worse])  # two of a pair are alike
+    counts = np.bincount(lengths[found.better])[2:]
+    assert len(counts) == 5
+    assert ((counts - 400) ** 2 / 400).sum() < 18.5  # 99.9th percentile for 4 degrees of freedom
+
+
+def test_independent_pairs_are_drawn_by_their_weight():
+    preferences = from_pairs([0, 1, 2], [3, 3, 3], weight=[1.0, 3.0, 0.0])
+    settings = SnippetSettings(scheme="independent", minimum_length=1, maximum_length=1, pairs=4000)
+    found = drawn(np.array([5, 5, 5, 5]), preferences, settings, 2)
+    share = np.bincount(found.steps[found.better, 0] // 5, minlength=3) / 4000
+    assert share[2] == 0.0
+    assert share[1] == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / 4000))
+    assert (found.weight == 1).all()
+
+
+def test_shared_pairs_keep_their_weight():
+    preferences = from_pairs([0, 1, 2], [1, 2, 0], weight=[1.0, 3.0, 0.0])
+    assert drawn(np.array([5, 5, 5]), preferences, SnippetSettings(), 0).weight.tolist() == [1.0, 3.0, 0.0]
+
+
+def test_one_generator_draws_the_same_again():
+    preferences, lengths = from_scores([1, 2, 3]), np.array([30, 60, 90])
+    for scheme in ("shared", "independent"):
+        first, second = (drawn(lengths, preferences, SnippetSettings(scheme=scheme), 5) for _ in range(2))
+        np.testing.assert_array_equal(first.steps, second.steps)
+        np.testing.assert_array_equal(first.better, second.better)
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"minimum_length": 0}, "snippets.minimum_length: expected from 1 to maximum_length (50), found 0"),
+        ({"minimum_length": 51}, "snippets.minimum_length: expected from 1 to maximum_length (50), found 51"),
+        ({"stride": 0}, "snippets: expected a positive stride and number of pairs, found 0, 64"),
+        ({"pairs": 0}, "snippets: expected a positive stride and number of pairs, found 1, 0"),
+    ],
+)
+def test_settings_without_meaning_are_refused(changes, sentence):
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        SnippetSettings(**changes)
