@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +18,26 @@ from safetensors.torch import load_file, save_file
 from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
 from drex.reward_networks import EnsembleMLP, Inputs, transition_features
+from drex.settings_json import settings_from_json, settings_to_json
 
 FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardFacts:
+    """What ``reward.json`` holds, beside the weights in ``reward.safetensors``."""
+
+    format: int
+    inputs: Inputs
+    hidden_sizes: tuple[int, ...]
+    members: int
+    input_shift: tuple[float, ...]
+    input_spread: tuple[float, ...]
+    member_mean: tuple[float, ...]
+    member_std: tuple[float, ...]
+    offset: float
+    scale: float
+    pessimism: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +50,6 @@ class LearnedReward:
     Args:
         network: (members or 1, n, features) to (members, n).
         inputs: the parts of a transition that the network sees.
-        hidden_sizes: of the network, for saving.
         input_shift: (features,) subtracted from the inputs.
         input_spread: (features,) divides the inputs.
         member_mean: (members,) mean of each member on the ranked transitions.
@@ -43,7 +61,6 @@ class LearnedReward:
 
     network: torch.nn.Module
     inputs: Inputs
-    hidden_sizes: tuple[int, ...]
     input_shift: npt.NDArray[np.float32]
     input_spread: npt.NDArray[np.float32]
     member_mean: npt.NDArray[np.float64]
@@ -97,61 +114,126 @@ class LearnedReward:
         """The same ensemble with another offset, scale and pessimism."""
         return dataclasses.replace(self, offset=offset, scale=scale, pessimism=pessimism)
 
-    def save(self, folder: Path) -> None:
-        """Write ``reward.safetensors`` and ``reward.json``."""
-        save_file(dict(self.network.state_dict()), folder / "reward.safetensors")
-        facts = {
-            "format": FORMAT,
-            "inputs": list(self.inputs),
-            "hidden_sizes": list(self.hidden_sizes),
-            "members": len(self.member_mean),
-            "input_shift": self.input_shift.tolist(),
-            "input_spread": self.input_spread.tolist(),
-            "member_mean": self.member_mean.tolist(),
-            "member_std": self.member_std.tolist(),
-            "offset": self.offset,
-            "scale": self.scale,
-            "pessimism": self.pessimism,
-        }
-        (folder / "reward.json").write_text(json.dumps(facts, indent=2) + "\n")
+    def save(self, folder: str | Path) -> None:
+        """Write ``reward.safetensors`` and ``reward.json`` into a folder, made where there is none.
+
+        Raises:
+            UserError: the network is one of your own, which ``load_reward`` could not build again.
+        """
+        network = self.network
+        if type(network) is not EnsembleMLP:  # a subclass may compute something else from the same weights
+            raise UserError(
+                "saving a reward",
+                expected="a network of drex, which load_reward can build again",
+                found=f"an own network, {type(network).__name__}",
+                do="save its weights yourself",
+            )
+        facts = RewardFacts(
+            format=FORMAT,
+            inputs=self.inputs,
+            hidden_sizes=network.hidden_sizes,
+            members=network.members,
+            input_shift=tuple(self.input_shift.tolist()),
+            input_spread=tuple(self.input_spread.tolist()),
+            member_mean=tuple(self.member_mean.tolist()),
+            member_std=tuple(self.member_std.tolist()),
+            offset=self.offset,
+            scale=self.scale,
+            pessimism=self.pessimism,
+        )
+        place = Path(folder)
+        place.mkdir(parents=True, exist_ok=True)
+        save_file(dict(network.state_dict()), place / "reward.safetensors")
+        (place / "reward.json").write_text(json.dumps(settings_to_json(facts), indent=2) + "\n")
 
 
 def load_reward(folder: str | Path) -> LearnedReward:
     """Read a reward that ``LearnedReward.save`` wrote.
 
     Raises:
-        UserError: a file is missing, unreadable or of another format.
+        UserError: a file is missing or unreadable, of another format, or holds what no reward can be made of.
     """
     place = Path(folder)
     try:
-        facts = json.loads((place / "reward.json").read_text())
+        described = json.loads((place / "reward.json").read_text())
         weights = load_file(place / "reward.safetensors")
-    except (OSError, ValueError, SafetensorError) as reason:
+    except (OSError, ValueError, RecursionError, SafetensorError) as reason:
         raise UserError(
             str(place), expected="reward.json and reward.safetensors", found=str(reason)
         ) from reason
-    if facts.get("format") != FORMAT:
-        raise UserError(
-            f"{place / 'reward.json'}: format", expected=str(FORMAT), found=str(facts.get("format"))
-        )
-    shift = np.array(facts["input_shift"], np.float32)
+    where = str(place / "reward.json")
+    if isinstance(described, dict) and described.get("format") != FORMAT:
+        raise UserError(f"{where}: format", expected=str(FORMAT), found=str(described.get("format")))
+    facts = settings_from_json(RewardFacts, described, where)
+    _check_facts(facts, where)
+    _check_weights(facts, weights, str(place / "reward.safetensors"))
     network = EnsembleMLP(
-        len(shift),
-        members=facts["members"],
-        hidden_sizes=tuple(facts["hidden_sizes"]),
+        len(facts.input_shift),
+        members=facts.members,
+        hidden_sizes=facts.hidden_sizes,
         generator=torch.Generator().manual_seed(0),
     )
     network.load_state_dict(weights)
     network.requires_grad_(False)
     return LearnedReward(
         network=network,
-        inputs=tuple(facts["inputs"]),
-        hidden_sizes=tuple(facts["hidden_sizes"]),
-        input_shift=shift,
-        input_spread=np.array(facts["input_spread"], np.float32),
-        member_mean=np.array(facts["member_mean"]),
-        member_std=np.array(facts["member_std"]),
-        offset=facts["offset"],
-        scale=facts["scale"],
-        pessimism=facts["pessimism"],
+        inputs=facts.inputs,
+        input_shift=np.array(facts.input_shift, np.float32),
+        input_spread=np.array(facts.input_spread, np.float32),
+        member_mean=np.array(facts.member_mean),
+        member_std=np.array(facts.member_std),
+        offset=facts.offset,
+        scale=facts.scale,
+        pessimism=facts.pessimism,
     )
+
+
+def _check_facts(facts: RewardFacts, where: str) -> None:
+    """Refuse facts that contradict each other or that nothing can be divided by."""
+    for name in ("inputs", "input_shift"):
+        if not getattr(facts, name):
+            raise UserError(f"{where}: {name}", expected="at least one", found="none")
+    if facts.members < 1 or any(size < 1 for size in facts.hidden_sizes):
+        raise UserError(
+            where,
+            expected="positive members and hidden_sizes",
+            found=f"{facts.members} and {list(facts.hidden_sizes)}",
+        )
+    wanted = {
+        "input_spread": len(facts.input_shift),
+        "member_mean": facts.members,
+        "member_std": facts.members,
+    }
+    for name, length in wanted.items():
+        if len(getattr(facts, name)) != length:
+            raise UserError(
+                f"{where}: {name}", expected=f"{length} numbers", found=str(len(getattr(facts, name)))
+            )
+    for name in ("input_spread", "member_std"):
+        if min(getattr(facts, name)) <= 0:
+            raise UserError(
+                f"{where}: {name}", expected="positive numbers", found=str(min(getattr(facts, name)))
+            )
+
+
+def _check_weights(facts: RewardFacts, weights: dict[str, torch.Tensor], where: str) -> None:
+    """Refuse weights of other shapes before a network of the described size is made."""
+    sizes = [len(facts.input_shift), *facts.hidden_sizes, 1]
+    wanted: dict[str, tuple[int, ...]] = {}
+    for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+        wanted[f"weights.{layer}"] = (facts.members, fan_in, fan_out)
+        wanted[f"biases.{layer}"] = (facts.members, 1, fan_out)
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    for name in sorted(set(wanted) | set(found)):
+        if wanted.get(name) != found.get(name):
+            raise UserError(
+                f"{where}: {name}",
+                expected=str(wanted.get(name, "no such entry")),
+                found=str(found.get(name, "none")),
+            )
+        if weights[name].dtype != torch.float32 or not torch.isfinite(weights[name]).all():
+            raise UserError(
+                f"{where}: {name}",
+                expected="finite float32 numbers",
+                found=f"{weights[name].dtype}, finite: {bool(torch.isfinite(weights[name]).all())}",
+            )

@@ -61,6 +61,11 @@ class RewardSettings:
             )
         if not 0.0 <= self.held_out < 1.0:
             raise UserError("reward.held_out", expected="a share from 0 to below 1", found=str(self.held_out))
+        for name in ("members", "gradient_steps", "check_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"reward.{name}", expected="at least 1", found=str(getattr(self, name)))
+        if any(units < 1 for units in self.hidden_sizes):
+            raise UserError("reward.hidden_sizes", expected="positive numbers", found=str(self.hidden_sizes))
         if self.patience and not self.held_out:
             raise UserError(
                 "reward.patience", expected="held-out trajectories to stop by", found="held_out = 0"
@@ -90,6 +95,9 @@ def learn_reward(
 
     Returns:
         The reward, each member standardised on the ranked transitions, not yet anchored.
+
+    Raises:
+        UserError: an own network that does not answer (members, n, features) by (members, n).
     """
     generator = np.random.default_rng(seed)
     features = _features(ranked.trajectories, settings.inputs)
@@ -103,7 +111,10 @@ def learn_reward(
             generator=torch.Generator().manual_seed(seed),
         )
     else:
-        net = network(inputs.shape[1])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = network(inputs.shape[1])
+        _check_network(net, inputs.shape[1])
     training, held_out = split_preferences(
         ranked.preferences, len(ranked.trajectories), settings.held_out, generator
     )
@@ -115,7 +126,8 @@ def learn_reward(
     members = int(getattr(net, "members", 1))
     best, best_weights, waited = np.inf, None, 0
     for step in range(settings.gradient_steps + 1):
-        if step % settings.check_every == 0 and judged:
+        last = step == settings.gradient_steps
+        if judged and (last or step % settings.check_every == 0):
             with torch.no_grad():
                 loss, accuracy = preference_loss(net, inputs, judged * members, settings)
             held_out_loss = float(loss) / members
@@ -128,7 +140,7 @@ def learn_reward(
                     best, best_weights, waited = held_out_loss, copy.deepcopy(net.state_dict()), 0
                 elif waited > settings.patience:
                     break
-        if step == settings.gradient_steps:
+        if last:
             break
         draws = [draw_snippet_pairs(training, lengths, settings.snippets, generator) for _ in range(members)]
         loss, accuracy = preference_loss(net, inputs, draws, settings)
@@ -146,7 +158,6 @@ def learn_reward(
     return LearnedReward(
         network=net,
         inputs=settings.inputs,
-        hidden_sizes=settings.hidden_sizes,
         input_shift=shift,
         input_spread=spread,
         member_mean=scores.mean(dim=1).numpy(),
@@ -214,6 +225,19 @@ def _subset(preferences: Preferences, keep: npt.NDArray[np.bool_]) -> Preference
     return Preferences(
         preferences.better[keep], preferences.worse[keep], preferences.weight[keep], preferences.source
     )
+
+
+def _check_network(network: torch.nn.Module, features: int) -> None:
+    """Refuse an own network by its answer to two inputs, rather than by an error deep in the training."""
+    members = int(getattr(network, "members", 1))
+    with torch.no_grad():
+        found = tuple(network(torch.zeros(members, 2, features)).shape)
+    if found != (members, 2):
+        raise UserError(
+            "network",
+            expected=f"an answer of shape (members, n) = ({members}, 2) to ({members}, 2, {features})",
+            found=str(found),
+        )
 
 
 def _features(trajectories: Trajectories, inputs: Inputs) -> npt.NDArray[np.float32]:
