@@ -191,8 +191,15 @@ class TrueReturnWatch(BaseCallback):
             sealed = self.locals["infos"][index].get("true_return")
             if isinstance(sealed, TrueReturns):
                 self._recent.extend(sealed.reveal().tolist())
-        if self.num_timesteps >= self._next and self._recent:
+        if self.num_timesteps >= self._next:
+            self._write()
+        return True
+
+    def _on_training_end(self) -> None:
+        self._write()
+
+    def _write(self) -> None:
+        if self._recent:
             self._log("for_judging_only/true_return", float(np.mean(self._recent)), self.num_timesteps)
             self._recent.clear()
             self._next = self.num_timesteps + self._every
-        return True
