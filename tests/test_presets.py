@@ -1,0 +1,154 @@
+"""Presets: the published numbers, settings that survive JSON, and contradictions refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+
+import pytest
+
+from drex.agents.improve import PPOSettings
+from drex.errors import UserError
+from drex.evaluation import EvaluationSettings
+from drex.presets import PRESETS, Settings, default, paper, preset, shortened
+from drex.reward_learning import RewardSettings
+from drex.settings_json import settings_from_json, settings_to_json
+from drex.snippets import SnippetSettings
+
+TASKS = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Swimmer-v5", "some.module:Task-v0")
+
+
+# The published protocol
+
+
+def test_the_paper_preset_clones_as_published():
+    """50,000 iterations of batch 128 without early stopping; L2 0.001 · ‖θ‖², which is 0.002 · ½‖θ‖²."""
+    settings = paper("HalfCheetah-v5")
+    assert settings.policy.policy_hidden_sizes == (256,) * 4
+    assert (settings.bc.gradient_steps, settings.bc.batch_size) == (50_000, 128)
+    assert settings.bc.l2 == 2 * 0.001
+    assert settings.bc.patience * settings.bc.check_every >= settings.bc.gradient_steps
+
+
+def test_the_paper_preset_disturbs_as_published():
+    """Twenty levels of five episodes, epsilon-uniform, of the deterministic clone; 0.3 apart."""
+    settings = paper("Hopper-v5")
+    assert settings.noise.levels == tuple(round(0.05 * i, 2) for i in range(20))
+    assert settings.noise.episodes_per_level == 5
+    assert settings.noise.kinds == ("uniform",)
+    assert settings.rollout_policy == "deterministic"
+    assert settings.minimum_level_gap == 0.3
+    assert len(settings.noise.jobs()) == 100
+
+
+def test_the_paper_preset_learns_its_reward_as_published():
+    """Three networks of 2 × 256 on observations; Adam 1e-4, 64 pairs, 3,000 iterations, L2 0.01 · ‖θ‖²."""
+    reward = paper("HalfCheetah-v5").reward
+    assert (reward.members, reward.hidden_sizes) == (3, (256, 256))
+    assert reward.inputs == ("observations",)
+    assert (reward.gradient_steps, reward.learning_rate) == (3_000, 1e-4)
+    assert reward.l2 == 2 * 0.01
+    assert reward.label_noise == 0.0
+    assert reward.snippet_return == "sum"
+    snippets = reward.snippets
+    assert (snippets.scheme, snippets.pairs) == ("independent", 64)
+    assert snippets.minimum_length == snippets.maximum_length == 50
+    assert not snippets.better_starts_no_earlier
+    assert snippets.stride == 1
+
+
+def test_the_paper_preset_trains_and_judges_as_published():
+    """PPO2's figures: 1M steps of one environment, 2048 a rollout in 32 minibatches, 10 epochs."""
+    settings = paper("Hopper-v5")
+    ppo = settings.ppo
+    assert (ppo.environment_steps, ppo.environments, ppo.rollout_steps) == (1_000_000, 1, 2048)
+    assert ppo.rollout_steps // ppo.batch_size == 32
+    assert (ppo.epochs, ppo.gamma, ppo.gae_lambda) == (10, 0.99, 0.95)
+    assert (ppo.learning_rate, ppo.final_learning_rate, ppo.clip_range) == (3e-4, 0.0, 0.2)
+    assert (ppo.start_from, ppo.leaving_penalty, ppo.value_only_rollouts) == ("scratch", 0.0, 0)
+    assert settings.evaluation.episodes == 20
+    assert (settings.anchor.offset, settings.anchor.scale) == ("mean", "step")
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_published_protocol_is_one_for_every_task(task):
+    assert paper(task) == paper("HalfCheetah-v5")
+
+
+# Our own
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_our_own_start_from_the_clone_and_judge_twenty_episodes_or_more(task):
+    settings = default(task)
+    assert settings.ppo.start_from == "clone"
+    assert settings.evaluation.episodes >= 20
+    assert settings.anchor.offset == "survival"
+
+
+def test_versions_of_a_task_share_their_settings_and_unknown_tasks_take_the_generic_ones():
+    assert default("Walker2d-v4") == default("Walker2d-v5") != Settings()
+    assert default("Swimmer-v5") == default("Unheard-of-v0") == Settings()
+
+
+@pytest.mark.parametrize("name", sorted(PRESETS))
+@pytest.mark.parametrize("task", TASKS)
+def test_every_preset_survives_json(name, task):
+    settings = preset(name, task)
+    written = json.dumps(settings_to_json(settings), allow_nan=False)
+    assert settings_from_json(Settings, json.loads(written), "here") == settings
+
+
+def test_a_shortened_run_differs_in_its_length_alone():
+    settings = preset("default", "Ant-v5")
+    shorter = shortened(settings, environment_steps=5000)
+    assert shorter.ppo.environment_steps == 5000
+    ppo = dataclasses.replace(shorter.ppo, environment_steps=settings.ppo.environment_steps)
+    assert dataclasses.replace(shorter, ppo=ppo) == settings
+
+
+# Refused
+
+
+def test_an_unknown_preset_is_named_with_those_there_are():
+    with pytest.raises(UserError, match=re.escape("preset: expected one of default, paper, found 'best'")):
+        preset("best", "Hopper-v5")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (
+            {"ppo": {"environments": 2, "rollout_steps": 8, "batch_size": 32}},
+            "ppo.batch_size: expected at most environments × rollout_steps = 16, found 32",
+        ),
+        (
+            {"ppo": {"start_from": "scratch", "leaving_penalty": 0.1}},
+            "ppo.leaving_penalty: expected 0 when starting from scratch, found 0.1",
+        ),
+        (
+            {"reward": {"patience": 2, "held_out": 0.0}},
+            "reward.patience: expected held-out trajectories to stop by, found held_out = 0",
+        ),
+        (
+            {"reward": {"snippets": {"minimum_length": 60}}},
+            "snippets.minimum_length: expected from 1 to maximum_length (50), found 60",
+        ),
+        ({"noise": {"levels": [0.5]}}, "noise.levels: expected two or more probabilities, found (0.5,)"),
+        ({"bc": {"held_out": 0.0}}, "cloning.held_out: expected a share between 0 and 1, found 0.0"),
+        ({"evaluation": {"episodes": 1}}, "evaluation: expected two episodes or more, found 1"),
+        ({"anchor": {"percentile": 101.0}}, "anchor.percentile: expected from 0 to 100, found 101.0"),
+        ({"anchor": {"offset": "median"}}, "anchor.offset: expected "),
+        ({"ppo": {"batchsize": 3}}, "ppo.batchsize: expected only the fields"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(values, sentence):
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        settings_from_json(Settings, values, "settings.json")
+
+
+def test_settings_cannot_be_changed_once_checked():
+    for settings in (Settings(), PPOSettings(), RewardSettings(), SnippetSettings(), EvaluationSettings()):
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            setattr(settings, dataclasses.fields(settings)[0].name, None)
