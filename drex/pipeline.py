@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,8 +80,10 @@ def run(
         "seed": seed,
         "settings": settings_to_json(settings),
     }
-    with RunFolder.open(Path(run_dir), config=config, resume=resume) as folder:
-        progress = Progress(folder.path, quiet=quiet)
+    with (
+        RunFolder.open(Path(run_dir), config=config, resume=resume) as folder,
+        closing(Progress(folder.path, quiet=quiet)) as progress,
+    ):
         stages = _Stages(task, settings, seed, folder, progress, device)
         demos = stages.demonstrations(given, file)
         bc = stages.clone(demos)
@@ -93,7 +96,6 @@ def run(
         evaluation |= {"seconds": folder.seconds(), "environment_steps": stages.environment_steps(rollouts)}
         evaluation |= {"versions": versions()}
         write_json(folder.path / "evaluation.json", evaluation)
-        progress.close()
     return evaluation
 
 
@@ -143,7 +145,7 @@ class _Stages:
                     policy_settings=settings.policy,
                     settings=settings.bc,
                     seed=seed,
-                    log=self._advancing(advance, "bc/held_out_loss"),
+                    log=self._advancing(advance),
                 )
 
         return self.folder.keep(
@@ -193,7 +195,7 @@ class _Stages:
 
         def make() -> LearnedReward:
             with self.progress.bar(stage, settings.reward.gradient_steps, "step") as advance:
-                log = self._advancing(advance, "reward/loss")
+                log = self._advancing(advance)
                 learned = learn_reward(ranked, settings.reward, seed=seed, log=log)
             return anchor(learned, ranked.trajectories, settings.anchor, gamma=settings.ppo.gamma)
 
@@ -320,15 +322,14 @@ class _Stages:
         stream = np.random.SeedSequence(self.seed, spawn_key=(_STAGES.index(stage),))
         return int(stream.generate_state(1)[0] % 2**30)
 
-    def _advancing(self, advance: Callable[[int], None], by: str) -> Callable[[str, float, int], None]:
-        """A log that also moves the bar along with the scalar named ``by``."""
+    def _advancing(self, advance: Callable[[int], None]) -> Callable[[str, float, int], None]:
+        """A log that also moves the bar to the step of each scalar."""
         seen = 0
 
         def log(name: str, value: float, step: int) -> None:
             nonlocal seen
             self.progress.log(name, value, step)
-            if name == by:
-                advance(step - seen)
-                seen = step
+            advance(step - seen)
+            seen = step
 
         return log

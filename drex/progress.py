@@ -61,6 +61,12 @@ class StepBar(BaseCallback):
 
     def _on_step(self) -> bool:
         if self.num_timesteps - self._seen >= 2048:
-            self._advance(self.num_timesteps - self._seen)
-            self._seen = self.num_timesteps
+            self._move()
         return True
+
+    def _on_training_end(self) -> None:
+        self._move()
+
+    def _move(self) -> None:
+        self._advance(self.num_timesteps - self._seen)
+        self._seen = self.num_timesteps

@@ -1,0 +1,330 @@
+"""The whole run on a tiny task: what it leaves, that it repeats, resumes, and refuses to become another."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from ranked_examples import trajectories_of
+from safetensors.numpy import load_file
+from tiny_environments import DISCRETE_WALK, WALK
+
+from drex.agents.behavioral_cloning import CloningSettings
+from drex.agents.improve import PPOSettings
+from drex.agents.noise import NoiseSchedule
+from drex.agents.policies import PolicySettings, uniform
+from drex.agents.rollouts import collect
+from drex.demonstrations import save_demonstrations
+from drex.envs.make import make_environments, task_spaces
+from drex.errors import UserError
+from drex.evaluation import EvaluationSettings
+from drex.finished_run import read_scalars
+from drex.pipeline import run
+from drex.presets import Settings
+from drex.reward import load_reward
+from drex.reward_learning import RewardSettings
+from drex.settings_json import settings_to_json
+from drex.snippets import SnippetSettings
+
+STEPS = 512  # of PPO: four segments of one rollout of 128 steps
+TINY = Settings(
+    policy=PolicySettings(policy_hidden_sizes=(8,), value_hidden_sizes=(8,)),
+    bc=CloningSettings(gradient_steps=100, check_every=50),
+    noise=NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=4, kinds=("uniform", "held")),
+    rollout_environments=4,
+    reward=RewardSettings(
+        hidden_sizes=(8,),
+        gradient_steps=20,
+        check_every=10,
+        held_out=0.25,
+        snippets=SnippetSettings(minimum_length=5, maximum_length=10),
+    ),
+    ppo=PPOSettings(
+        environment_steps=STEPS,
+        environments=4,
+        rollout_steps=32,
+        batch_size=64,
+        epochs=2,
+        value_only_rollouts=1,
+        checkpoint_steps=128,
+    ),
+    evaluation=EvaluationSettings(episodes=4, environments=4),
+)
+STAGES = ("demonstrations", "bc", "ranked", "reward", "policy", "evaluation")
+CONTROLS = ("control-alive", "control-random_rankings-reward", "control-random_rankings")
+WEIGHTS = {"bc": "policy", "reward": "reward", "policy": "policy"}
+SUMMARY = {"mean", "std", "best", "interval", "episodes"}
+
+
+def demonstrate(path, task, *, with_rewards):
+    """Random behaviour, which is enough to see every stage at work."""
+    actor = uniform(task_spaces(task)[1], seed=0)
+    trajectories, returns = collect(actor, make_environments(task, 3, seed=0), 4, seed=0)
+    save_demonstrations(path, trajectories, rewards=returns.reveal_steps() if with_rewards else None)
+    return path
+
+
+def start(folder, demonstrations, **options):
+    asked = {"settings": TINY, "seed": 1, "quiet": True} | options
+    return run(asked.pop("task", WALK), run_dir=folder, demonstrations=demonstrations, **asked)
+
+
+@pytest.fixture(scope="module")
+def demonstrations(tmp_path_factory):
+    return demonstrate(tmp_path_factory.mktemp("demonstrations") / "walk.npz", WALK, with_rewards=True)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, demonstrations):
+    """A run with its controls, and what it returned."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    return folder, start(folder, demonstrations, controls=("alive", "random_rankings"))
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory, demonstrations):
+    """The same run without controls."""
+    folder = tmp_path_factory.mktemp("plain") / "run"
+    return folder, start(folder, demonstrations)
+
+
+def weights(folder, stage):
+    name = "reward" if stage.endswith("reward") else "policy"
+    return load_file(folder / stage / f"{name}.safetensors")
+
+
+def same_weights(one, other, stage):
+    first, second = weights(one, stage), weights(other, stage)
+    return first.keys() == second.keys() and all(np.array_equal(first[k], second[k]) for k in first)
+
+
+def timeless(evaluation):
+    return {name: value for name, value in evaluation.items() if name != "seconds"}
+
+
+# What a run leaves
+
+
+def test_every_stage_is_whole_and_nothing_unfinished_is_left(whole):
+    folder, _ = whole
+    assert {path.name for path in folder.iterdir() if path.is_dir()} == {*STAGES, *CONTROLS}
+    for stage in (*STAGES, *CONTROLS):
+        assert (folder / stage / "fingerprint.json").is_file()
+    files = {path.name for path in (folder / "policy").iterdir()}
+    assert {"policy.safetensors", "policy.json", "policy.zip"} <= files
+    config = json.loads((folder / "config.json").read_text())
+    assert (config["task"], config["seed"], config["method"]) == (WALK, 1, "drex")
+    assert config["settings"] == json.loads(json.dumps(settings_to_json(TINY)))
+
+
+def test_the_evaluation_has_its_documented_layout(whole):
+    folder, evaluation = whole
+    assert json.loads((folder / "evaluation.json").read_text()) == json.loads(
+        json.dumps(evaluation, allow_nan=False)
+    )
+    assert set(evaluation) == {
+        "task",
+        "method",
+        "seed",
+        "demonstrator",
+        "random",
+        "bc",
+        "policy",
+        "policy_deterministic",
+        "controls",
+        "beats_best_demonstration",
+        "reward",
+        "noise",
+        "predicted_and_true",
+        "seconds",
+        "environment_steps",
+        "versions",
+    }
+    assert (evaluation["task"], evaluation["method"], evaluation["seed"]) == (WALK, "drex", 1)
+    assert set(evaluation["demonstrator"]) == SUMMARY
+    for judged in ("random", "bc", "policy", "policy_deterministic"):
+        assert set(evaluation[judged]) == SUMMARY | {"length"}
+        assert evaluation[judged]["episodes"] == 4
+        low, high = evaluation[judged]["interval"]
+        assert low <= evaluation[judged]["mean"] <= high
+    assert set(evaluation["controls"]) == {"alive", "random_rankings"}
+    assert set(evaluation["reward"]) == {"kendall_tau", "pearson", "pair_accuracy"}
+    assert set(evaluation["seconds"]) == {*STAGES, *CONTROLS}
+    assert isinstance(evaluation["beats_best_demonstration"], bool)
+    assert len(evaluation["noise"]) == 6
+    assert len(evaluation["predicted_and_true"]["ranked"]) == 24
+
+
+def test_steps_of_learning_are_those_of_rollouts_and_ppo(whole):
+    folder, evaluation = whole
+    with np.load(folder / "ranked" / "rollouts.npz", allow_pickle=False) as rollouts:
+        assert evaluation["environment_steps"] == rollouts["lengths"].sum() + STEPS
+
+
+def test_every_stage_leaves_scalars(whole):
+    scalars = read_scalars(whole[0])
+    for name in (
+        "bc/held_out_loss",
+        "reward/loss",
+        "reward/held_out_accuracy",
+        "for_judging_only/true_return",
+        "train/value_loss",
+    ):
+        assert len(scalars.get(name, [])) >= 1, f"{name} of {sorted(scalars)}"
+
+
+def test_the_kept_reward_is_anchored_on_the_ranked_rollouts(whole):
+    folder, evaluation = whole
+    reward = load_reward(folder / "reward")
+    assert reward.scale != 1.0
+    assert reward.offset != 0.0
+    predicted = [point[0] for point in evaluation["predicted_and_true"]["ranked"]]
+    with np.load(folder / "ranked" / "rollouts.npz", allow_pickle=False) as kept:
+        world = dataclasses.replace(
+            trajectories_of(kept["lengths"], kept["observations"], terminated=kept["terminated"]),
+            actions=kept["actions"],
+            last_observations=kept["last_observations"],
+        )
+    np.testing.assert_array_equal(reward.returns(world), predicted)
+
+
+def test_controls_learn_from_the_same_clone_by_another_reward(whole):
+    folder, _ = whole
+    assert not same_weights_of(folder, "reward", "control-random_rankings-reward")
+    assert not same_weights_of(folder, "policy", "control-random_rankings")
+    assert not same_weights_of(folder, "policy", "control-alive")
+    fingerprints = {
+        stage: json.loads((folder / stage / "fingerprint.json").read_text())
+        for stage in ("policy", "control-alive", "control-random_rankings")
+    }
+    clones = [fingerprint["inputs"]["bc"] for fingerprint in fingerprints.values()]
+    assert clones[0] == clones[1] == clones[2]
+    assert len({fingerprint["seed"] for fingerprint in fingerprints.values()}) == 1
+    assert set(fingerprints["control-alive"]["inputs"]) == {"bc"}
+    assert "control-random_rankings-reward" in fingerprints["control-random_rankings"]["inputs"]
+
+
+def same_weights_of(folder, one, other):
+    first, second = weights(folder, one), weights(folder, other)
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+# The same again
+
+
+def test_equal_seeds_give_equal_weights_and_judgement_with_controls_or_without(whole, plain):
+    (folder, evaluation), (other, other_evaluation) = whole, plain
+    for stage in WEIGHTS:
+        assert same_weights(folder, other, stage), stage
+    assert timeless(evaluation) | {"controls": {}} == timeless(other_evaluation)
+
+
+def test_another_seed_gives_other_weights(whole, demonstrations, tmp_path):
+    start(tmp_path / "run", demonstrations, seed=2)
+    for stage in WEIGHTS:
+        assert not same_weights(whole[0], tmp_path / "run", stage), stage
+
+
+@pytest.mark.parametrize("first_lost", ["reward", "policy", "evaluation"])
+def test_a_run_that_lost_its_later_stages_ends_as_it_did_before(plain, demonstrations, tmp_path, first_lost):
+    folder, evaluation = plain
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    (copy / "evaluation.json").unlink()
+    lost = STAGES[STAGES.index(first_lost) :]
+    for stage in lost:
+        shutil.rmtree(copy / stage)
+    kept = {stage: (copy / stage).stat().st_mtime_ns for stage in STAGES if stage not in lost}
+    resumed = start(copy, demonstrations, resume=True)
+    assert timeless(resumed) == timeless(evaluation)
+    for stage in WEIGHTS:
+        assert same_weights(folder, copy, stage), stage
+    assert {stage: (copy / stage).stat().st_mtime_ns for stage in kept} == kept  # loaded, not made anew
+
+
+def test_a_finished_run_resumed_does_nothing_again(plain, demonstrations):
+    folder, evaluation = plain
+    assert start(folder, demonstrations, resume=True) == evaluation
+
+
+def test_controls_can_be_added_to_a_finished_run_only_before_it_was_judged(plain, demonstrations, tmp_path):
+    """The judgement names what it rests on: one without controls is not taken for one with them."""
+    copy = tmp_path / "copy"
+    shutil.copytree(plain[0], copy)
+    with pytest.raises(UserError, match=r"stage evaluation: .*control-alive"):
+        start(copy, demonstrations, controls=("alive",), resume=True)
+    shutil.rmtree(copy / "evaluation")
+    added = start(copy, demonstrations, controls=("alive",), resume=True)
+    assert set(added["controls"]) == {"alive"}
+    assert added["policy"] == plain[1]["policy"]
+
+
+# Refused
+
+
+def snapshot(folder):
+    return {path: path.stat().st_mtime_ns for path in sorted(folder.rglob("*")) if path.name != ".lock"}
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({}, "expected a new or empty folder, found a run that holds bc, config.json"),
+        ({"resume": True, "seed": 2}, "config.json: seed: expected 2, found 1"),
+        (
+            {"resume": True, "settings": dataclasses.replace(TINY, minimum_level_gap=0.6)},
+            "config.json: settings.minimum_level_gap: expected 0.6, found 0.3",
+        ),
+        (
+            {"resume": True, "settings": dataclasses.replace(TINY, rollout_policy="deterministic")},
+            'settings.rollout_policy: expected "deterministic", found "stochastic"',
+        ),
+    ],
+    ids=["no resume", "another seed", "another gap", "another rollout policy"],
+)
+def test_a_folder_of_another_run_is_refused_and_left_alone(plain, demonstrations, options, sentence):
+    folder, _ = plain
+    before = {path: time for path, time in snapshot(folder).items() if "tfevents" not in path.name}
+    with pytest.raises(UserError, match=re.escape(sentence)):
+        start(folder, demonstrations, **options)
+    after = {path: time for path, time in snapshot(folder).items() if "tfevents" not in path.name}
+    assert {path.name for path in after} == {path.name for path in before}
+    assert {p: t for p, t in after.items() if p.is_file()} == {p: t for p, t in before.items() if p.is_file()}
+
+
+def test_other_demonstrations_are_refused(plain, tmp_path):
+    other = demonstrate(tmp_path / "other.npz", WALK, with_rewards=False)
+    with pytest.raises(UserError, match=r"stage demonstrations: .*sha256"):
+        start(plain[0], other, resume=True)
+
+
+def test_a_task_without_bundled_demonstrations_says_how_to_bring_them(tmp_path):
+    with pytest.raises(UserError, match="found none for this task; bring your own with --demos FILE"):
+        run(WALK, run_dir=tmp_path / "run", settings=TINY, quiet=True)
+    assert not (tmp_path / "run").exists()
+
+
+# What cannot be known
+
+
+def test_demonstrations_without_rewards_leave_null_what_rests_on_them(tmp_path):
+    """On discrete actions, so that these see the whole run too."""
+    file = demonstrate(tmp_path / "walk.npz", DISCRETE_WALK, with_rewards=False)
+    evaluation = start(tmp_path / "run", file, task=DISCRETE_WALK)
+    assert evaluation["demonstrator"] == {
+        "mean": None,
+        "std": None,
+        "best": None,
+        "interval": None,
+        "episodes": 4,
+    }
+    assert evaluation["beats_best_demonstration"] is None
+    assert [true for _, true in evaluation["predicted_and_true"]["demonstrations"]] == [None] * 4
+    assert evaluation["policy"]["mean"] is not None
+    assert evaluation["reward"]["pair_accuracy"] is not None
+    read = json.loads((tmp_path / "run" / "evaluation.json").read_text())
+    assert read["demonstrator"]["mean"] is None
