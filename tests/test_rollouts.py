@@ -221,7 +221,7 @@ def test_a_schedule_has_every_kind_level_and_repeat_once(levels, repeats, kinds)
         ({"kinds": ()}, r"noise.kinds: expected some of"),
         ({"kinds": ("jitter",)}, r"noise.kinds: expected some of .*found \('jitter',\)"),
         ({"episodes_per_level": 0}, r"noise: expected at least 1 for episodes_per_level .*found 0 and 8"),
-        ({"hold_steps": 0}, r"noise: expected at least 1 .*hold_steps, found 5 and 0"),
+        ({"hold_steps": 0}, r"noise: expected at least 1 .*hold_steps, found [0-9]+ and 0"),
     ],
 )
 def test_a_schedule_of_nonsense_is_refused(wrong, sentence):

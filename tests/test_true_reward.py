@@ -27,12 +27,13 @@ MAY_REVEAL = {  # module: why it may open true returns
     "evaluation.py": "judges",
 }
 MAY_REVEAL_STEPS = {  # module: why it may open true rewards step by step
+    "demonstration_making.py": "writes them into a file of demonstrations, for judging alone",
     "noise_ranking.py": "keeps them in the run folder, for judging alone",
     "pipeline.py": "keeps them in the run folder, for judging alone",
 }
 MAY_PAY_THE_TRUE_REWARD = {  # module: why it may ask for environments that pay it
-    "envs/make.py": "offers it",
     "agents/demonstrator.py": "trains demonstrators, which is the only learning on it",
+    "demonstration_making.py": "makes the environments that they are trained in",
 }
 
 
@@ -52,7 +53,7 @@ def test_few_modules_open_true_returns():
 
 
 def test_only_demonstrators_are_trained_on_the_true_reward():
-    assert modules_that_say(r'reward="true"') <= set(MAY_PAY_THE_TRUE_REWARD)
+    assert modules_that_say(r'reward="true"') == set(MAY_PAY_THE_TRUE_REWARD)
 
 
 def learn_everything(task):
