@@ -1,0 +1,314 @@
+"""The command line: helps, exit statuses, a task's own defaults, a whole run, and one killed and resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_environments import WALK
+
+from drex import pipeline
+from drex.agents.rollouts import collect
+from drex.cli import main
+from drex.demonstrations import load_demonstrations, save_demonstrations
+from drex.envs.make import make_environments
+from drex.presets import preset
+from drex.run_options import parse_run_options
+
+TINY = shlex.split("""
+--policy.policy-hidden-sizes 8 --policy.value-hidden-sizes 8 --bc.gradient-steps 100 --bc.check-every 50
+--noise.levels 0 0.5 1 --noise.episodes-per-level 3 --rollout-environments 4
+--reward.hidden-sizes 8 --reward.gradient-steps 20 --reward.held-out 0
+--reward.snippets.minimum-length 5 --reward.snippets.maximum-length 10
+--ppo.environments 4 --ppo.rollout-steps 32 --ppo.batch-size 64 --ppo.epochs 2 --ppo.value-only-rollouts 1
+--ppo.checkpoint-steps 1024 --evaluation.episodes 4 --evaluation.environments 4
+""")
+STEPS = ["--ppo.environment-steps", "8192"]  # eight segments
+
+
+@pytest.fixture(scope="module")
+def demos(tmp_path_factory):
+    """A walker that pushes forward by a third of what it could."""
+    file = tmp_path_factory.mktemp("demos") / "walk.npz"
+
+    def push(observations):
+        return np.stack([np.full(len(observations), 0.3), -observations[:, 1]], axis=1).astype(np.float32)
+
+    trajectories, returns = collect(push, make_environments(WALK, 2, seed=0), 4, seed=0)
+    save_demonstrations(file, trajectories, rewards=returns.reveal_steps(), task=WALK)
+    return file
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, demos):
+    """A run from beginning to end, and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / "whole"
+    words = [
+        sys.executable,
+        "-m",
+        "drex",
+        "run",
+        f"tiny_environments:{WALK}",
+        "--demos",
+        str(demos),
+        "--seed",
+        "5",
+    ]
+    words += ["--run-dir", str(folder), "--controls", "alive", *TINY, *STEPS]
+    done = subprocess.run(words, env=with_tests(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def with_tests():
+    """The environment in which a process of its own finds the tiny tasks."""
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+
+
+def told(capsys, *words):
+    """Exit status, stdout and stderr of one command."""
+    status = main(list(words))
+    said = capsys.readouterr()
+    return status, said.out, said.err
+
+
+# ---------------------------------------------------------------------------------------------- commands
+
+
+@pytest.mark.parametrize("words", [[], ["--help"], ["-h"], ["demos"], ["demos", "--help"]])
+def test_help_names_every_command(capsys, words):
+    status, said, _ = told(capsys, *words)
+    assert status == 0
+    assert all(f"drex {name} " in said for name in ("run", "demos make", "demos inspect", "report"))
+
+
+def test_help_does_not_wait_for_torch():
+    code = "import sys, drex.cli; drex.cli.main(['-h']); print({'torch', 'gymnasium'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize("words", [["demos", "mke"], ["demos-make"]])
+def test_a_misspelt_command_is_told_the_nearest(capsys, words):
+    status, _, said = told(capsys, *words)
+    assert (status, said.count("\n")) == (2, 1)
+    assert "did you mean demos make?" in said
+
+
+def test_version_is_told(capsys):
+    status, said, _ = told(capsys, "--version")
+    assert (status, said.split()[0]) == (0, "drex")
+
+
+# ---------------------------------------------------------------------------------------------- options
+
+
+def test_help_of_a_task_shows_that_tasks_defaults(capsys):
+    status, said, _ = told(capsys, "run", "Walker2d-v5", "--help")
+    penalty = preset("default", "Walker2d-v5").ppo.leaving_penalty
+    assert penalty != preset("default", "Pendulum-v1").ppo.leaving_penalty
+    assert status == 0
+    assert f"(default: {penalty})" in said.split("--ppo.leaving-penalty")[1].split("--ppo.")[0]
+
+
+def test_the_preset_decides_the_defaults_and_options_go_over_them():
+    words = ["--preset", "paper", "--ppo.environment-steps", "7000", "--noise.levels", "0.0", "0.5"]
+    options = parse_run_options("Hopper-v5", "paper", words)
+    paper = preset("paper", "Hopper-v5")
+    assert options.settings.ppo.environment_steps == 7000
+    assert options.settings.noise.levels == (0.0, 0.5)
+    assert (
+        options.settings.ppo.start_from
+        == paper.ppo.start_from
+        != preset("default", "Hopper-v5").ppo.start_from
+    )
+    assert options.settings.reward == paper.reward
+    assert options.folder() == Path("runs/Hopper-v5/paper-seed0")
+
+
+def test_without_options_the_settings_are_the_presets():
+    assert parse_run_options("Ant-v5", "default", []).settings == preset("default", "Ant-v5")
+
+
+def test_a_task_with_a_slash_and_a_module_has_one_folder():
+    options = parse_run_options("mine:group/Task-v0", "default", ["--seed", "3"])
+    assert options.folder() == Path("runs/mine-group-Task-v0/default-seed3")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "drex run ENV: expected a task, then options, found none"),
+        (["--seed", "3"], "drex run ENV: expected a task, then options, found --seed"),
+        (
+            ["Nowhere-v0", "--demos", "x.npz"],
+            "task 'Nowhere-v0': expected an environment that gymnasium can make",
+        ),
+        (["Pendulum-v1", "--preset", "beste"], "preset: expected one of default, paper, found 'beste'"),
+        (["Pendulum-v1", "--run-dir", "{tmp}/run", "--demos", "{tmp}/no.npz"], "no.npz"),
+        (
+            ["Pendulum-v1", "--run-dir", "{tmp}/run"],
+            "demonstrations for Pendulum-v1: expected a bundled file",
+        ),
+        (["Pendulum-v1", "--ppo.batch-size", "100000"], "ppo.batch_size: expected at most"),
+    ],
+)
+def test_a_users_mistake_is_one_sentence_and_status_2(capsys, tmp_path, words, said):
+    status, _, error = told(capsys, "run", *(word.format(tmp=tmp_path) for word in words))
+    assert (status, error.count("\n"), error.startswith("drex: ")) == (2, 1, True), error
+    assert said in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--ppo.environment-stps", "3"], "--ppo.environment-steps"),
+        (["--seed", "first"], "first"),
+        (["--controls", "alife"], "alife"),
+        (["--method", "magic"], "magic"),
+        (["--device", "tpu"], "tpu"),
+    ],
+)
+def test_an_option_that_cannot_be_parsed_is_status_2_and_named(capsys, words, said):
+    status, _, error = told(capsys, "run", "Pendulum-v1", *words)
+    assert status == 2
+    assert said in error and "Traceback" not in error
+
+
+def test_anything_else_is_status_1_with_a_traceback(capsys, monkeypatch, tmp_path):
+    def fail(*_, **__):
+        raise RuntimeError("not the user's doing")
+
+    monkeypatch.setattr(pipeline, "run", fail)
+    status, _, error = told(capsys, "run", WALK, "--run-dir", str(tmp_path / "run"))
+    assert status == 1
+    assert "Traceback" in error and "not the user's doing" in error
+
+
+# ---------------------------------------------------------------------------------------------- runs
+
+
+def test_a_run_leaves_its_folder_and_ends_with_the_tables(finished):
+    folder, done = finished
+    stages = {"demonstrations", "bc", "ranked", "reward", "policy", "evaluation", "control-alive"}
+    assert stages <= {entry.name for entry in folder.iterdir()}
+    found = json.loads((folder / "evaluation.json").read_text())
+    assert (found["seed"], found["policy"]["episodes"]) == (5, 4)
+    assert found["demonstrator"]["mean"] == pytest.approx(9.0, abs=0.01)  # 30 steps of 0.3
+    for words in (
+        "demonstrator",
+        "uniform random",
+        "control: same reward every step",
+        "Kendall tau",
+        "Seconds",
+    ):
+        assert words in done.stdout
+    assert done.stdout.splitlines()[-1] == f"report: {folder / 'report.html'}"
+    assert "policy" in done.stderr  # its progress bar
+    assert {"predicted_and_true.png", "learning_curve.png"} <= {
+        file.name for file in (folder / "figures").iterdir()
+    }
+
+
+def test_a_folder_with_a_run_is_left_alone_unless_told_to_resume(finished, demos, capsys):
+    folder, _ = finished
+    before = (folder / "evaluation.json").stat().st_mtime_ns
+    words = [
+        "run",
+        f"tiny_environments:{WALK}",
+        "--demos",
+        str(demos),
+        "--run-dir",
+        str(folder),
+        *TINY,
+        *STEPS,
+    ]
+    status, _, error = told(capsys, *words, "--seed", "5")
+    assert status == 2 and "add --resume or name another folder" in error
+    status, _, error = told(capsys, *words, "--seed", "6", "--resume")
+    assert status == 2 and "seed: expected 6, found 5" in error
+    assert (folder / "evaluation.json").stat().st_mtime_ns == before
+
+
+def test_a_report_is_made_again_from_the_folder_alone(finished, capsys):
+    folder, done = finished
+    (folder / "report.html").unlink()
+    status, said, _ = told(capsys, "report", str(folder))
+    assert status == 0 and (folder / "report.html").is_file()
+    assert said.strip().splitlines()[-1] == done.stdout.splitlines()[-1]
+
+
+def test_a_report_of_no_run_is_a_users_mistake(capsys, tmp_path):
+    status, _, error = told(capsys, "report", str(tmp_path / "none"))
+    assert status == 2 and "expected a finished run" in error
+
+
+def test_a_run_killed_in_ppo_and_resumed_ends_with_the_same_weights(finished, demos, tmp_path):
+    whole, _ = finished
+    killed = tmp_path / "killed"
+    words = [
+        "run",
+        f"tiny_environments:{WALK}",
+        "--demos",
+        str(demos),
+        "--seed",
+        "5",
+        "--run-dir",
+        str(killed),
+    ]
+    words += [*TINY, *STEPS, "--quiet"]
+    process = subprocess.Popen([sys.executable, "-m", "drex", *words], env=with_tests())
+    deadline = time.monotonic() + 300
+    while not list(killed.glob("policy.unfinished/checkpoint-*")) and time.monotonic() < deadline:
+        assert process.poll() is None, "finished before it could be killed"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "policy").exists()
+    assert main([*words, "--resume"]) == 0
+    for file in ("bc/policy.safetensors", "reward/reward.safetensors", "policy/policy.safetensors"):
+        assert (killed / file).read_bytes() == (whole / file).read_bytes(), file
+    assert not (killed / "policy.unfinished").exists()
+
+
+# ---------------------------------------------------------------------------------------------- demos
+
+
+def test_demonstrations_are_made_and_inspected(capsys, tmp_path):
+    file = tmp_path / "made.npz"
+    words = [
+        "demos",
+        "make",
+        WALK,
+        "--target-return",
+        "2",
+        "--episodes",
+        "3",
+        "--seed",
+        "1",
+        "--out",
+        str(file),
+    ]
+    words += ["--episodes-watched", "4", "--ppo.environments", "4", "--ppo.rollout-steps", "64"]
+    status, said, error = told(capsys, *words, "--ppo.environment-steps", "200000")
+    assert status == 0, error
+    assert "episodes      3" in said
+    made = load_demonstrations(file)
+    assert made.about["command"].startswith(f"drex demos make {WALK} --target-return 2 --episodes 3")
+    status, again, _ = told(capsys, "demos", "inspect", str(file), "--task", WALK)
+    assert status == 0 and again.splitlines()[1:3] == said.splitlines()[2:4]
+    assert told(capsys, *words)[0] == 2  # the file exists and is not overwritten
+
+
+def test_demonstrations_of_another_task_are_refused(capsys, demos):
+    status, _, error = told(capsys, "demos", "inspect", str(demos), "--task", "Pendulum-v1")
+    assert status == 2 and "observations: expected (3,)" in error

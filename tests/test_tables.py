@@ -1,0 +1,119 @@
+"""The tables say what ``evaluation.json`` holds, and "unknown" where it holds null."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from finished_runs import evaluation, without_true_returns
+
+from drex.run_warnings import warnings_of
+from drex.tables import Table, findings_table, number, returns_table, seconds_table, tables
+
+
+def rows(table):
+    return {row[0]: row[1:] for row in table.rows}
+
+
+def test_returns_stand_beside_each_other_with_their_interval_and_episodes():
+    table = returns_table(evaluation())
+    assert "D-REX on drex-tests/Walk-v0, seed 3" in table.title
+    assert rows(table) == {
+        "demonstrator": ("10", "14", "8 to 12", "4", ""),
+        "uniform random": ("1", "3", "0 to 2", "20", "20"),
+        "behavioral clone": ("9", "12", "8 to 10", "20", "29"),
+        "control: same reward every step": ("5", "6", "4 to 6", "20", "30"),
+        "D-REX": ("1,234", "1,300", "1,200 to 1,251", "20", "30"),
+        "D-REX, deterministic": ("1,235", "1,301", "1,201 to 1,252", "20", "30"),
+    }
+
+
+def test_null_is_unknown_and_never_a_number():
+    returns = rows(returns_table(without_true_returns()))
+    assert {row[:3] for row in returns.values()} == {("unknown",) * 3}
+    found = [value for _, value in findings_table(without_true_returns()).rows]
+    assert found == ["unknown", "unknown", "unknown", "97.5%", "1,023,456"]
+
+
+def test_a_run_without_a_clone_has_no_row_for_it():
+    found = evaluation(bc=None, method="trex")
+    assert "behavioral clone" not in rows(returns_table(found))
+    assert "T-REX" in rows(returns_table(found))
+
+
+@pytest.mark.parametrize(("answer", "word"), [(True, "yes"), (False, "no"), (None, "unknown")])
+def test_whether_the_best_demonstration_was_beaten_is_one_word(answer, word):
+    assert findings_table(evaluation(beats_best_demonstration=answer)).rows[0][1] == word
+
+
+def test_rank_correlation_has_two_digits():
+    assert findings_table(evaluation()).rows[1][1] == "0.88"
+
+
+def test_seconds_stand_in_the_order_of_the_method_with_their_sum():
+    assert seconds_table(evaluation()).rows == (
+        ("demonstrations", "0.0"),
+        ("bc", "1.2"),
+        ("policy", "60.0"),
+        ("evaluation", "2.0"),
+        ("all", "63.2"),
+    )
+
+
+def test_zero_has_no_sign():
+    assert [number(value) for value in (-0.2, 0.2, -0.6, 12345.6)] == ["0", "0", "-1", "12,346"]
+
+
+def test_terminal_markdown_and_html_say_the_same_words():
+    for table in tables(evaluation()):
+        words = [word for row in (table.columns, *table.rows) for word in row if word]
+        for written in (table.text(), table.markdown(), table.html()):
+            assert [word for word in words if word not in written] == []
+    assert table.markdown().splitlines()[1] == "|---|---:|"
+
+
+def test_text_columns_are_aligned():
+    lines = Table("t", ("who", "n"), (("a", "1"), ("longer", "1,000"))).text().splitlines()
+    assert lines == ["t", "who         n", "-------------", "a           1", "longer  1,000"]
+
+
+def test_html_escapes_what_it_is_given():
+    assert "<script>" not in Table("<script>", ("<script>",), (("<script>",),)).html()
+
+
+def test_a_sound_run_has_no_warnings():
+    assert warnings_of(evaluation()) == []
+
+
+def test_nothing_is_warned_of_that_is_not_known():
+    assert warnings_of(without_true_returns()) == []
+
+
+RISING = [
+    {"kind": "held", "level": level, "length": 30.0, "return": {"mean": 5.0 + level}} for level in (0, 0.5, 1)
+]
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"bc__mean": 1.4}, r"clone \(mean return 1\).*not clearly better than uniform random actions \(1\)"),
+        ({"noise": RISING}, r"noise of the kind 'held'.*rank correlation 1\.00"),
+        ({"reward__kendall_tau": 0.31}, r"unlike the true return \(Kendall tau 0\.31\)"),
+        ({"reward__pair_accuracy": 0.6}, r"only 60% of the ranked pairs"),
+        (
+            {"policy__mean": 6.0},
+            r"The reward misled.*learned return 40\.0 against 2\.5.*\(6 against 10\)",
+        ),
+        ({"controls": {"alive": {"mean": 2000.0}}}, r"control 'alive' reached 2000, no less than .* 1234"),
+    ],
+)
+def test_each_failed_assumption_is_named_with_its_numbers(changes, words):
+    found = warnings_of(evaluation(**changes))
+    assert len(found) == 1 and re.search(words, found[0]), found
+
+
+def test_a_policy_that_its_own_reward_does_not_prefer_is_told_to_train_longer():
+    found = evaluation()
+    found["predicted_and_true"]["policy"] = [[1.0, 1234.0]]
+    assert ["train longer" in warning for warning in warnings_of(found)] == [True]
