@@ -26,7 +26,7 @@ test: $(READY) ## the test suite
 lint: $(READY) ## style, formatting, and which floor may import which
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports --no-cache
+	$(BIN)/lint-imports --no-cache --no-logo
 
 type: $(READY) ## static types, strictly
 	$(BIN)/mypy -p drex
