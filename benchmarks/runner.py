@@ -69,7 +69,8 @@ def run_all(experiments: Sequence[Experiment], *, results: Path, runs: Path, job
                 process = subprocess.Popen(
                     [*arguments, *one.words(runs)], stdout=log, stderr=log, env=environment
                 )
-            running[process] = one
+            os.sched_setaffinity(process.pid, {core})
+            running[process] = one, core
             print(f"started {one.label}: {one.shown()}", flush=True)
         time.sleep(1.0)
         for process in [each for each in running if each.poll() is not None]:
