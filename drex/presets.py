@@ -102,7 +102,11 @@ def _walker() -> Settings:
 
 
 def _ant() -> Settings:
-    return Settings(ppo=PPOSettings(environment_steps=600_000, leaving_penalty=0.03, initial_std=0.2))
+    # Uniform noise alone teaches that stillness is best: it shakes every joint, and standing shakes none.
+    return Settings(
+        noise=NoiseSchedule(kinds=("uniform", "held"), episodes_per_level=6),
+        ppo=PPOSettings(environment_steps=600_000, leaving_penalty=0.03, initial_std=0.2),
+    )
 
 
 def _swimmer() -> Settings:
