@@ -40,11 +40,8 @@ def noise_and_return(run: FinishedRun) -> Figure | None:
         _reference_lines(axes, run)
     what = "True return of an episode" if known else "Steps an episode (true returns are unknown)"
     axes.set(xlabel="noise level: probability that an action is replaced", ylabel=what)
-    axes.set_title(
-        f"{what.split(' (')[0]} against noise\n{run.title}; band: ±1 standard deviation of episodes"
-    )
-    if not known:
-        axes.set_title(f"{what}\n{run.title}")
+    said = f"{what} against noise (band: ±1 standard deviation)" if known else what
+    axes.set_title(f"{said}\n{run.title}", fontsize=11)
     axes.legend(fontsize=8)
     return figure
 
@@ -58,7 +55,7 @@ def predicted_and_true(run: FinishedRun) -> Figure | None:
     figure, axes = _figure()
     _scatter_ranked(figure, axes, ranked, run.noise)
     for name, label, colour, marker, size in (
-        ("bc", "clone", "tab:cyan", "D", 22),
+        ("bc", "clone (deterministic)", "tab:cyan", "D", 22),
         ("demonstrations", "demonstrations", "black", "X", 60),
         ("policy", "final policy", "tab:red", "*", 70),
     ):
@@ -80,7 +77,7 @@ def predicted_and_true(run: FinishedRun) -> Figure | None:
     tau = run.evaluation["reward"]["kendall_tau"]
     said = "Kendall tau unknown" if tau is None else f"Kendall tau of ranked rollouts {tau:.2f}"
     axes.set(xlabel="true return of an episode", ylabel="learned return of an episode")
-    axes.set_title(f"Learned against true return; {said}\n{run.title}")
+    axes.set_title(f"Learned against true return; {said}\n{run.title}", fontsize=11)
     axes.legend(fontsize=8, loc="best")
     return figure
 
@@ -95,7 +92,7 @@ def learning_curve(run: FinishedRun) -> Figure | None:
     upper, lower = figure.subplots(2, 1, sharex=True)
     _line(upper, learned, color="tab:purple", label="learned reward")
     upper.set(ylabel="learned reward a step")
-    upper.set_title(f"PPO on the learned reward\n{run.title}")
+    upper.set_title(f"PPO on the learned reward\n{run.title}", fontsize=11)
     if true:
         _line(lower, true, color="tab:red", label="training episodes (actions sampled)", marker=".")
         _reference_lines(lower, run)

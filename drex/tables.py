@@ -67,8 +67,7 @@ def returns_table(evaluation: Mapping[str, Any]) -> Table:
     judged: list[tuple[str, Mapping[str, Any] | None]] = [
         ("demonstrator", evaluation["demonstrator"]),
         ("uniform random", evaluation.get("random")),
-        ("behavioral clone", evaluation.get("bc")),
-        ("behavioral clone, sampled", evaluation.get("bc_stochastic")),
+        ("behavioral clone, deterministic", evaluation.get("bc")),
         *((CONTROLS.get(name, name), found) for name, found in evaluation.get("controls", {}).items()),
         (method, evaluation["policy"]),
         (f"{method}, deterministic", evaluation.get("policy_deterministic")),

@@ -21,7 +21,7 @@ def test_returns_stand_beside_each_other_with_their_interval_and_episodes():
     assert rows(table) == {
         "demonstrator": ("10", "14", "8 to 12", "4", ""),
         "uniform random": ("1", "3", "0 to 2", "20", "20"),
-        "behavioral clone": ("9", "12", "8 to 10", "20", "29"),
+        "behavioral clone, deterministic": ("9", "12", "8 to 10", "20", "29"),
         "control: same reward every step": ("5", "6", "4 to 6", "20", "30"),
         "D-REX": ("1,234", "1,300", "1,200 to 1,251", "20", "30"),
         "D-REX, deterministic": ("1,235", "1,301", "1,201 to 1,252", "20", "30"),
@@ -37,7 +37,7 @@ def test_null_is_unknown_and_never_a_number():
 
 def test_a_run_without_a_clone_has_no_row_for_it():
     found = evaluation(bc=None, method="trex")
-    assert "behavioral clone" not in rows(returns_table(found))
+    assert "behavioral clone, deterministic" not in rows(returns_table(found))
     assert "T-REX" in rows(returns_table(found))
 
 
