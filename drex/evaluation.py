@@ -129,7 +129,8 @@ def assemble(
         minimum_gap: between the noise levels that were compared.
     """
     demo_returns, ranked_returns = demonstrations.true_returns.reveal(), rollouts.true_returns.reveal()
-    policy, demonstrator = judged["policy"].summary(), summarize(demo_returns)
+    policy = judged["policy"].summary()
+    demonstrator = summarize(demo_returns) | {"length": float(demonstrations.trajectories.lengths.mean())}
     known = policy["mean"] is not None and demonstrator["best"] is not None
     predicted = reward.returns(rollouts.trajectories)
     pairs = rollouts.preferences(minimum_gap=minimum_gap)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 from typing import Any, Literal
 
@@ -70,6 +71,7 @@ def task_spaces(task: str) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any], 
     """
     if task.count(":") > 1:
         raise UserError("task", expected="an id or module:id", found=repr(task))
+    _log_mujoco_warnings()
     try:
         with gymnasium.make(task) as environment:
             horizon = environment.spec.max_episode_steps if environment.spec else None
@@ -91,3 +93,13 @@ def task_spaces(task: str) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any], 
 @functools.cache
 def _served_by_envpool(task: str) -> bool:
     return envpool_serves(task)
+
+
+def _log_mujoco_warnings() -> None:
+    """Send MuJoCo's warnings to the log; by itself it writes them to a file in the working directory."""
+    try:
+        import mujoco
+    except ImportError:
+        return
+    if mujoco.get_mju_user_warning() is None:
+        mujoco.set_mju_user_warning(lambda message: logging.getLogger("drex").debug("MuJoCo: %s", message))
