@@ -11,7 +11,7 @@ import pytest
 from drex.agents.improve import PPOSettings
 from drex.errors import UserError
 from drex.evaluation import EvaluationSettings
-from drex.presets import PRESETS, Settings, default, paper, preset, shortened
+from drex.presets import PRESETS, Settings, default, paper, preset
 from drex.reward_learning import RewardSettings
 from drex.settings_json import settings_from_json, settings_to_json
 from drex.snippets import SnippetSettings
@@ -98,14 +98,6 @@ def test_every_preset_survives_json(name, task):
     settings = preset(name, task)
     written = json.dumps(settings_to_json(settings), allow_nan=False)
     assert settings_from_json(Settings, json.loads(written), "here") == settings
-
-
-def test_a_shortened_run_differs_in_its_length_alone():
-    settings = preset("default", "Ant-v5")
-    shorter = shortened(settings, environment_steps=5000)
-    assert shorter.ppo.environment_steps == 5000
-    ppo = dataclasses.replace(shorter.ppo, environment_steps=settings.ppo.environment_steps)
-    assert dataclasses.replace(shorter, ppo=ppo) == settings
 
 
 # Refused
