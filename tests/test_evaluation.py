@@ -203,7 +203,7 @@ def test_the_mean_must_beat_the_best_demonstration():
 @pytest.mark.parametrize("returns", [[np.nan, np.nan], [5.0, np.nan]])
 def test_demonstrations_of_unknown_worth_leave_null_what_rests_on_them(returns):
     found = assembled(returns)
-    assert found["demonstrator"] == NOTHING_KNOWN | {"episodes": 2}
+    assert found["demonstrator"] == NOTHING_KNOWN | {"episodes": 2, "length": 1.5}
     assert found["beats_best_demonstration"] is None
     assert found["predicted_and_true"]["demonstrations"][1] == [2.0, None]
     assert found["policy"]["mean"] == 15.0

@@ -145,7 +145,7 @@ def test_the_evaluation_has_its_documented_layout(whole):
         "versions",
     }
     assert (evaluation["task"], evaluation["method"], evaluation["seed"]) == (WALK, "drex", 1)
-    assert set(evaluation["demonstrator"]) == SUMMARY
+    assert set(evaluation["demonstrator"]) == SUMMARY | {"length"}
     for judged in ("random", "bc", "policy", "policy_deterministic"):
         assert set(evaluation[judged]) == SUMMARY | {"length"}
         assert evaluation[judged]["episodes"] == 4
@@ -321,6 +321,7 @@ def test_demonstrations_without_rewards_leave_null_what_rests_on_them(tmp_path):
         "best": None,
         "interval": None,
         "episodes": 4,
+        "length": 29.75,
     }
     assert evaluation["beats_best_demonstration"] is None
     assert [true for _, true in evaluation["predicted_and_true"]["demonstrations"]] == [None] * 4

@@ -27,7 +27,10 @@ def test_every_python_block_runs_in_the_order_of_the_page(tmp_path, monkeypatch)
     assert (tmp_path / "runs/readme/evaluation.json").is_file()
 
 
-@pytest.mark.parametrize("line", re.findall(r"^drex .*", TEXT, flags=re.MULTILINE))
+SHELL = "".join(re.findall(r"^```\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE))
+
+
+@pytest.mark.parametrize("line", re.findall(r"^drex .*", SHELL, flags=re.MULTILINE))
 def test_every_command_is_one_that_drex_knows(line, capsys):
     words = shlex.split(line, comments=True)[1:]
     named = 2 if words[0] == "demos" else 1
