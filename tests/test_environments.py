@@ -323,7 +323,11 @@ def test_environments_in_an_engine_refuse_what_cannot_be_reached():
 
 
 def test_mujoco_leaves_no_log_in_the_working_directory(tmp_path):
-    words = "from drex.envs.make import make_environments; make_environments('HalfCheetah-v5', 1, seed=0).reset()"
-    done = subprocess.run([sys.executable, "-c", words], cwd=tmp_path, capture_output=True, text=True, check=True)
+    words = (
+        "from drex.envs.make import make_environments; make_environments('HalfCheetah-v5', 1, seed=0).reset()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", words], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
     assert list(tmp_path.iterdir()) == []
     assert "settotalmass" not in done.stderr
