@@ -52,12 +52,13 @@ class Experiment:
 
 
 def run_all(experiments: Sequence[Experiment], *, results: Path, runs: Path, jobs: int) -> None:
-    """Run the experiments that have no result yet, ``jobs`` at a time, each on a CPU core of its own.
+    """Run the experiments that have no result of this command yet, ``jobs`` at a time.
 
+    Each has a CPU core of its own.
     Sharing cores would be slower by a factor of three: a step waits for the slowest of its threads.
     """
     runs.mkdir(parents=True, exist_ok=True)
-    waiting = [one for one in experiments if not (results / f"{one.label}.json").exists()]
+    waiting = [one for one in experiments if not _has_result(one, results)]
     running: dict[subprocess.Popen[bytes], tuple[Experiment, int]] = {}
     free = sorted(os.sched_getaffinity(0))[:jobs]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -77,6 +78,11 @@ def run_all(experiments: Sequence[Experiment], *, results: Path, runs: Path, job
             one, core = running.pop(process)
             free.append(core)
             _finish(one, process.returncode, results, runs)
+
+
+def _has_result(one: Experiment, results: Path) -> bool:
+    file = results / f"{one.label}.json"
+    return file.exists() and json.loads(file.read_text())["command"] == one.shown()
 
 
 def _finish(one: Experiment, status: int, results: Path, runs: Path) -> None:

@@ -179,6 +179,7 @@ class _Stages:
             settings={
                 "noise": settings_to_json(settings.noise),
                 "environments": settings.rollout_environments,
+                "rollout_policy": settings.rollout_policy,
             },
             seed=seed,
             inputs=["bc"],
