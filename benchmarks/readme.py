@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks import ablations, mujoco
+from benchmarks import mujoco
 from benchmarks.runner import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
-TABLES = {"mujoco": mujoco.table, "ablations": ablations.table}
+TABLES = {"mujoco": mujoco.table}
 
 
 def with_tables(text: str) -> str:
