@@ -54,8 +54,8 @@ class Experiment:
 def run_all(experiments: Sequence[Experiment], *, results: Path, runs: Path, jobs: int) -> None:
     """Run the experiments that have no result of this command yet, ``jobs`` at a time.
 
-    Each has a CPU core of its own.
-    Sharing cores would be slower by a factor of three: a step waits for the slowest of its threads.
+    Each has a CPU core of its own: on shared cores a step waits for the slowest of its threads, which made
+    runs three times slower.
     """
     runs.mkdir(parents=True, exist_ok=True)
     waiting = [one for one in experiments if not _has_result(one, results)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy.stats import kendalltau, pearsonr
 from stable_baselines3.common.callbacks import BaseCallback
 
+from drex.agents.behavioral_cloning import Log
 from drex.agents.policies import Policy
 from drex.agents.rollouts import Progress, collect
 from drex.demonstrations import Demonstrations
@@ -20,9 +21,6 @@ from drex.envs.true_returns import TrueReturns
 from drex.errors import UserError
 from drex.noise_ranking import NoisyRollouts
 from drex.reward import LearnedReward
-
-Log = Callable[[str, float, int], None]
-"""Takes a scalar's name, its value and the step it belongs to."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,10 +53,11 @@ def default(task: str) -> Settings:
 
 
 def paper(task: str) -> Settings:
-    """The published MuJoCo protocol (D-REX, section 5.1 and the authors' code), as it was meant.
+    """The published MuJoCo protocol (D-REX, section 5.1 and the authors' code), as far as it goes here.
 
-    One deviation is deliberate: the published reward wrapper used the last network alone, divided by 3, by a
-    slip; here the ensemble's mean is used.
+    It deviates: the ensemble's mean is the reward, where the published wrapper used the last network alone,
+    divided by 3, by a slip; every gradient step draws fresh pairs instead of taking from 5,000 drawn once;
+    there is no control cost and no running standardisation of the reward; PPO has the clone's own network.
     """
     return Settings(
         policy=PolicySettings(policy_hidden_sizes=(256, 256, 256, 256), activation="relu"),

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from drex.agents.behavioral_cloning import Log
 from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
 from drex.ranking import Preferences, RankedTrajectories
@@ -70,10 +71,6 @@ class RewardSettings:
             raise UserError(
                 "reward.patience", expected="held-out trajectories to stop by", found="held_out = 0"
             )
-
-
-Log = Callable[[str, float, int], None]
-"""Takes a scalar's name, its value and the step it belongs to."""
 
 
 def learn_reward(
