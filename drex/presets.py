@@ -57,7 +57,7 @@ def paper(task: str) -> Settings:
 
     It deviates: the ensemble's mean is the reward, where the published wrapper used the last network alone,
     divided by 3, by a slip; every gradient step draws fresh pairs instead of taking from 5,000 drawn once;
-    there is no control cost and no running standardisation of the reward; PPO has the clone's own network.
+    members are standardised on the ranked steps, not by a running mean; PPO has the clone's own network.
     """
     return Settings(
         policy=PolicySettings(policy_hidden_sizes=(256, 256, 256, 256), activation="relu"),
@@ -76,7 +76,9 @@ def paper(task: str) -> Settings:
             l2=0.02,
             held_out=0.0,
         ),
-        anchor=AnchorSettings(offset="mean", scale="step"),
+        anchor=AnchorSettings(
+            offset="mean", scale="step", control_cost=_PAPER_CONTROL_COSTS.get(_family(task), 0.0)
+        ),
         ppo=PPOSettings(
             environments=1,
             rollout_steps=2048,
@@ -89,13 +91,12 @@ def paper(task: str) -> Settings:
     )
 
 
+_PAPER_CONTROL_COSTS = {"HalfCheetah": 0.1, "Hopper": 0.001}
+
+
 def _half_cheetah() -> Settings:
     # Nothing ends an episode here, so what a step earns shows within about 50 steps.
     return Settings(ppo=PPOSettings(gamma=0.98, gae_lambda=0.92))
-
-
-def _hopper() -> Settings:
-    return Settings(ppo=PPOSettings(environment_steps=600_000))
 
 
 def _walker() -> Settings:
@@ -116,7 +117,6 @@ def _swimmer() -> Settings:
 
 _TASKS: dict[str, Callable[[], Settings]] = {
     "HalfCheetah": _half_cheetah,
-    "Hopper": _hopper,
     "Walker2d": _walker,
     "Ant": _ant,
     "Swimmer": _swimmer,

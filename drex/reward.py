@@ -38,6 +38,7 @@ class RewardFacts:
     offset: float
     scale: float
     pessimism: float
+    control_cost: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +58,7 @@ class LearnedReward:
         offset: subtracted from the averaged, standardised reward.
         scale: multiplies what remains.
         pessimism: standard deviations over members that are subtracted from their mean.
+        control_cost: weight of the action's squared norm, subtracted likewise; Box actions alone have one.
     """
 
     network: torch.nn.Module
@@ -68,6 +70,7 @@ class LearnedReward:
     offset: float = 0.0
     scale: float = 1.0
     pessimism: float = 0.0
+    control_cost: float = 0.0
 
     def members(
         self, observations: npt.NDArray[Any], actions: npt.NDArray[Any], next_observations: npt.NDArray[Any]
@@ -95,6 +98,8 @@ class LearnedReward:
         pooled: npt.NDArray[np.float64] = members.mean(axis=0)
         if self.pessimism:
             pooled = pooled - self.pessimism * members.std(axis=0)
+        if self.control_cost:
+            pooled = pooled - self.control_cost * np.square(actions.astype(np.float64)).sum(axis=1)
         return ((pooled - self.offset) * self.scale).astype(np.float32)
 
     def per_step(self, trajectories: Trajectories) -> npt.NDArray[np.float32]:
@@ -110,9 +115,13 @@ class LearnedReward:
         """(episodes,) sum of rewards of each episode."""
         return np.add.reduceat(self.per_step(trajectories).astype(np.float64), trajectories.starts)
 
-    def anchored(self, *, offset: float, scale: float, pessimism: float = 0.0) -> LearnedReward:
-        """The same ensemble with another offset, scale and pessimism."""
-        return dataclasses.replace(self, offset=offset, scale=scale, pessimism=pessimism)
+    def anchored(
+        self, *, offset: float, scale: float, pessimism: float = 0.0, control_cost: float = 0.0
+    ) -> LearnedReward:
+        """The same ensemble with another offset, scale, pessimism and control cost."""
+        return dataclasses.replace(
+            self, offset=offset, scale=scale, pessimism=pessimism, control_cost=control_cost
+        )
 
     def save(self, folder: str | Path) -> None:
         """Write ``reward.safetensors`` and ``reward.json`` into a folder, made where there is none.
@@ -140,6 +149,7 @@ class LearnedReward:
             offset=self.offset,
             scale=self.scale,
             pessimism=self.pessimism,
+            control_cost=self.control_cost,
         )
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
@@ -185,6 +195,7 @@ def load_reward(folder: str | Path) -> LearnedReward:
         offset=facts.offset,
         scale=facts.scale,
         pessimism=facts.pessimism,
+        control_cost=facts.control_cost,
     )
 
 

@@ -10,6 +10,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from ranked_examples import trajectories_of
 
+from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
 from drex.reward import LearnedReward
 from drex.reward_anchor import AnchorSettings, alive_bonus, anchor, discounted_returns
@@ -155,3 +156,24 @@ def test_the_alive_bonus_pays_every_step_alike():
 def test_a_percentile_that_is_none_is_refused(percentile):
     with pytest.raises(UserError, match=r"anchor\.percentile: expected from 0 to 100, found"):
         AnchorSettings(percentile=percentile)
+
+
+def test_a_control_cost_is_refused_for_actions_without_a_size():
+    reward, world = anchored(AnchorSettings())
+    discrete = Trajectories(
+        world.observations,
+        np.zeros(8, np.int64),
+        world.lengths,
+        world.terminated,
+        world.last_observations,
+    )
+    with pytest.raises(
+        UserError, match=r"anchor\.control_cost: expected 0 .* found 0\.1 for actions of int64"
+    ):
+        anchor(reward, discrete, AnchorSettings(control_cost=0.1), gamma=0.9)
+
+
+@pytest.mark.parametrize("name", ["pessimism", "control_cost"])
+def test_nothing_negative_is_subtracted(name):
+    with pytest.raises(UserError, match=rf"anchor\.{name}.*0 or more.*-1"):
+        AnchorSettings(**{name: -1.0})

@@ -39,6 +39,7 @@ def some_reward(*, members=3, hidden_sizes=(4,), inputs=("observations", "action
         offset=0.3,
         scale=1.7,
         pessimism=0.5,
+        control_cost=0.1,
     )
 
 
@@ -96,6 +97,13 @@ def test_offset_scale_and_pessimism_apply_in_that_order():
     assert score(reward, 2.0) == [4.0]  # the first is as it was
 
 
+def test_a_control_cost_is_the_squared_norm_of_the_action_before_offset_and_scale():
+    reward = by_hand(1.0).anchored(offset=1.0, scale=10.0, control_cost=0.5)
+    state = np.array([[4.0]], np.float32)
+    # 4 for the state, 0.5 · (3² + 1²) = 5 for the action
+    assert reward(state, np.array([[3.0, 1.0]], np.float32), state, np.zeros(1, np.bool_)).tolist() == [-20.0]
+
+
 def test_returns_are_sums_over_each_episode():
     world = trajectories_of([2, 1, 3], [[1.0], [2.0], [5.0], [1.0], [1.0], [1.0]])
     reward = by_hand(1.0)
@@ -127,7 +135,7 @@ def test_a_saved_reward_gives_the_very_same_numbers(tmp_path, members, hidden_si
     given = transitions(200)
     np.testing.assert_array_equal(loaded(*given), reward(*given), strict=True)
     np.testing.assert_array_equal(loaded.members(*given[:3]), reward.members(*given[:3]), strict=True)
-    assert (loaded.offset, loaded.scale, loaded.pessimism) == (0.3, 1.7, 0.5)
+    assert (loaded.offset, loaded.scale, loaded.pessimism, loaded.control_cost) == (0.3, 1.7, 0.5, 0.1)
     loaded.save(tmp_path / "again")
     for name in ("reward.json", "reward.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "made" / "here" / name).read_bytes()
