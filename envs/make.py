@@ -101,5 +101,12 @@ def _log_mujoco_warnings() -> None:
         import mujoco
     except ImportError:
         return
+    except Exception as reason:  # MuJoCo loads the renderer on import, whether or not anything is drawn
+        raise UserError(
+            "MUJOCO_GL in the environment",
+            expected="a renderer whose library is installed",
+            found=f"{os.environ.get('MUJOCO_GL')!r}, which MuJoCo cannot load",
+            do="unset it, or install that library",
+        ) from reason
     if mujoco.get_mju_user_warning() is None:
         mujoco.set_mju_user_warning(lambda message: logging.getLogger("drex").debug("MuJoCo: %s", message))

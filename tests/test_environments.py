@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import warnings
@@ -266,6 +267,18 @@ def test_a_task_named_with_its_module_needs_no_import():
         [sys.executable, "-c", script], cwd=here, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "(2, 2)"
+
+
+def test_a_renderer_that_mujoco_cannot_load_is_one_sentence():
+    script = "from drex.envs.make import task_spaces; task_spaces('HalfCheetah-v5')"
+    environment = os.environ | {"MUJOCO_GL": "paper"}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert "MUJOCO_GL" in last
+    assert "found 'paper', which MuJoCo cannot load; unset it" in last
 
 
 def test_the_facts_of_a_task():
