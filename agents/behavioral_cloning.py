@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from drex.agents.choices import log_probability_and_entropy
 from drex.agents.policies import (
     PolicySettings,
     StandardizedObservations,
@@ -62,7 +63,7 @@ def clone(
     seed: int,
     log: Log | None = None,
 ) -> ActorCriticPolicy:
-    """Clone demonstrations into a policy: squared error on Box actions, cross entropy on Discrete ones.
+    """Clone demonstrations into a policy: squared error on Box actions, cross entropy on all others.
 
     Box actions are clipped to their bounds first, as the environment does. The held-out transitions are drawn
     at random; the weights with the lowest held-out loss are returned.
@@ -87,7 +88,7 @@ def clone(
     held_out, training = torch.as_tensor(order[:held_out_steps]), torch.as_tensor(order[held_out_steps:])
 
     def loss_on(steps: torch.Tensor) -> torch.Tensor:
-        return _imitation_loss(action_mean(policy, observations[steps]), actions[steps])
+        return _imitation_loss(action_space, action_mean(policy, observations[steps]), actions[steps])
 
     trained = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
     trained += list(policy.features_extractor.parameters())
@@ -123,8 +124,10 @@ def clone(
     return policy
 
 
-def _imitation_loss(predicted: torch.Tensor, actions: torch.Tensor) -> torch.Tensor:
-    """Squared error of means (n, actions), or cross entropy of logits (n, choices) against indices."""
-    if actions.is_floating_point():
+def _imitation_loss(
+    space: gymnasium.Space[np.ndarray], predicted: torch.Tensor, actions: torch.Tensor
+) -> torch.Tensor:
+    """Squared error of means (n, actions), or cross entropy of logits (n, logits) against what was chosen."""
+    if isinstance(space, gymnasium.spaces.Box):
         return (predicted - actions).square().sum(dim=1).mean()
-    return torch.nn.functional.cross_entropy(predicted, actions.reshape(-1))
+    return -log_probability_and_entropy(space, predicted, actions)[0].mean()
