@@ -76,7 +76,7 @@ def clone(
     policy = make_policy(observation_space, action_space, policy_settings, seed=seed)
     extractor = policy.features_extractor
     if isinstance(extractor, StandardizedObservations):
-        extractor.fit(demonstrations.observations)
+        extractor.fit(np.asarray(demonstrations.observations))
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(demonstrations.observations))
     held_out_steps = max(1, int(len(order) * settings.held_out))

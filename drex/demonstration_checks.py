@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from gymnasium import Space, spaces
 
+from drex.envs.stacked_frames import Observations, StackedFrames
 from drex.errors import UserError
 
-FORMAT = 1
-"""Number of the format that is written; newer ones are refused."""
+FORMAT = 2
+"""Newest format that is read; newer ones are refused. Files without ``frames`` are of format 1."""
 REQUIRED = ("observations", "actions", "lengths")
 OPTIONAL = ("rewards", "terminated", "last_observations", "format", "task", "about")
+AnyArray = TypeVar("AnyArray", npt.NDArray[Any], Observations)
+STACKED = ("frames", "stacks", "last_stacks")
+"""In place of ``observations`` and ``last_observations``, for images that share frames."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,60 +38,65 @@ class DemonstrationFields:
         about: how they were made.
     """
 
-    observations: npt.NDArray[Any]
+    observations: Observations
     actions: npt.NDArray[Any]
     lengths: npt.NDArray[np.int64]
     rewards: npt.NDArray[np.float64] | None
     terminated: npt.NDArray[np.bool_] | None
-    last_observations: npt.NDArray[Any] | None
+    last_observations: Observations | None
     task: str | None
     about: dict[str, Any]
 
 
-def check_fields(arrays: Mapping[str, npt.NDArray[Any]], source: str) -> DemonstrationFields:
+def check_fields(
+    given: Mapping[str, npt.NDArray[Any]], source: str, *, called: Mapping[str, str] | None = None
+) -> DemonstrationFields:
     """Check everything that can be checked without knowing the environment.
 
     Lengths may be floats if every one is a whole number (spreadsheets and MATLAB write such).
 
     Args:
-        arrays: by field name, ``REQUIRED`` and any of ``OPTIONAL``.
+        given: by field name, ``REQUIRED`` and any of ``OPTIONAL``, or ``STACKED`` in place of observations.
         source: name of the file, for the sentence of an error.
+        called: what the file calls those fields that it calls otherwise, for the sentence of an error.
 
     Raises:
         UserError: naming source, field, what was expected and what was found.
     """
-    _check_format(arrays.get("format"), f"{source}: format")
+    where = {name: f"{source}: {(called or {}).get(name, name)}" for name in REQUIRED + OPTIONAL}
+    _check_format(given.get("format"), where["format"])
+    arrays: dict[str, Any] = {**given, **_stacked(given, source)}
     for name in REQUIRED:
         if name not in arrays:
             held = ", ".join(sorted(arrays)) or "none of the format's arrays"
-            raise UserError(f"{source}: {name}", expected="an array of this name", found=held)
-    observations = _numbers(arrays["observations"], f"{source}: observations")
-    actions = _numbers(arrays["actions"], f"{source}: actions")
+            raise UserError(where[name], expected="an array of this name", found=held)
+    observations = check_numbers(arrays["observations"], where["observations"])
+    actions = check_numbers(arrays["actions"], where["actions"])
     steps = len(observations)
-    _check_shape(actions, (steps, *actions.shape[1:]), f"{source}: actions", "as many steps as observations")
-    lengths = _lengths(arrays["lengths"], steps, f"{source}: lengths")
+    check_shape(actions, (steps, *actions.shape[1:]), where["actions"], "as many steps as observations")
+    lengths = _lengths(arrays["lengths"], steps, where["lengths"])
     rewards = arrays.get("rewards")
     if rewards is not None:
-        _check_shape(rewards, (steps,), f"{source}: rewards", "one a step")
-        rewards = _numbers(rewards, f"{source}: rewards", allow_nan=True).astype(np.float64)
+        check_shape(rewards, (steps,), where["rewards"], "one a step")
+        rewards = check_numbers(rewards, where["rewards"], allow_nan=True).astype(np.float64)
     terminated = arrays.get("terminated")
     if terminated is not None:
-        _check_shape(terminated, lengths.shape, f"{source}: terminated", "one an episode")
+        check_shape(terminated, lengths.shape, where["terminated"], "one an episode")
         if terminated.dtype != np.bool_:
-            raise UserError(f"{source}: terminated", expected="bool", found=str(terminated.dtype))
+            raise UserError(where["terminated"], expected="bool", found=str(terminated.dtype))
     last = arrays.get("last_observations")
     if last is not None:
-        where, shape = f"{source}: last_observations", (len(lengths), *observations.shape[1:])
-        _check_shape(last, shape, where, "one an episode, each shaped as observations")
+        place, shape = where["last_observations"], (len(lengths), *observations.shape[1:])
+        check_shape(last, shape, place, "one an episode, each shaped as observations")
         if last.dtype != observations.dtype:
-            raise UserError(where, expected=f"{observations.dtype} as observations", found=str(last.dtype))
-        last = _numbers(last, where)
-    task = _text(arrays.get("task"), f"{source}: task")
-    about = _about(_text(arrays.get("about"), f"{source}: about"), f"{source}: about")
+            raise UserError(place, expected=f"{observations.dtype} as observations", found=str(last.dtype))
+        last = check_numbers(last, place)
+    task = _text(arrays.get("task"), where["task"])
+    about = _about(_text(arrays.get("about"), where["about"]), where["about"])
     return DemonstrationFields(observations, actions, lengths, rewards, terminated, last, task, about)
 
 
-def check_fits_space(array: npt.NDArray[Any], space: Space[Any], where: str) -> None:
+def check_fits_space(array: Observations, space: Space[Any], where: str) -> None:
     """Check shape, kind of number (float or integer) and, for integers, range against a space.
 
     Floats outside a Box pass: observation bounds are rarely exact, and actions are clipped by who loads them.
@@ -117,6 +126,10 @@ def check_fits_space(array: npt.NDArray[Any], space: Space[Any], where: str) -> 
     if is_float:
         return
     low, high = _integer_bounds(space)
+    kind = np.iinfo(array.dtype)
+    if (low <= kind.min).all() and (high >= kind.max).all():
+        return  # nothing can be outside, so that no image need be read
+    array = np.asarray(array)
     outside = np.argwhere((array < low) | (array > high))
     if len(outside):
         at = tuple(outside[0])
@@ -126,6 +139,47 @@ def check_fits_space(array: npt.NDArray[Any], space: Space[Any], where: str) -> 
             expected=f"integers from {least} to {most}, the environment's {type(space).__name__}",
             found=f"{array[at]} in row {at[0]}",
         )
+
+
+def _stacked(given: Mapping[str, npt.NDArray[Any]], source: str) -> dict[str, StackedFrames]:
+    """Observations and last observations of a file that keeps frames; empty for one that does not."""
+    held = [name for name in STACKED[:2] if name in given]
+    if not held or "observations" in given:
+        return {}
+    missing = set(STACKED[:2]) - set(held)
+    if missing:
+        raise UserError(f"{source}: {missing.pop()}", expected=f"an array beside {held[0]}", found="none")
+    frames = given["frames"]
+    if frames.dtype != np.uint8 or frames.ndim != 3:
+        found = f"{frames.dtype} {frames.shape}"
+        raise UserError(f"{source}: frames", expected="uint8 (stored, height, width)", found=found)
+    names = {"observations": "stacks", "last_observations": "last_stacks"}
+    try:
+        return {field: StackedFrames(frames, given[name]) for field, name in names.items() if name in given}
+    except UserError as error:
+        raise UserError(f"{source}: {error.where}", expected=error.expected, found=error.found) from error
+
+
+def check_shape(array: Observations, shape: tuple[int, ...], where: str, why: str) -> None:
+    """Refuse an array of another shape, saying why that shape."""
+    if array.shape != shape:
+        raise UserError(where, expected=f"shape {shape}, {why}", found=f"shape {array.shape}")
+
+
+def check_numbers(array: AnyArray, where: str, *, allow_nan: bool = False) -> AnyArray:
+    """Integers or floats of at most 64 bits, at least one row, none infinite, NaN only where allowed."""
+    if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
+        raise UserError(where, expected="integers or floats of at most 64 bits", found=str(array.dtype))
+    if array.ndim == 0 or array.size == 0:
+        raise UserError(where, expected="one row a step, at least one", found=f"shape {array.shape}")
+    if array.dtype.kind != "f" or isinstance(array, StackedFrames):
+        return array
+    wrong = np.isinf(array) if allow_nan else ~np.isfinite(array)
+    if wrong.any():
+        at = tuple(np.argwhere(wrong)[0])
+        found = "NaN" if np.isnan(array[at]) else "infinity"
+        raise UserError(where, expected="finite numbers", found=f"{found} in row {at[0]}")
+    return array
 
 
 def _integer_bounds(space: Space[Any]) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
@@ -150,27 +204,6 @@ def _check_format(number: npt.NDArray[Any] | None, where: str) -> None:
             found=f"{int(number)}",
             do="update drex",
         )
-
-
-def _check_shape(array: npt.NDArray[Any], shape: tuple[int, ...], where: str, why: str) -> None:
-    if array.shape != shape:
-        raise UserError(where, expected=f"shape {shape}, {why}", found=f"shape {array.shape}")
-
-
-def _numbers(array: npt.NDArray[Any], where: str, *, allow_nan: bool = False) -> npt.NDArray[Any]:
-    """Integers or floats of at most 64 bits, at least one row, none infinite, NaN only where allowed."""
-    if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
-        raise UserError(where, expected="integers or floats of at most 64 bits", found=str(array.dtype))
-    if array.ndim == 0 or array.size == 0:
-        raise UserError(where, expected="one row a step, at least one", found=f"shape {array.shape}")
-    if array.dtype.kind != "f":
-        return array
-    wrong = np.isinf(array) if allow_nan else ~np.isfinite(array)
-    if wrong.any():
-        at = tuple(np.argwhere(wrong)[0])
-        found = "NaN" if np.isnan(array[at]) else "infinity"
-        raise UserError(where, expected="finite numbers", found=f"{found} in row {at[0]}")
-    return array
 
 
 def _lengths(lengths: npt.NDArray[Any], steps: int, where: str) -> npt.NDArray[np.int64]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from drex.envs.stacked_frames import Observations, StackedFrames
 from drex.envs.trajectories import Trajectories
 
 
@@ -44,9 +45,9 @@ def _extreme_share(actions: npt.NDArray[Any]) -> float:
     return float(counts[counts > 1].sum() / actions.size)
 
 
-def _looks_normalised(observations: npt.NDArray[Any]) -> bool:
+def _looks_normalised(observations: Observations) -> bool:
     """Float images within 0 and 1, or vectors whose coordinates nearly all have mean 0 and deviation 1."""
-    if observations.dtype.kind != "f":
+    if observations.dtype.kind != "f" or isinstance(observations, StackedFrames):
         return False
     if observations.ndim > 2:
         return bool(observations.min() >= 0 and observations.max() <= 1)

@@ -1,6 +1,6 @@
 """Files of demonstrations in and out, and what can be said of them before anything is learned.
 
-One npz file, read without pickle. ``steps`` counts all steps of all episodes, laid end to end:
+Our own is one npz file (``drex.formats`` reads those of others), read without pickle. ``steps`` counts all steps of all episodes, laid end to end:
 
 =====================  ================================================================================
 ``observations``       (steps, *observation shape) numbers: what the agent saw before each action
@@ -12,6 +12,15 @@ One npz file, read without pickle. ``steps`` counts all steps of all episodes, l
 ``format``             optional integer, absent means 1: this format's number; newer ones are refused
 ``task``               optional string: the task's name
 ``about``              optional string, a JSON object: how the demonstrations were made
+=====================  ================================================================================
+
+Stacked images keep each frame once; such a file is of format 2 and holds, in place of ``observations`` and
+``last_observations``:
+
+=====================  ================================================================================
+``frames``             (stored, height, width) uint8
+``stacks``             (steps, stack) whole numbers: which frames the agent saw before each action
+``last_stacks``        optional (episodes, stack): which it saw after each last action
 =====================  ================================================================================
 
 Numbers are integers or floats of at most 64 bits. Other arrays are ignored with a line in the log. The
@@ -32,12 +41,12 @@ import numpy as np
 import numpy.typing as npt
 from gymnasium import Space, spaces
 
-from drex.demonstration_checks import FORMAT, OPTIONAL, REQUIRED, check_fields, check_fits_space
-from drex.demonstration_npz import read_npz, write_npz
+from drex.demonstration_checks import check_fits_space
 from drex.demonstration_warnings import what_will_hurt
 from drex.envs.trajectories import Trajectories
 from drex.envs.true_returns import TrueReturns
 from drex.errors import UserError
+from drex.formats import kinds, own_npz
 
 _logger = logging.getLogger("drex")
 
@@ -73,8 +82,9 @@ def load_demonstrations(
     action_space: Space[Any] | None = None,
     horizon: int | None = None,
     task: str | None = None,
+    kind: str | None = None,
 ) -> Demonstrations:
-    """Read and check a file of demonstrations; dtypes stay as they are, in native byte order.
+    """Read and check demonstrations of any format; dtypes stay as they are, in native byte order.
 
     With an ``action_space`` that is a Box of floats, actions are clipped to its bounds with one line in the
     log, since environments clip what they are sent and the published demonstrations are unclipped samples.
@@ -84,18 +94,21 @@ def load_demonstrations(
     one that reaches it as cut off; without a horizon all count as cut off.
 
     Args:
-        path: the npz file.
+        path: an npz or HDF5 file, the folder of a Minari dataset, of an imitation dataset or of recordings, or
+            the name of a dataset in Minari's cache; ``docs/demonstrations.md`` describes them.
         observation_space: what the observations must fit: shape, float or integer, range of integers.
         action_space: what the actions must fit, likewise.
         horizon: the task's time limit in steps.
         task: the task they shall be used for; a file that names another is logged, not refused, because
             versions of a task share their demonstrations.
+        kind: the format, one of ``npz``, ``minari``, ``imitation``, ``recordings``, ``d4rl``; ``None``
+            recognises it.
 
     Raises:
         UserError: naming file, field, what was expected and what was found.
     """
     source = os.fspath(path)
-    fields = check_fields(read_npz(Path(path), REQUIRED + OPTIONAL), source)
+    fields = kinds.read(path, kind)
     if observation_space is not None:
         check_fits_space(fields.observations, observation_space, f"{source}: observations")
         if fields.last_observations is not None:
@@ -134,6 +147,7 @@ def save_demonstrations(
     rewards: npt.ArrayLike | None = None,
     task: str | None = None,
     about: Mapping[str, Any] | None = None,
+    map_frames: bool = False,
 ) -> None:
     """Write a file that ``load_demonstrations`` gives back unchanged, at once or not at all.
 
@@ -143,19 +157,16 @@ def save_demonstrations(
         rewards: (steps,) true reward of each step, kept for judging; NaN where unknown.
         task: the task's name.
         about: how they were made; whatever JSON can hold (tuples come back as lists).
+        map_frames: leave stacked frames uncompressed, so that loading reads them in place: for many steps.
 
     Raises:
         UserError: loading would refuse the file, or the place cannot be written to.
     """
     arrays: dict[str, npt.NDArray[Any]] = {
-        "observations": trajectories.observations,
         "actions": trajectories.actions,
         "lengths": trajectories.lengths,
         "terminated": trajectories.terminated,
-        "format": np.asarray(FORMAT),
     }
-    if trajectories.last_observations is not None:
-        arrays["last_observations"] = trajectories.last_observations
     if rewards is not None:
         arrays["rewards"] = np.asarray(rewards)
     if task:
@@ -165,8 +176,13 @@ def save_demonstrations(
             arrays["about"] = np.asarray(json.dumps(dict(about), allow_nan=False))
         except (TypeError, ValueError) as error:
             raise UserError(f"{os.fspath(path)}: about", expected="JSON", found=str(error)) from error
-    check_fields(arrays, os.fspath(path))
-    write_npz(Path(path), arrays)
+    own_npz.write_with_observations(
+        Path(path),
+        arrays,
+        trajectories.observations,
+        last_observations=trajectories.last_observations,
+        map_frames=map_frames,
+    )
 
 
 def _clip(actions: npt.NDArray[Any], space: spaces.Box, source: str) -> npt.NDArray[Any]:

@@ -44,7 +44,10 @@ class NoisyRollouts:
     def save(self, folder: Path) -> None:
         """Write ``rollouts.npz`` (the true rewards for judging alone) and ``noise.json``."""
         save_demonstrations(
-            folder / "rollouts.npz", self.trajectories, rewards=self.true_returns.reveal_steps()
+            folder / "rollouts.npz",
+            self.trajectories,
+            rewards=self.true_returns.reveal_steps(),
+            map_frames=True,
         )
         (folder / "noise.json").write_text(json.dumps([asdict(job) for job in self.jobs]) + "\n")
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from drex.envs.stacked_frames import Observations, StackedFrames, join_stacks
 from drex.errors import UserError
 
 
@@ -17,22 +18,24 @@ class Trajectories:
     """Episodes laid end to end. There is no field for rewards: what is learned from cannot hold them.
 
     Args:
-        observations: (steps, *observation shape), what the agent saw before each action.
+        observations: (steps, *observation shape), what the agent saw before each action; stacked images as
+            ``StackedFrames``, which are read like an array.
         actions: (steps, *action shape), as sent to the environment (Box: clipped to its bounds).
         lengths: (episodes,) int64, steps in each episode, all positive, summing to ``steps``.
         terminated: (episodes,) bool, true where the episode ended by itself, false where it was cut off.
         last_observations: (episodes, *observation shape), what the agent saw after the last action of each
-            episode; ``None`` where unknown (files of demonstrations often lack it).
+            episode; ``None`` where unknown (files of demonstrations often lack it). Beside stacked frames
+            they are stacks of the same frames.
 
     Raises:
         UserError: shapes disagree, lengths do not add up, or a floating-point array holds NaN or infinity.
     """
 
-    observations: npt.NDArray[Any]
+    observations: Observations
     actions: npt.NDArray[Any]
     lengths: npt.NDArray[np.int64]
     terminated: npt.NDArray[np.bool_]
-    last_observations: npt.NDArray[Any] | None = None
+    last_observations: Observations | None = None
 
     def __post_init__(self) -> None:
         steps, episodes = len(self.observations), len(self.lengths)
@@ -75,6 +78,13 @@ class Trajectories:
                 expected=f"{(episodes, *self.observations.shape[1:])}",
                 found=f"{last.shape}",
             )
+        kept = [getattr(array, "frames", None) for array in (self.observations, last)]
+        if last is not None and kept[0] is not kept[1]:
+            raise UserError(
+                "last_observations",
+                expected="stacks of the same frames as observations",
+                found="observations kept in another way",
+            )
         for name in ("observations", "actions", "last_observations"):
             array = getattr(self, name)
             if array is not None and np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
@@ -107,18 +117,19 @@ class Trajectories:
             f"actions {self.actions.shape[1:]} {self.actions.dtype}, {int(self.terminated.sum())} terminated)"
         )
 
-    def next_observations(self) -> npt.NDArray[Any]:
-        """(steps, *observation shape): what followed each action.
+    def next_observations(self) -> Observations:
+        """(steps, *observation shape): what followed each action; stacked frames stay stacked frames.
 
         Where the last observation of an episode is unknown, its last row repeats the last one seen.
         """
-        following = np.empty_like(self.observations)
-        following[:-1] = self.observations[1:]
-        last_steps = self.ends - 1
-        following[last_steps] = (
-            self.observations[last_steps] if self.last_observations is None else self.last_observations
-        )
-        return following
+        if isinstance(self.observations, StackedFrames):
+            last = self.last_observations
+            rows = _moved_on(
+                self.observations.rows, self.ends - 1, last.rows if isinstance(last, StackedFrames) else None
+            )
+            return StackedFrames(self.observations.frames, rows)
+        last_observations = None if self.last_observations is None else np.asarray(self.last_observations)
+        return _moved_on(self.observations, self.ends - 1, last_observations)
 
     def terminated_steps(self) -> npt.NDArray[np.bool_]:
         """(steps,) bool: true on the step that ended its episode by itself."""
@@ -136,22 +147,50 @@ class Trajectories:
             else np.zeros(0, np.int64)
         )
         return Trajectories(
-            self.observations[steps],
+            self.observations.take(steps, axis=0),
             self.actions[steps],
             self.lengths[chosen],
             self.terminated[chosen],
-            None if self.last_observations is None else self.last_observations[chosen],
+            None if self.last_observations is None else self.last_observations.take(chosen, axis=0),
         )
 
     @staticmethod
     def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
         """All episodes of all parts, in order; last observations are kept only if every part knows them."""
-        lasts = [part.last_observations for part in parts]
-        known = [last for last in lasts if last is not None]
+        if all(isinstance(part.observations, StackedFrames) for part in parts):
+            observations, last_observations = _join_stacked(parts)
+        else:
+            lasts = [part.last_observations for part in parts]
+            known = [np.asarray(last) for last in lasts if last is not None]
+            observations = np.concatenate([np.asarray(part.observations) for part in parts])
+            last_observations = np.concatenate(known) if len(known) == len(lasts) else None
         return Trajectories(
-            np.concatenate([part.observations for part in parts]),
+            observations,
             np.concatenate([part.actions for part in parts]),
             np.concatenate([part.lengths for part in parts]),
             np.concatenate([part.terminated for part in parts]),
-            np.concatenate(known) if len(known) == len(lasts) else None,
+            last_observations,
         )
+
+
+def _moved_on(
+    seen: npt.NDArray[Any], last_steps: npt.NDArray[np.int64], last: npt.NDArray[Any] | None
+) -> npt.NDArray[Any]:
+    """(steps, ...): each row the one after it; at an episode's last step ``last``, or the row itself."""
+    following = np.empty_like(seen)
+    following[:-1] = seen[1:]
+    following[last_steps] = seen[last_steps] if last is None else last
+    return following
+
+
+def _join_stacked(parts: Sequence[Trajectories]) -> tuple[Observations, Observations | None]:
+    """Observations and last observations of all parts, over one set of frames."""
+    stacks = [part.observations for part in parts]
+    lasts = [part.last_observations for part in parts]
+    if any(last is None for last in lasts):
+        return join_stacks([stack for stack in stacks if isinstance(stack, StackedFrames)]), None
+    joined = join_stacks([stack for stack in [*stacks, *lasts] if isinstance(stack, StackedFrames)])
+    steps = sum(map(len, stacks))
+    return StackedFrames(joined.frames, joined.rows[:steps]), StackedFrames(
+        joined.frames, joined.rows[steps:]
+    )

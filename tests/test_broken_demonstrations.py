@@ -140,7 +140,7 @@ BROKEN_FIELDS: dict[str, tuple[dict[str, object], str, str, str]] = {
         "finite numbers",
         "NaN in row 0",
     ),
-    "newer format": ({"format": np.array(2)}, "format", "at most 1", "2; update drex"),
+    "newer format": ({"format": np.array(3)}, "format", "at most 2", "3; update drex"),
     "format zero": ({"format": np.array(0)}, "format", "one positive integer", "int64 of shape (): 0"),
     "format in words": ({"format": np.array("v1")}, "format", "one positive integer", "<U2 of shape ()"),
     "several tasks": ({"task": np.array(["a", "b"])}, "task", "one string", "<U1 of shape (2,)"),
