@@ -11,6 +11,8 @@ import gymnasium
 from gymnasium.spaces import Box, Discrete
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
+from drex.envs.ale_backend import AleVecEnv
+from drex.envs.atari import FRAMES, HORIZON, AtariOptions, AtariTraining, is_atari, register_atari
 from drex.envs.envpool_backend import EnvPoolVecEnv, envpool_serves
 from drex.envs.gymnasium_backend import GymnasiumVecEnv
 from drex.envs.true_reward_ledger import TrueRewardLedger
@@ -27,6 +29,7 @@ def make_environments(
     reward: Literal["none", "true"] = "none",
     backend: Backend = "auto",
     threads: int = 0,
+    atari: AtariOptions | None = None,
 ) -> VecEnv:
     """Make ``count`` vectorised environments of a task, with stable-baselines3's conventions.
 
@@ -36,16 +39,30 @@ def make_environments(
         seed: environment ``i`` is seeded ``seed + i`` at its first reset, and again after a call of ``seed``.
         reward: ``"none"`` pays 0 and diverts the true reward, sealed, into ``info["true_return"]`` at the end
             of an episode; ``"true"`` pays the environment's own, which only demonstrators are trained on.
-        backend: ``"auto"`` takes EnvPool where it serves the very same environment, else gymnasium.
-        threads: EnvPool's threads; 0 takes as many as this process may use cores.
+        backend: ``"auto"`` takes ALE's own for Atari games, EnvPool where it serves the very same
+            environment, else gymnasium.
+        threads: of EnvPool or of the Atari emulator; 0 takes as many as this process may use cores.
+        atari: how training differs from judging, for Atari games alone; ``None`` as in judging.
 
     Raises:
-        UserError: a task that ``task_spaces`` refuses, no environments asked for, or EnvPool asked for where
-            it does not serve the same environment.
+        UserError: a task that ``task_spaces`` refuses, no environments asked for, EnvPool asked for where it
+            does not serve the same environment, or Atari options for another task.
     """
     task_spaces(task)
     if count < 1:
         raise UserError("environments", expected="at least one", found=str(count))
+    if is_atari(task) and backend == "auto":
+        options = atari or AtariOptions()
+        games = AleVecEnv(task, count, seed=seed, threads=threads or usable_cores(), options=options)
+        return AtariTraining(TrueRewardLedger(games, pays=reward == "true"), games, options)
+    if is_atari(task):
+        raise UserError(
+            f"backend for {task}", expected="'auto', which is ALE's own for Atari games", found=repr(backend)
+        )
+    if atari is not None:
+        raise UserError(
+            "atari", expected="options for tasks whose ids begin with ALE/", found=f"the task {task!r}"
+        )
     if backend == "envpool" and not _served_by_envpool(task):
         raise UserError(
             f"backend for {task}",
@@ -55,7 +72,7 @@ def make_environments(
         )
     use_envpool = backend == "envpool" or (backend == "auto" and _served_by_envpool(task))
     environments: VecEnv = (
-        EnvPoolVecEnv(task, count, seed=seed, threads=threads or len(os.sched_getaffinity(0)))
+        EnvPoolVecEnv(task, count, seed=seed, threads=threads or usable_cores())
         if use_envpool
         else GymnasiumVecEnv(task, count, seed=seed)
     )
@@ -72,6 +89,8 @@ def task_spaces(task: str) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any], 
     if task.count(":") > 1:
         raise UserError("task", expected="an id or module:id", found=repr(task))
     _log_mujoco_warnings()
+    if is_atari(task):
+        register_atari()
     try:
         with gymnasium.make(task) as environment:
             horizon = environment.spec.max_episode_steps if environment.spec else None
@@ -80,6 +99,8 @@ def task_spaces(task: str) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any], 
         raise UserError(
             f"task {task!r}", expected="an environment that gymnasium can make", found=str(reason)
         ) from reason
+    if is_atari(task):
+        return FRAMES, actions, HORIZON
     if not isinstance(observations, Box):
         raise UserError(f"task {task!r}", expected="observations in a Box", found=str(observations))
     bounded_box = isinstance(actions, Box) and actions.is_bounded() and len(actions.shape) == 1
@@ -93,6 +114,11 @@ def task_spaces(task: str) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any], 
 @functools.cache
 def _served_by_envpool(task: str) -> bool:
     return envpool_serves(task)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which on a shared machine are fewer than it has."""
+    return len(os.sched_getaffinity(0))
 
 
 def _log_mujoco_warnings() -> None:
