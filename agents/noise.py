@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Any, Literal, cast, get_args
+from typing import Any, Literal, get_args
 
 import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from drex.agents.policies import clip_to_space, uniform_actions
+from drex.agents.policies import actions_at, clip_to_space
 from drex.errors import UserError
 
 NoiseKind = Literal["uniform", "held", "no_op"]
@@ -62,7 +63,10 @@ class NoiseJob:
 
 
 class Disturbance:
-    """One episode's disturbance, with its own random stream, so that results do not depend on batching.
+    """One episode's disturbance, planned ahead of the policy, whose actions it does not depend on.
+
+    It has its own random stream, of which every step takes equally many numbers: results depend neither on
+    how many environments run side by side nor on how far ahead is planned.
 
     ``held`` starts a burst so often that the share of disturbed steps is the level: with bursts of
     ``hold_steps`` steps on average, a burst starts with probability ``level / (hold_steps · (1 − level) +
@@ -75,28 +79,82 @@ class Disturbance:
         self._held: npt.NDArray[Any] | None = None
         self._begun = False
 
-    def __call__(self, action: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """The action that is really taken in place of ``action``."""
-        level = self._job.level
-        if level == 0.0:
-            return action
-        if self._job.kind == "held":
-            return self._hold(action)
-        if self._generator.random() >= level:
-            return action
-        if self._job.kind == "no_op":
-            return clip_to_space(np.zeros(action.shape, action.dtype), self._space)
-        return self._random_action()
+    def plan(self, steps: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
+        """The episode's next steps.
 
-    def _random_action(self) -> npt.NDArray[Any]:
-        return cast("npt.NDArray[Any]", uniform_actions(self._space, 1, self._generator)[0])
+        Returns:
+            (steps,) bool, which of them are disturbed, and (steps, *action shape), what is done in these;
+            the other rows mean nothing.
+        """
+        level, shape = self._job.level, self._space.shape or ()
+        if level == 0.0 or self._job.kind == "no_op":
+            nothing = clip_to_space(np.zeros((steps, *shape), self._space.dtype), self._space)
+            return self._generator.random(steps) < level, nothing
+        draws = self._generator.random((steps, 2 + math.prod(shape)))
+        drawn = actions_at(self._space, draws[:, 2:].reshape(steps, *shape))
+        return self._hold(draws, drawn) if self._job.kind == "held" else (draws[:, 0] < level, drawn)
 
-    def _hold(self, action: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _hold(
+        self, draws: npt.NDArray[np.float64], drawn: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
         level, hold = self._job.level, self._job.hold_steps
-        if self._held is not None and self._generator.random() < 1.0 / hold:
-            self._held = None
-        start = level / (hold * (1.0 - level) + level) if self._begun else level
+        released = draws[:, 0] < 1.0 / hold
+        start: npt.NDArray[np.float64] = np.full(len(draws), level / (hold * (1.0 - level) + level))
+        if not self._begun:
+            start[0] = level
         self._begun = True
-        if self._held is None and self._generator.random() < start:
-            self._held = self._random_action()
-        return action if self._held is None else self._held
+        started = draws[:, 1] < start
+        # Whatever was before, a step of ``started`` is held and one of ``released`` alone is free; others go
+        # on as the step before.
+        settled = _latest(started | released)
+        held = np.where(settled >= 0, started[settled], self._held is not None)
+        held_before = np.concatenate([[self._held is not None], held[:-1]])
+        drawn_at = _latest(started & (released | ~held_before))
+        actions = drawn[drawn_at]
+        if self._held is not None:
+            actions[drawn_at < 0] = self._held
+        self._held = actions[-1] if held[-1] else None
+        return held, actions
+
+
+def _latest(events: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """(steps,) index of the last event up to each step, −1 before the first."""
+    return np.maximum.accumulate(np.where(events, np.arange(len(events)), -1))
+
+
+class SideBySide:
+    """The disturbances of many environments, so that a step costs one masked copy however many there are."""
+
+    _PLANNED = 128
+
+    def __init__(self, space: gymnasium.Space[Any], count: int) -> None:
+        shape = space.shape or ()
+        self._disturbances: list[Disturbance | None] = [None] * count
+        self._struck: npt.NDArray[np.bool_] = np.zeros((self._PLANNED, count), np.bool_)
+        self._actions: npt.NDArray[Any] = np.zeros((self._PLANNED, count, *shape), space.dtype)
+        self._mask = self._struck.reshape(*self._struck.shape, *(1 for _ in shape))
+        self._step = 0
+
+    def begin(self, environment: int, disturbance: Disturbance | None) -> None:
+        """From the next step on, disturb this environment so; ``None`` leaves it alone."""
+        self._disturbances[environment] = disturbance
+        self._plan(environment)
+
+    def disturb(self, actions: npt.NDArray[Any]) -> None:
+        """Write what is done instead over the (n, *action shape) actions of the disturbed environments."""
+        if self._step == self._PLANNED:
+            self._step = 0
+            for environment in range(len(self._disturbances)):
+                self._plan(environment)
+        np.copyto(actions, self._actions[self._step], casting="same_kind", where=self._mask[self._step])
+        self._step += 1
+
+    def _plan(self, environment: int) -> None:
+        ahead = slice(self._step, None)
+        disturbance = self._disturbances[environment]
+        if disturbance is None:
+            self._struck[ahead, environment] = False
+        elif self._step < self._PLANNED:
+            self._struck[ahead, environment], self._actions[ahead, environment] = disturbance.plan(
+                self._PLANNED - self._step
+            )

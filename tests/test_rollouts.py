@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tiny_environments import BEST_RETURN, DISCRETE_WALK, HORIZON, WALK
 
 from drex.agents.noise import Disturbance, NoiseJob, NoiseSchedule
-from drex.agents.policies import uniform, uniform_actions
+from drex.agents.policies import actions_at, uniform, uniform_actions
 from drex.agents.rollouts import collect
 from drex.envs.make import make_environments
 from drex.errors import UserError
@@ -140,10 +140,47 @@ def test_discrete_actions_are_collected_as_integers():
 
 def disturbed_steps(kind, level, *, steps, hold_steps=8, seed=0):
     """Whether each step was disturbed, and the actions taken."""
-    disturb = Disturbance(NoiseJob(kind, level, hold_steps), BOX, np.random.default_rng(seed))
+    disturbance = Disturbance(NoiseJob(kind, level, hold_steps), BOX, np.random.default_rng(seed))
+    struck, instead = disturbance.plan(steps)
     own = np.array([0.123, 1.234], np.float32)
-    actions = np.array([disturb(own) for _ in range(steps)])
-    return (actions != own).any(axis=1), actions
+    return struck, np.where(struck[:, None], instead, own)
+
+
+def step_by_step(kind, level, hold_steps, draws, drawn):
+    """What ``plan`` says all at once, by the rule of each kind, one step after another."""
+    held, taken = None, []
+    for step, (first, second) in enumerate(draws[:, :2]):
+        if kind == "held":
+            if held is not None and first < 1 / hold_steps:
+                held = None
+            start = level if step == 0 else level / (hold_steps * (1 - level) + level)
+            if held is None and second < start:
+                held = drawn[step]
+            taken.append(held)
+        else:
+            taken.append(drawn[step] if first < level else None)
+    return taken
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(("uniform", "held")),
+    level=st.floats(0.01, 1.0),
+    hold_steps=st.integers(1, 9),
+    parts=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    seed=st.integers(0, 1000),
+)
+def test_a_plan_is_the_rule_step_by_step_however_far_ahead_it_is_made(kind, level, hold_steps, parts, seed):
+    job = NoiseJob(kind, level, hold_steps)
+    disturbance = Disturbance(job, BOX, np.random.default_rng(seed))
+    plans = [disturbance.plan(steps) for steps in parts]
+    draws = np.random.default_rng(seed).random((sum(parts), 4))
+    expected = step_by_step(kind, level, hold_steps, draws, actions_at(BOX, draws[:, 2:]))
+    struck = np.concatenate([struck for struck, _ in plans])
+    instead = np.concatenate([actions for _, actions in plans])
+    assert struck.tolist() == [action is not None for action in expected]
+    for found, action in zip(instead[struck], (each for each in expected if each is not None), strict=True):
+        np.testing.assert_array_equal(found, action)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -190,14 +227,16 @@ def test_uniform_noise_draws_every_action_afresh_from_the_whole_box():
 def test_no_op_is_the_nearest_action_to_zero_in_the_space():
     assert disturbed_steps("no_op", 1.0, steps=1)[1].tolist() == [[0.0, 0.5]]
     discrete = Disturbance(NoiseJob("no_op", 1.0), gymnasium.spaces.Discrete(4), np.random.default_rng(0))
-    assert discrete(np.int64(3)) == 0
+    struck, instead = discrete.plan(3)
+    assert struck.all()
+    assert instead.tolist() == [0, 0, 0]
 
 
 def test_uniform_discrete_noise_draws_all_actions_alike():
     drawn = uniform_actions(gymnasium.spaces.Discrete(4), 8000, np.random.default_rng(0))
     assert np.bincount(drawn) == pytest.approx([2000] * 4, abs=200)
     with pytest.raises(TypeError, match="no uniform actions"):
-        uniform_actions(gymnasium.spaces.MultiBinary(2), 1, np.random.default_rng(0))
+        uniform_actions(gymnasium.spaces.Text(2), 1, np.random.default_rng(0))
 
 
 @settings(max_examples=50, deadline=None)
