@@ -1,6 +1,7 @@
 """Files of demonstrations in and out, and what can be said of them before anything is learned.
 
-Our own is one npz file (``drex.formats`` reads those of others), read without pickle. ``steps`` counts all steps of all episodes, laid end to end:
+Our own is one npz file (``drex.formats`` reads those of others), read without pickle. ``steps`` counts all
+steps of all episodes, laid end to end:
 
 =====================  ================================================================================
 ``observations``       (steps, *observation shape) numbers: what the agent saw before each action
@@ -94,8 +95,8 @@ def load_demonstrations(
     one that reaches it as cut off; without a horizon all count as cut off.
 
     Args:
-        path: an npz or HDF5 file, the folder of a Minari dataset, of an imitation dataset or of recordings, or
-            the name of a dataset in Minari's cache; ``docs/demonstrations.md`` describes them.
+        path: an npz or HDF5 file, the folder of a Minari dataset, of an imitation dataset or of recordings,
+            or the name of a dataset in Minari's cache; ``docs/demonstrations.md`` describes them.
         observation_space: what the observations must fit: shape, float or integer, range of integers.
         action_space: what the actions must fit, likewise.
         horizon: the task's time limit in steps.
