@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
-import gymnasium
 import numpy as np
 import numpy.typing as npt
-from gymnasium.vector import AutoresetMode
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from drex.envs.autoreset import EngineStep, SameStepVecEnv
+from drex.envs.own_environments import build_environment
 
 
 class GymnasiumVecEnv(SameStepVecEnv):
-    """``gymnasium.make_vec`` in its same-step reset mode; environment ``i`` is seeded ``seed + i``."""
+    """Environments stepped one after another by gymnasium; environment ``i`` is seeded ``seed + i``."""
 
     def __init__(self, task: str, count: int, *, seed: int) -> None:
-        self._vector = gymnasium.make_vec(
-            task,
-            num_envs=count,
-            vectorization_mode="sync",
-            vector_kwargs={"autoreset_mode": AutoresetMode.SAME_STEP},
+        self._vector = SyncVectorEnv(
+            [functools.partial(build_environment, task)] * count, autoreset_mode=AutoresetMode.SAME_STEP
         )
         super().__init__(
             count, self._vector.single_observation_space, self._vector.single_action_space, seed=seed
@@ -35,7 +33,9 @@ class GymnasiumVecEnv(SameStepVecEnv):
         """Step every environment once; finished ones are reset within the same step."""
         observations, rewards, terminated, truncated, info = self._vector.step(actions)
         finished = np.flatnonzero(terminated | truncated)
-        final = np.array([info["final_obs"][index] for index in finished]) if len(finished) else finished
+        final = np.empty((len(finished), *observations.shape[1:]), observations.dtype)
+        for row, index in enumerate(finished):
+            final[row] = info["final_obs"][index]  # as the environment gave it, perhaps in another precision
         return EngineStep(observations, rewards.astype(np.float32), terminated, truncated, finished, final)
 
     def close(self) -> None:

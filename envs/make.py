@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import logging
 import os
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import gymnasium
-from gymnasium.spaces import Box, Discrete
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.envs.ale_backend import AleVecEnv
 from drex.envs.atari import FRAMES, HORIZON, AtariOptions, AtariTraining, is_atari, register_atari
 from drex.envs.envpool_backend import EnvPoolVecEnv, envpool_serves
 from drex.envs.gymnasium_backend import GymnasiumVecEnv
+from drex.envs.own_environments import build_environment, check_actions, horizon_of
+from drex.envs.task_names import Factory, read_task_name, task_name
 from drex.envs.true_reward_ledger import TrueRewardLedger
 from drex.errors import UserError
 
@@ -22,10 +24,12 @@ Backend = Literal["auto", "envpool", "gymnasium"]
 
 
 def make_environments(
-    task: str,
+    task: str | Factory,
     count: int,
     *,
     seed: int,
+    env_kwargs: Mapping[str, Any] | None = None,
+    wrappers: Sequence[str | Factory] = (),
     reward: Literal["none", "true"] = "none",
     backend: Backend = "auto",
     threads: int = 0,
@@ -34,9 +38,13 @@ def make_environments(
     """Make ``count`` vectorised environments of a task, with stable-baselines3's conventions.
 
     Args:
-        task: a gymnasium id, ``module:Id`` imports the module first.
+        task: a gymnasium id (``module:Id`` imports the module first), or a class or function that makes an
+            environment, itself or by its name ``module:factory``.
         count: environments stepped side by side.
         seed: environment ``i`` is seeded ``seed + i`` at its first reset, and again after a call of ``seed``.
+        env_kwargs: keyword arguments of the environment, of what JSON can hold.
+        wrappers: classes or functions around each environment, or their names ``module:Wrapper``, innermost
+            first. Observations that are no Box are flattened into one around them all.
         reward: ``"none"`` pays 0 and diverts the true reward, sealed, into ``info["true_return"]`` at the end
             of an episode; ``"true"`` pays the environment's own, which only demonstrators are trained on.
         backend: ``"auto"`` takes ALE's own for Atari games, EnvPool where it serves the very same
@@ -48,6 +56,7 @@ def make_environments(
         UserError: a task that ``task_spaces`` refuses, no environments asked for, EnvPool asked for where it
             does not serve the same environment, or Atari options for another task.
     """
+    task = task_name(task, kwargs=env_kwargs, wrappers=wrappers)
     task_spaces(task)
     if count < 1:
         raise UserError("environments", expected="at least one", found=str(count))
@@ -84,30 +93,23 @@ def task_spaces(task: str) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any], 
     """Observation space, action space and horizon (steps, ``None`` if unlimited) of a task.
 
     Raises:
-        UserError: gymnasium does not know the task or cannot make it, or its spaces are of no use here.
+        UserError: the task cannot be made, or its spaces are of no use here.
     """
-    if task.count(":") > 1:
-        raise UserError("task", expected="an id or module:id", found=repr(task))
     _log_mujoco_warnings()
     if is_atari(task):
         register_atari()
-    try:
-        with gymnasium.make(task) as environment:
-            horizon = environment.spec.max_episode_steps if environment.spec else None
-            observations, actions = environment.observation_space, environment.action_space
-    except (gymnasium.error.Error, ImportError) as reason:
-        raise UserError(
-            f"task {task!r}", expected="an environment that gymnasium can make", found=str(reason)
-        ) from reason
+        if not read_task_name(task).plain:
+            raise UserError(
+                f"task {task!r}",
+                expected="an Atari game as it is, since ALE's own emulator preprocesses it",
+                found="keyword arguments or wrappers",
+            )
+    with build_environment(task) as environment:
+        horizon = horizon_of(environment)
+        observations, actions = environment.observation_space, environment.action_space
     if is_atari(task):
         return FRAMES, actions, HORIZON
-    if not isinstance(observations, Box):
-        raise UserError(f"task {task!r}", expected="observations in a Box", found=str(observations))
-    bounded_box = isinstance(actions, Box) and actions.is_bounded() and len(actions.shape) == 1
-    if not bounded_box and not (isinstance(actions, Discrete) and actions.start == 0):
-        raise UserError(
-            f"task {task!r}", expected="actions in a bounded Box (n,) or Discrete from 0", found=str(actions)
-        )
+    check_actions(task, actions)
     return observations, actions, horizon
 
 

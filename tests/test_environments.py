@@ -228,8 +228,6 @@ def test_tasks_are_served_by_envpool_only_where_it_means_the_same():
         ),
         ("a:b:c", r"task: expected an id or module:id, found 'a:b:c'"),
         ("", r"task '': expected"),
-        ("Blackjack-v1", r"task 'Blackjack-v1': expected observations in a Box, found Tuple"),
-        ("FrozenLake-v1", r"task 'FrozenLake-v1': expected observations in a Box, found Discrete"),
     ],
 )
 def test_an_unusable_task_is_named_in_one_sentence(task, sentence):
@@ -245,7 +243,7 @@ class Unbounded(Both):
 
 def test_unbounded_actions_are_refused():
     gymnasium.register("drex-tests/Unbounded-v0", Unbounded)
-    wanted = r"expected actions in a bounded Box \(n,\) or Discrete from 0, found Box"
+    wanted = r"expected actions in a bounded Box \(n,\) of floats, .*, found Box\(-inf"
     with pytest.raises(UserError, match=wanted):
         task_spaces("drex-tests/Unbounded-v0")
     del gymnasium.registry["drex-tests/Unbounded-v0"]
