@@ -8,6 +8,7 @@ a first phase in which only the value network learns.
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterator
 from typing import Any, cast
 
 import gymnasium
@@ -21,7 +22,18 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
+from drex.agents.choices import as_actions, choices
+from drex.agents.plain_mlp import PlainActorCritic, plain_actor_critic
 from drex.agents.policies import action_mean, clip_to_space
+from drex.agents.ppo_gradient import (
+    Loss,
+    Minibatch,
+    Seen,
+    averages,
+    log_probabilities,
+    policy_gradient,
+    value_gradient,
+)
 from drex.agents.relabelled_buffer import RelabelledRolloutBuffer
 from drex.envs.learned_reward import RewardFunction
 from drex.errors import UserError
@@ -43,12 +55,20 @@ class PPO(StablePPO):
         self.rollouts_done = 0
         self.planned_steps: int | None = None
         self.paid_by_function = False
-        self._clone_means: torch.Tensor | None = None
+        self._clone_outputs: torch.Tensor | None = None
         self._clone: ActorCriticPolicy | None = None
         super().__init__(*args, **kwargs)
 
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        # One call for all parameters; measured 2 to 4 times faster than a loop over them in Python.
+        if type(self.policy.optimizer) is torch.optim.Adam and self.device.type in ("cpu", "cuda"):
+            for group in self.policy.optimizer.param_groups:
+                if group["fused"] is None and group["foreach"] is None:
+                    group["fused"] = True
+
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_clone", "_clone_means"]
+        return [*super()._excluded_save_params(), "_clone", "_clone_outputs"]
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
         # A run in several segments has schedules that span them all.
@@ -65,9 +85,9 @@ class PPO(StablePPO):
     def stay_near(self, clone: ActorCriticPolicy | None, *, penalty: float) -> None:
         """Penalise the squared distance of the mean action from the clone's, in standard deviations.
 
-        Discrete actions: the Kullback-Leibler divergence from the clone's distribution. The weight falls
-        linearly from ``penalty`` to 0 over training. The clone is copied, and not saved with the algorithm:
-        attach it again after ``load``, or let go by ``stay_near(None, penalty=0.0)``.
+        Other actions than Box: the Kullback-Leibler divergence from the clone's distribution. The weight
+        falls linearly from ``penalty`` to 0 over training. The clone is copied, and not saved with the
+        algorithm: attach it again after ``load``, or let go by ``stay_near(None, penalty=0.0)``.
         """
         self._clone = None if clone is None else copy.deepcopy(clone).to(self.device).requires_grad_(False)
         self.leaving_penalty = penalty
@@ -97,9 +117,9 @@ class PPO(StablePPO):
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
-            self._update_info_buffer(infos, dones)
             following, terminated = new_observations, np.zeros(self.n_envs, np.bool_)
             if dones.any():
+                self._update_info_buffer(infos, dones)
                 following = np.array(new_observations)
                 for index in np.flatnonzero(dones):
                     following[index] = infos[index]["terminal_observation"]
@@ -126,40 +146,86 @@ class PPO(StablePPO):
         """Update policy and value network on the rollout, by stable-baselines3's rules."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
-        clip = float(self.clip_range(self._current_progress_remaining))  # type: ignore[operator]
         value_only = self.rollouts_done < self.value_only_rollouts
-        penalty = self.leaving_penalty * max(self._current_progress_remaining, 0.0)
-        rollout = self._rollout_tensors()
-        count = len(rollout["actions"])
-        totals = torch.zeros(5, device=self.device)
-        updates, approximate_kl, stop = 0, 0.0, False
+        loss = Loss(
+            clip=float(self.clip_range(self._current_progress_remaining)),  # type: ignore[operator]
+            value_clip=None if self.clip_range_vf is None else self._value_clip(),
+            entropy_weight=float(self.ent_coef),
+            value_weight=float(self.vf_coef),
+            leaving_penalty=self.leaving_penalty * max(self._current_progress_remaining, 0.0),
+            normalize=self.normalize_advantage,
+        )
+        plain = plain_actor_critic(self.policy)
+        placed = None if plain is None else plain.place_gradients(value_only=value_only)
+        rollout = self._rollout_tensors(plain)
+        seen: list[Seen] = []
+        last_epoch, stop = 0, False
         for _ in range(self.n_epochs):
-            kls = []
-            for batch in self._order(count).split(self.batch_size):
-                loss, parts = self._loss({k: v[batch] for k, v in rollout.items()}, clip, penalty, value_only)
-                if self.target_kl is not None and not value_only and float(parts[3]) > 1.5 * self.target_kl:
+            last_epoch = 0
+            for batch in self._minibatches(rollout):
+                part = (
+                    self._gradients_by_autograd(batch, loss, value_only)
+                    if plain is None
+                    else self._gradients_written_out(plain, batch, loss, value_only)
+                )
+                if self.target_kl is not None and float(part.approximate_kl().mean()) > 1.5 * self.target_kl:
                     stop = True
                     break
-                self.policy.optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+                if placed is None:
+                    torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.max_grad_norm)
+                else:
+                    norm = torch.linalg.vector_norm(placed)
+                    placed.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
                 self.policy.optimizer.step()
-                totals += parts
-                kls.append(parts[3])
-                updates += 1
+                seen.append(part)
+                last_epoch += 1
             self._n_updates += 1
-            if kls:
-                approximate_kl = float(torch.stack(kls).mean())
             if stop:
                 break
+        self.policy.optimizer.zero_grad(set_to_none=True)
         self.rollouts_done += 1
-        means = (totals / max(updates, 1)).tolist()
-        names = ("policy_gradient_loss", "value_loss", "entropy_loss", "", "clip_fraction")
-        for name, value in zip(names, means, strict=True):
-            if name:
-                self.logger.record(f"train/{name}", value)
-        self.logger.record("train/loss", float(loss.detach()))
-        self.logger.record("train/approx_kl", approximate_kl)
+        self._log_update(loss, averages(seen, last_epoch, loss))
+
+    def _gradients_written_out(
+        self, plain: PlainActorCritic, batch: Minibatch, loss: Loss, value_only: bool
+    ) -> Seen:
+        """Set every parameter's gradient on a minibatch; plain networks only."""
+        with torch.no_grad():
+            kept = plain.critic.activations(batch["observations"])
+            at_values, errors = value_gradient(kept[-1].squeeze(1), batch, loss)
+            plain.critic.backward(kept, at_values[:, None])
+            if value_only:
+                return _value_only_seen(errors)
+            kept = plain.actor.activations(batch["observations"])
+            part = policy_gradient(self.action_space, kept[-1], plain.log_std, batch=batch, loss=loss)
+            plain.actor.backward(kept, part.at_outputs)
+            if plain.log_std is not None and plain.log_std.grad is not None and part.at_log_std is not None:
+                plain.log_std.grad.copy_(part.at_log_std)
+            return Seen(part.gain, part.log_ratio, part.entropy, errors)
+
+    def _gradients_by_autograd(self, batch: Minibatch, loss: Loss, value_only: bool) -> Seen:
+        """Set every parameter's gradient on a minibatch; networks of any kind."""
+        policy = self.policy
+        policy.optimizer.zero_grad(set_to_none=True)
+        features = policy.extract_features(batch["observations"])
+        policy_features, value_features = features if isinstance(features, tuple) else (features, features)
+        values = policy.value_net(policy.mlp_extractor.forward_critic(value_features)).flatten()
+        at_values, errors = value_gradient(values.detach(), batch, loss)
+        if value_only:
+            values.backward(at_values)
+            return _value_only_seen(errors)
+        outputs = policy.action_net(policy.mlp_extractor.forward_actor(policy_features))
+        log_std = _log_std(policy)
+        with torch.no_grad():
+            part = policy_gradient(self.action_space, outputs.detach(), log_std, batch=batch, loss=loss)
+        torch.autograd.backward([outputs, values], [part.at_outputs, at_values])
+        if log_std is not None:
+            log_std.grad = part.at_log_std
+        return Seen(part.gain, part.log_ratio, part.entropy, errors)
+
+    def _log_update(self, loss: Loss, means: dict[str, float]) -> None:
+        for name, value in means.items():
+            self.logger.record(f"train/{name}", value)
         self.logger.record(
             "train/explained_variance",
             explained_variance(self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten()),
@@ -167,46 +233,10 @@ class PPO(StablePPO):
         if hasattr(self.policy, "log_std"):
             self.logger.record("train/std", float(self.policy.log_std.detach().exp().mean()))
         self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/clip_range", clip)
-        if self.clip_range_vf is not None:
-            self.logger.record("train/clip_range_vf", self._value_clip())
-        self.logger.record("train/leaving_penalty", penalty)
-
-    def _loss(
-        self, batch: dict[str, torch.Tensor], clip: float, penalty: float, value_only: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """PPO's loss on a minibatch, and its parts: policy, value, entropy, approximate KL, clipped share."""
-        policy = self.policy
-        features = policy.extract_features(batch["observations"])
-        if isinstance(features, tuple):
-            policy_features, value_features = features
-        else:
-            policy_features = value_features = features
-        values = policy.value_net(policy.mlp_extractor.forward_critic(value_features)).flatten()
-        if self.clip_range_vf is not None:
-            clip_value = self._value_clip()
-            values = batch["values"] + (values - batch["values"]).clamp(-clip_value, clip_value)
-        value_loss = torch.nn.functional.mse_loss(batch["returns"], values)
-        zero = torch.zeros((), device=self.device)
-        if value_only:
-            return self.vf_coef * value_loss, torch.stack([zero, value_loss.detach(), zero, zero, zero])
-        mean = policy.action_net(policy.mlp_extractor.forward_actor(policy_features))
-        log_prob, entropy = _log_prob_and_entropy(policy, mean, batch["actions"])
-        advantages = batch["advantages"]
-        if self.normalize_advantage and len(advantages) > 1:
-            advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
-        log_ratio = log_prob - batch["log_probs"]
-        ratio = log_ratio.exp()
-        policy_loss = -torch.min(advantages * ratio, advantages * ratio.clamp(1 - clip, 1 + clip)).mean()
-        entropy_loss = -entropy.mean()
-        loss = policy_loss + self.ent_coef * entropy_loss + self.vf_coef * value_loss
-        if penalty > 0.0:
-            loss = loss + penalty * _distance_from_clone(policy, mean, batch["clone_means"]).mean()
-        with torch.no_grad():
-            approximate_kl = ((ratio - 1) - log_ratio).mean()
-            clipped = ((ratio - 1).abs() > clip).float().mean()
-            parts = torch.stack([policy_loss, value_loss, entropy_loss, approximate_kl, clipped]).detach()
-        return loss, parts
+        self.logger.record("train/clip_range", loss.clip)
+        if loss.value_clip is not None:
+            self.logger.record("train/clip_range_vf", loss.value_clip)
+        self.logger.record("train/leaving_penalty", loss.leaving_penalty)
 
     def _value_clip(self) -> float:
         return float(self.clip_range_vf(self._current_progress_remaining))  # type: ignore[misc,operator]
@@ -218,7 +248,11 @@ class PPO(StablePPO):
             if isinstance(self.action_space, gymnasium.spaces.Box):
                 actions = mean + self.policy.log_std.exp() * torch.randn_like(mean)
             else:
-                actions = torch.multinomial(mean.softmax(dim=1), 1).flatten()
+                chosen = [
+                    torch.multinomial(logits.softmax(dim=1), 1).flatten().cpu().numpy()
+                    for logits in choices(self.action_space, mean)
+                ]
+                return as_actions(self.action_space, chosen)
             return actions.cpu().numpy()
 
     def _fill_in(self, buffer: RelabelledRolloutBuffer, truncated_at: list[tuple[int, int]]) -> None:
@@ -229,7 +263,7 @@ class PPO(StablePPO):
             values = self.policy.predict_values(observations).flatten()
             mean = action_mean(self.policy, observations)
             actions = self._tensor(buffer.actions.reshape(flat, -1))
-            log_probs, _ = _log_prob_and_entropy(self.policy, mean, actions)
+            log_probs = log_probabilities(self.action_space, mean, _log_std(self.policy), actions)
             buffer.values[:] = values.cpu().numpy().reshape(buffer.buffer_size, buffer.n_envs)
             buffer.log_probs[:] = log_probs.cpu().numpy().reshape(buffer.buffer_size, buffer.n_envs)
             if truncated_at:
@@ -239,10 +273,10 @@ class PPO(StablePPO):
                 ).flatten()
                 buffer.rewards[steps, indices] += self.gamma * final_values.cpu().numpy()
             near = self._clone is not None and self.leaving_penalty > 0.0
-            self._clone_means = action_mean(self._clone, observations) if near and self._clone else None
+            self._clone_outputs = action_mean(self._clone, observations) if near and self._clone else None
 
-    def _rollout_tensors(self) -> dict[str, torch.Tensor]:
-        """The rollout, flattened, on the device once."""
+    def _rollout_tensors(self, plain: PlainActorCritic | None) -> Minibatch:
+        """The rollout, flattened, on the device once; features for observations where nothing learns them."""
         buffer = cast("RelabelledRolloutBuffer", self.rollout_buffer)
         flat = buffer.buffer_size * buffer.n_envs
         tensors = {
@@ -253,18 +287,27 @@ class PPO(StablePPO):
             "advantages": self._tensor(buffer.advantages.reshape(flat)),
             "returns": self._tensor(buffer.returns.reshape(flat)),
         }
-        if self._clone_means is not None:
-            tensors["clone_means"] = self._clone_means
+        if plain is not None:
+            with torch.no_grad():
+                features = self.policy.extract_features(tensors["observations"])
+            tensors["observations"] = cast("torch.Tensor", features)
+        if self._clone_outputs is not None:
+            tensors["clone_outputs"] = self._clone_outputs
         return tensors
 
-    def _order(self, count: int) -> torch.Tensor:
-        """A random order of the rollout's transitions: equal seeds give stable-baselines3's own minibatches.
+    def _minibatches(self, rollout: Minibatch) -> Iterator[Minibatch]:
+        """The rollout's transitions in a random order; equal seeds give stable-baselines3's own minibatches.
 
         It lays a rollout out environment by environment, this class step by step.
         """
+        count = len(rollout["actions"])
         theirs = np.random.permutation(count)  # noqa: NPY002  the stream that stable-baselines3 seeds
         environment, step = np.divmod(theirs, count // self.n_envs)
-        return torch.as_tensor(step * self.n_envs + environment, device=self.device)
+        order = torch.as_tensor(step * self.n_envs + environment, device=self.device)
+        # Shuffled once a pass, minibatches are views of neighbouring rows.
+        shuffled = [tensor[order].split(self.batch_size) for tensor in rollout.values()]
+        for tensors in zip(*shuffled, strict=True):
+            yield dict(zip(rollout, tensors, strict=True))
 
     def _check_attached(self, buffer: RelabelledRolloutBuffer) -> None:
         """Refuse to go on without what a loaded algorithm has lost."""
@@ -287,26 +330,12 @@ class PPO(StablePPO):
         return torch.as_tensor(np.asarray(array, np.float32), device=self.device)
 
 
-def _log_prob_and_entropy(
-    policy: ActorCriticPolicy, mean: torch.Tensor, actions: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability of actions (n,) and entropy (n,), from means (Box) or logits (Discrete)."""
-    if isinstance(policy.action_space, gymnasium.spaces.Box):
-        log_std = policy.log_std
-        deviations = (actions - mean) * (-log_std).exp()
-        constant = 0.5 * np.log(2 * np.pi)
-        log_prob = (-0.5 * deviations.square() - log_std - constant).sum(dim=1)
-        return log_prob, (log_std + 0.5 + constant).sum().expand(len(mean))
-    log_probs = mean.log_softmax(dim=1)
-    chosen = log_probs.gather(1, actions.long().reshape(-1, 1)).flatten()
-    return chosen, -(log_probs.exp() * log_probs).sum(dim=1)
+def _log_std(policy: ActorCriticPolicy) -> torch.nn.Parameter | None:
+    """Logarithm of the standard deviations of Box actions; others have none."""
+    return policy.log_std if isinstance(policy.action_space, gymnasium.spaces.Box) else None
 
 
-def _distance_from_clone(
-    policy: ActorCriticPolicy, mean: torch.Tensor, clone_mean: torch.Tensor
-) -> torch.Tensor:
-    """(n,) how far the policy has gone from the clone, in squared standard deviations or as a divergence."""
-    if isinstance(policy.action_space, gymnasium.spaces.Box):
-        return ((mean - clone_mean) * (-policy.log_std.detach()).exp()).square().sum(dim=1)
-    ours, theirs = mean.log_softmax(dim=1), clone_mean.log_softmax(dim=1)
-    return (theirs.exp() * (theirs - ours)).sum(dim=1)
+def _value_only_seen(errors: torch.Tensor) -> Seen:
+    """What there is to tell of a minibatch on which the policy stands still."""
+    nothing = torch.zeros_like(errors)
+    return Seen(nothing, nothing, nothing, errors)

@@ -1,0 +1,180 @@
+"""The gradient of PPO's loss at what the networks put out, written out (Schulman et al. 2017, equation 9).
+
+Autograd spends more time on the loss of a small minibatch than on a network of two layers of 256: some forty
+objects a step for a handful of numbers. Written out it is the same gradient in a fraction of the calls;
+``tests/test_ppo.py`` compares both.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import gymnasium
+import torch
+
+from drex.agents.choices import divergence, log_probability_and_entropy
+
+Minibatch = dict[str, torch.Tensor]
+"""``actions`` (n, actions), and (n,) each: ``values``, ``log_probs``, ``advantages``, ``returns``; where
+leaving a clone is penalised also ``clone_outputs``, as the outputs."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loss:
+    """What PPO minimises in one update."""
+
+    clip: float
+    """Clipping of the probability ratio."""
+    value_clip: float | None
+    """Most that a value may move from its value at the rollout, in the reward's unit; ``None``: no limit."""
+    entropy_weight: float
+    """Weight of the entropy bonus."""
+    value_weight: float
+    """Weight of the squared error of the values."""
+    leaving_penalty: float
+    """Weight of the distance from the clone."""
+    normalize: bool
+    """Whether advantages are standardised in every minibatch."""
+
+
+class Seen(NamedTuple):
+    """What the log is made of, (n,) each; averaged once an update instead of once a gradient step."""
+
+    gain: torch.Tensor
+    log_ratio: torch.Tensor
+    entropy: torch.Tensor
+    value_error: torch.Tensor
+
+    def approximate_kl(self) -> torch.Tensor:
+        """(n,) estimates of the divergence from the policy at the rollout, never negative."""
+        return self.log_ratio.expm1() - self.log_ratio
+
+
+class PolicyPart(NamedTuple):
+    """The policy's part of the loss: its gradients, then (n,) each what ``Seen`` tells."""
+
+    at_outputs: torch.Tensor
+    at_log_std: torch.Tensor | None
+    gain: torch.Tensor
+    log_ratio: torch.Tensor
+    entropy: torch.Tensor
+
+
+def policy_gradient(
+    space: gymnasium.Space[Any],
+    outputs: torch.Tensor,
+    log_std: torch.Tensor | None,
+    *,
+    batch: Minibatch,
+    loss: Loss,
+) -> PolicyPart:
+    """The policy's part of the loss, differentiated at the network's outputs.
+
+    Args:
+        space: of the actions.
+        outputs: (n, actions) means of Gaussians (Box), or logits (n, logits) of choices (others).
+        log_std: (actions,) logarithms of the Gaussians' standard deviations; ``None`` for choices.
+        batch: the minibatch.
+        loss: what is minimised.
+    """
+    if log_std is None:
+        return _gradient_of_choices(space, outputs, batch, loss)
+    precision = (-log_std).exp()
+    deviations = (batch["actions"] - outputs) * precision
+    squares = deviations.square()
+    log_ratio = -0.5 * squares.sum(dim=1) - (log_std + _HALF_LOG_TAU).sum() - batch["log_probs"]
+    gain, at_log_prob = _clipped_gain(log_ratio, batch["advantages"], loss)
+    gradient = at_log_prob[:, None] * deviations * precision
+    at_log_std = at_log_prob @ squares - at_log_prob.sum() - loss.entropy_weight
+    if loss.leaving_penalty:
+        left = (outputs - batch["clone_outputs"]) * precision.square()
+        gradient += (2.0 * loss.leaving_penalty / len(outputs)) * left
+    entropy = (log_std + 0.5 + _HALF_LOG_TAU).sum().expand(len(outputs))
+    return PolicyPart(gradient, at_log_std, gain, log_ratio, entropy)
+
+
+def _gradient_of_choices(
+    space: gymnasium.Space[Any], outputs: torch.Tensor, batch: Minibatch, loss: Loss
+) -> PolicyPart:
+    """``policy_gradient`` for Discrete, MultiDiscrete and MultiBinary actions, by autograd on the logits."""
+    with torch.enable_grad():
+        logits = outputs.detach().requires_grad_()
+        log_prob, entropy = log_probability_and_entropy(space, logits, batch["actions"])
+        log_ratio = log_prob.detach() - batch["log_probs"]
+        gain, at_log_prob = _clipped_gain(log_ratio, batch["advantages"], loss)
+        # Not the loss, but its gradient at the logits is the loss's.
+        stand_in = (log_prob * at_log_prob).sum() - loss.entropy_weight * entropy.mean()
+        if loss.leaving_penalty:
+            left = divergence(space, logits, batch["clone_outputs"]).mean()
+            stand_in = stand_in + loss.leaving_penalty * left
+        (gradient,) = torch.autograd.grad(stand_in, logits)
+    return PolicyPart(gradient, None, gain, log_ratio, entropy.detach())
+
+
+def value_gradient(values: torch.Tensor, batch: Minibatch, loss: Loss) -> tuple[torch.Tensor, torch.Tensor]:
+    """Gradient of the value loss at ``values`` (n,), and the errors (n,) whose mean square it is."""
+    if loss.value_clip is None:
+        errors = values - batch["returns"]
+        return errors * (2.0 * loss.value_weight / len(errors)), errors
+    moved = values - batch["values"]
+    errors = batch["values"] + moved.clamp(-loss.value_clip, loss.value_clip) - batch["returns"]
+    free = moved.abs() <= loss.value_clip
+    return errors * free * (2.0 * loss.value_weight / len(errors)), errors
+
+
+def log_probabilities(
+    space: gymnasium.Space[Any], outputs: torch.Tensor, log_std: torch.Tensor | None, actions: torch.Tensor
+) -> torch.Tensor:
+    """(n,) log-probability of actions, (n, action entries), from means (Box) or logits (others)."""
+    if log_std is None:
+        return log_probability_and_entropy(space, outputs, actions)[0]
+    deviations = (actions - outputs) * (-log_std).exp()
+    return -0.5 * deviations.square().sum(dim=1) - (log_std + _HALF_LOG_TAU).sum()
+
+
+def averages(seen: Sequence[Seen], last_epoch: int, loss: Loss) -> dict[str, float]:
+    """Scalars of an update as stable-baselines3 logs them: means over minibatches of their means.
+
+    Args:
+        seen: of every minibatch.
+        last_epoch: minibatches of the last pass, of which alone the divergence is told.
+        loss: what was minimised.
+    """
+    if not seen:
+        return {}
+    counts = torch.tensor([len(part.gain) for part in seen])
+    weights = (1.0 / (counts * len(seen))).repeat_interleave(counts).to(seen[0].gain.device)
+    whole = Seen(*(torch.cat(parts) for parts in zip(*seen, strict=True)))
+    clipped = (whole.log_ratio.expm1().abs() > loss.clip).float()
+    last = seen[len(seen) - last_epoch :] or seen[-1:]
+    kl = torch.stack([part.approximate_kl().mean() for part in last]).mean()
+    end = seen[-1]
+    final = (
+        -end.gain.mean()
+        - loss.entropy_weight * end.entropy.mean()
+        + loss.value_weight * end.value_error.square().mean()
+    )
+    rows = (-whole.gain, whole.value_error.square(), -whole.entropy, clipped)
+    numbers = torch.stack([*(row @ weights for row in rows), kl, final]).tolist()
+    names = ("policy_gradient_loss", "value_loss", "entropy_loss", "clip_fraction", "approx_kl", "loss")
+    return dict(zip(names, numbers, strict=True))
+
+
+def _clipped_gain(
+    log_ratio: torch.Tensor, advantages: torch.Tensor, loss: Loss
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(n,) what the policy gains, and the loss's gradient at the log-probability."""
+    if loss.normalize and len(advantages) > 1:
+        std, mean = torch.std_mean(advantages)
+        advantages = (advantages - mean) / (std + 1e-8)
+    ratio = log_ratio.exp()
+    free = advantages * ratio
+    held = advantages * ratio.clamp(1.0 - loss.clip, 1.0 + loss.clip)
+    # Where clipping holds the gain down, it no longer depends on the policy.
+    return torch.minimum(free, held), (free <= held) * free * (-1.0 / len(free))
+
+
+_HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)
