@@ -22,7 +22,9 @@ from PIL import Image, ImageDraw, ImageOps
 from drex.agents.policies import Policy, deterministic, stochastic, uniform
 from drex.agents.policy_files import load_policy
 from drex.demonstrations import load_demonstrations
+from drex.envs.own_environments import build_environment
 from drex.envs.trajectories import Trajectories
+from drex.errors import UserError
 from drex.finished_run import METHODS, FinishedRun, read_finished_run
 
 SECONDS = 10.0
@@ -44,12 +46,17 @@ def make_video(run: FinishedRun, file: Path) -> str | None:
     Returns:
         ``None`` if the video was made, else one line that says why not.
     """
-    if "rgb_array" not in _render_modes(run.task):
+    try:
+        modes = _render_modes(run.task)
+    except UserError as mistake:  # an own environment, reported on where its module is not
+        return f"no video: {mistake}"
+    if "rgb_array" not in modes:
         return f"no video: {run.task} does not render"
     named = os.environ.get("MUJOCO_GL")
     reason = ""
     for driver in (named,) if named else _DRIVERS:
         environment = os.environ | {"MUJOCO_GL": driver, "OMP_NUM_THREADS": "1"}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # for own environments
         command = [sys.executable, "-m", "drex.videos", str(run.path), str(file)]
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT)
@@ -130,6 +137,8 @@ def _positions_left_out(environment: gymnasium.Env[Any, Any], demonstrations: Tr
     structure = getattr(environment.unwrapped, "observation_structure", None)
     if not isinstance(structure, dict) or "skipped_qpos" not in structure:
         return None
+    if environment.observation_space != environment.unwrapped.observation_space:
+        return None  # the user's wrappers have made something else of them
     model = cast("Any", environment.unwrapped).model
     skipped = int(structure["skipped_qpos"])
     whole = skipped + structure.get("qpos", 0) == model.nq and structure.get("qvel", 0) == model.nv
@@ -173,11 +182,11 @@ def _captioned(frame: Any, words: str) -> Frame:  # noqa: ANN401 (what an enviro
 def _make(task: str) -> gymnasium.Env[Any, Any]:
     try:
         # unasked, the camera may stay where the walker left from
-        environment = gymnasium.make(
+        environment = build_environment(
             task, render_mode="rgb_array", width=PANEL[0], height=PANEL[1], camera_name="track"
         )
     except TypeError:  # only MuJoCo's tasks take these
-        return gymnasium.make(task, render_mode="rgb_array")
+        return build_environment(task, render_mode="rgb_array")
     model = getattr(environment.unwrapped, "model", None)
     if model is not None and hasattr(model, "vis"):
         # without a graphics card, shadows and smooth edges take nine tenths of the time
@@ -186,7 +195,7 @@ def _make(task: str) -> gymnasium.Env[Any, Any]:
 
 
 def _render_modes(task: str) -> list[str]:
-    environment = gymnasium.make(task)
+    environment = build_environment(task)
     environment.close()
     return list(environment.metadata.get("render_modes", []))
 
