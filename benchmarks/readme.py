@@ -1,19 +1,20 @@
-"""The README's tables, written from the results: ``python -m benchmarks readme``."""
+"""The tables in README.md and benchmarks/README.md, from the results: ``python -m benchmarks readme``."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from benchmarks import mujoco
+from benchmarks import mujoco, throughput
 from benchmarks.runner import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
-TABLES = {"mujoco": mujoco.table}
+PAGES = (README, Path(__file__).parent / "README.md")
+TABLES = {"mujoco": mujoco.table, "throughput": throughput.table}
 
 
 def with_tables(text: str) -> str:
-    """The README with every table between its marks made anew from the results."""
+    """A page with every table between its marks made anew from the results."""
     for name, table in TABLES.items():
         body = f"<!-- results: {name} -->\n{table(RESULTS / name)}\n<!-- end of results -->"
         pattern = rf"<!-- results: {name} -->.*?<!-- end of results -->"
@@ -22,4 +23,5 @@ def with_tables(text: str) -> str:
 
 
 if __name__ == "__main__":
-    README.write_text(with_tables(README.read_text()))
+    for page in PAGES:
+        page.write_text(with_tables(page.read_text()))

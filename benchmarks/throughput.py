@@ -1,0 +1,139 @@
+"""How fast it is: every figure a ratio of two things, run in turn on the same machine.
+
+``python -m benchmarks throughput`` runs every experiment that has no result yet, ``--only NAME ...`` those
+named, again if need be. Each leaves one JSON file in results/throughput/; ``python -m benchmarks readme``
+puts the table into benchmarks/README.md, which says how each figure is measured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import platform
+import statistics
+import time
+from importlib import metadata
+from pathlib import Path
+from pkgutil import iter_modules
+
+import tyro
+
+from benchmarks import throughput_experiments
+from benchmarks.runner import RESULTS, machine
+from benchmarks.throughput_experiments.comparison import Comparison, Experiments
+from drex.errors import UserError
+
+VERSIONS = ("torch", "numpy", "stable-baselines3", "gymnasium", "envpool", "mujoco", "ale-py")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Options:
+    """Measure speed against others, for what has no result yet, and print the table."""
+
+    only: tuple[str, ...] = ()
+    """Names of experiments, measured even if there is a result; all that have none if no name is given."""
+    repeats: int = 5
+    """How often each side is measured."""
+    results: Path = RESULTS / "throughput"
+    """Folder of the results."""
+    table: bool = False
+    """Only print the table of the results that are there."""
+
+
+def all_experiments() -> Experiments:
+    """The experiments of every module in ``throughput_experiments``, by name."""
+    found: Experiments = {}
+    for module in iter_modules(throughput_experiments.__path__, f"{throughput_experiments.__name__}."):
+        listed: Experiments = getattr(importlib.import_module(module.name), "EXPERIMENTS", {})
+        if twice := set(listed) & set(found):
+            raise ValueError(f"two experiments of one name: {', '.join(twice)}")
+        found |= listed
+    return found
+
+
+def measure(options: Options, experiments: Experiments) -> None:
+    """Run the experiments asked for, one JSON file each.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    if unknown := set(options.only) - set(experiments):
+        known = f"names among {', '.join(experiments)}"
+        raise UserError("--only", expected=known, found=", ".join(sorted(unknown)))
+    import torch
+
+    options.results.mkdir(parents=True, exist_ok=True)
+    for name, experiment in experiments.items():
+        file = options.results / f"{name}.json"
+        if name not in options.only if options.only else file.exists():
+            continue
+        torch.set_num_threads(1)  # faster for small networks, on both sides: see the experiment of that name
+        load, began = os.getloadavg()[0], time.perf_counter()
+        comparison = experiment(options.repeats)
+        facts = {
+            "name": name,
+            "command": f"python -m benchmarks throughput --only {name} --repeats {options.repeats}",
+            **dataclasses.asdict(comparison),
+            "ratio": comparison.ratio,
+            "spread": comparison.spread,
+            "reached": comparison.reached,
+            "seconds": round(time.perf_counter() - began, 1),
+            "load_at_start": round(load, 2),
+            "machine": machine(),
+            "versions": _versions(),
+        }
+        file.write_text(json.dumps(facts, indent=1) + "\n")
+        print(f"{name}: {comparison.ratio:.2f} in {facts['seconds']:.0f} s", flush=True)
+
+
+def table(results: Path) -> str:
+    """Markdown table of all results in the folder."""
+    lines = ["| what | here | against | ratio (lowest to highest) | target |", "|---|---|---|---|---|"]
+    for file in sorted(results.glob("*.json")):
+        facts = json.loads(file.read_text())
+        fields = {field.name: facts[field.name] for field in dataclasses.fields(Comparison)}
+        lines.append(row(Comparison(**fields)))
+    return "\n".join(lines)
+
+
+def row(comparison: Comparison) -> str:
+    """One comparison as a row of the table."""
+    ours, against = (
+        f"{shown(statistics.median(values), comparison.unit)}: {words}"
+        for values, words in (
+            (comparison.ours_values, comparison.ours),
+            (comparison.against_values, comparison.against),
+        )
+    )
+    low, high = comparison.spread
+    repeats = len(comparison.ours_values)
+    ratio = f"**{comparison.ratio:.2f}** ({low:.2f} to {high:.2f}, {repeats} repeat{'s' * (repeats > 1)})"
+    target = f"{comparison.target:g}, {'reached' if comparison.reached else 'not reached'}"
+    return f"| {comparison.what} | {ours} | {against} | {ratio} | {target} |"
+
+
+def shown(value: float, unit: str) -> str:
+    """A value with its unit; the inverse of an inverse, so that seconds are shown as seconds."""
+    if unit.startswith("1/"):
+        value, unit = 1.0 / value, unit.removeprefix("1/")
+    return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
+
+
+def _versions() -> dict[str, str]:
+    versions = {"python": platform.python_version()}
+    for name in VERSIONS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # an optional one
+    return versions
+
+
+if __name__ == "__main__":
+    chosen = tyro.cli(Options, prog="benchmarks throughput")
+    if not chosen.table:
+        print(", ".join(f"{key} {value}" for key, value in (machine() | _versions()).items()), flush=True)
+        measure(chosen, all_experiments())
+    print(table(chosen.results))

@@ -1,0 +1,1 @@
+"""The experiments behind ``python -m benchmarks throughput``: each module lists its own."""
