@@ -50,11 +50,8 @@ def plain_loss(network, inputs, draw, settings):
     for better, worse, weight in zip(draw.better, draw.worse, draw.weight, strict=True):
         returns = []
         for snippet in (better, worse):
-            rewards = [
-                network(inputs[step])[0]
-                for step, counts in zip(draw.steps[snippet], draw.mask[snippet], strict=True)
-                if counts
-            ]
+            steps = draw.first[snippet] + draw.stride * np.arange(draw.counts[snippet])
+            rewards = [network(inputs[step])[0] for step in steps]
             whole = sum(rewards)
             if settings.snippet_return == "mean":
                 whole = whole / len(rewards) * settings.snippets.maximum_length
@@ -109,16 +106,16 @@ def test_batched_loss_and_gradients_equal_a_plain_loop_over_pairs(
         expected = torch.stack([net[2 * layer].bias.grad for net in alone])[:, None]
         # The last bias cancels where lengths are equal: then both gradients are zero but for rounding.
         torch.testing.assert_close(biases.grad.double(), expected, rtol=1e-5, atol=2e-5)
-    assert 0.0 <= accuracy <= 1.0
+    assert 0.0 <= float(accuracy) <= 1.0
 
 
 def one_step_pairs(gaps, weight=None):
     """A pair of one-step snippets for every gap, whose rewards are the inputs themselves."""
     count = len(gaps)
-    steps = np.arange(2 * count)[:, None]
     draw = SnippetPairs(
-        steps,
-        np.ones(steps.shape, np.float32),
+        np.arange(2 * count),
+        np.ones(2 * count, np.int64),
+        1,
         np.zeros(2 * count, np.int64),
         np.arange(count),
         np.arange(count, 2 * count),
@@ -133,7 +130,7 @@ def loss_of(gaps, *, label_noise=0.0, weight=None):
         label_noise=label_noise, snippets=SnippetSettings(minimum_length=1, maximum_length=1)
     )
     loss, accuracy = preference_loss(lambda rewards: rewards.squeeze(-1), inputs, [draw], settings)
-    return float(loss), accuracy
+    return float(loss), float(accuracy)
 
 
 def test_the_loss_of_a_known_gap_is_known():
@@ -182,7 +179,7 @@ def test_a_constant_added_to_every_reward_changes_nothing_where_it_must_not(shif
         inputs = torch.as_tensor(ranked.trajectories.next_observations()).double()
         with torch.no_grad():
             before, after = (preference_loss(f, inputs, draws, settings)[0] for f in (network, shifted))
-        unequal = any((draw.mask.sum(axis=1) != draw.mask[0].sum()).any() for draw in draws)
+        unequal = any((draw.counts != draw.counts[0]).any() for draw in draws)
         if snippet_return == "mean" or equal:
             assert float(after) == pytest.approx(float(before), rel=1e-9)
         elif unequal and abs(shift) > 0.1:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from drex.errors import UserError
 from drex.ranking import from_noise_levels, from_pairs, from_scores
-from drex.snippets import SnippetSettings, draw_snippet_pairs
+from drex.snippets import SnippetSettings, draw_snippet_pairs, lay_out
 
 
 @st.composite
@@ -26,6 +26,7 @@ def cases(draw):
         minimum_length=shortest,
         maximum_length=shortest + draw(st.integers(0, 15)),
         pairs=draw(st.integers(1, 12)),
+        trajectories=draw(st.sampled_from([0, 2, 4])),
         better_starts_no_earlier=draw(st.booleans()),
         stride=draw(st.integers(1, 5)),
     )
@@ -40,8 +41,9 @@ def episodes_and_steps(lengths, found):
     """For every snippet its episode, and the steps within the episode that count."""
     episode_of_step = np.repeat(np.arange(len(lengths)), lengths)
     step_in_episode = np.concatenate([np.arange(length) for length in lengths])
-    for steps, mask in zip(found.steps, found.mask.astype(bool), strict=True):
-        yield episode_of_step[steps], step_in_episode[steps[mask]]
+    for first, count in zip(found.first, found.counts, strict=True):
+        steps = first + found.stride * np.arange(count)
+        yield episode_of_step[steps], step_in_episode[steps]
 
 
 @hypothesis_settings(max_examples=150, deadline=None)
@@ -50,7 +52,7 @@ def test_a_snippet_is_one_stretch_of_one_episode(case):
     lengths, _, settings, _ = case
     found = drawn(*case)
     for snippet, (episodes, steps) in enumerate(episodes_and_steps(lengths, found)):
-        assert len(set(episodes.tolist())) == 1  # padding included
+        assert len(set(episodes.tolist())) == 1
         assert steps[0] == found.starts[snippet]
         assert (np.diff(steps) == settings.stride).all()
         assert steps[-1] < lengths[episodes[0]]
@@ -81,8 +83,8 @@ def test_pairs_are_among_those_preferred(case):
     assert set(used) <= allowed
     if settings.scheme == "independent":
         assert len(used) == settings.pairs
-        assert len(found.steps) == 2 * settings.pairs
-    elif not settings.better_starts_no_earlier:
+        assert len(found.first) == 2 * settings.pairs
+    elif not settings.better_starts_no_earlier and not 0 < settings.trajectories < len(lengths):
         assert set(used) == allowed
     assert found.weight.shape == found.better.shape == found.worse.shape
 
@@ -95,19 +97,50 @@ def test_where_asked_the_better_snippet_starts_no_earlier(case):
         assert (found.starts[found.better] >= found.starts[found.worse]).all()
 
 
-@hypothesis_settings(max_examples=100, deadline=None)
-@given(case=cases())
-def test_the_mask_is_ones_then_padding_that_repeats_the_first_step(case):
-    found = drawn(*case)
-    assert found.mask.shape == found.steps.shape
-    assert found.mask.dtype == np.float32
-    assert set(np.unique(found.mask)) <= {0.0, 1.0}
-    assert (np.diff(found.mask, axis=1) <= 0).all()
-    assert (found.mask[:, 0] == 1).all()
-    padding = found.mask == 0
-    np.testing.assert_array_equal(
-        found.steps[padding], np.broadcast_to(found.steps[:, :1], found.steps.shape)[padding]
-    )
+@hypothesis_settings(max_examples=150, deadline=None)
+@given(case=cases(), members=st.integers(1, 3))
+def test_each_member_encodes_each_step_once_and_every_snippet_is_one_stretch_of_them(case, members):
+    lengths, preferences, settings, seed = case
+    random = np.random.default_rng(seed)
+    draws = [draw_snippet_pairs(preferences, lengths, settings, random) for _ in range(members)]
+    batch = lay_out(draws)
+    scored = [
+        [draw.first[i] + draw.stride * np.arange(draw.counts[i]) for i in range(len(draw.first))]
+        for draw in draws
+    ]
+    flat = [steps.tolist() for steps_of_member in scored for steps in steps_of_member]
+    stretches = zip(batch.begins, batch.counts, strict=True)
+    assert [batch.steps.flatten()[begin : begin + count].tolist() for begin, count in stretches] == flat
+    needed = [set(np.concatenate(steps_of_member).tolist()) for steps_of_member in scored]
+    assert batch.steps.shape == (members, max(len(steps) for steps in needed))
+    for row, steps in zip(batch.steps.tolist(), needed, strict=True):
+        assert len(set(row[: len(steps)])) == len(steps)
+        assert set(row[: len(steps)]) == steps
+        assert set(row[len(steps) :]) <= {0}
+
+
+def test_the_pairs_of_all_members_are_joined_with_weights_that_sum_to_one_each():
+    random, preferences = np.random.default_rng(0), from_pairs([0, 1], [1, 2], weight=[1.0, 3.0])
+    settings, lengths = SnippetSettings(minimum_length=2, maximum_length=2), np.array([4, 4, 4])
+    batch = lay_out([draw_snippet_pairs(preferences, lengths, settings, random) for _ in range(2)])
+    assert batch.better.tolist() == [0, 1, 3, 4]
+    assert batch.worse.tolist() == [1, 2, 4, 5]
+    assert batch.weight.tolist() == [0.25, 0.75, 0.25, 0.75]
+
+
+def test_a_snippet_from_some_trajectories_is_compared_in_all_pairs_among_them():
+    lengths, preferences = np.full(12, 9), from_scores(range(12))
+    settings = SnippetSettings(minimum_length=3, maximum_length=3, trajectories=4)
+    generator, drawn_so_often = np.random.default_rng(0), np.zeros(12)
+    for _ in range(600):
+        found = draw_snippet_pairs(preferences, lengths, settings, generator)
+        episodes = found.first // 9
+        assert len(set(episodes.tolist())) == 4
+        assert len(found.better) == 6
+        assert (episodes[found.better] > episodes[found.worse]).all()
+        np.testing.assert_array_equal(found.starts, found.first % 9)
+        drawn_so_often[episodes] += 1
+    np.testing.assert_allclose(drawn_so_often, 200, atol=4 * np.sqrt(200 * 2 / 3))
 
 
 @pytest.mark.parametrize("scheme", ["shared", "independent"])
@@ -116,7 +149,7 @@ def test_margins_between_levels_are_respected(scheme):
     settings = SnippetSettings(scheme=scheme, minimum_length=3, maximum_length=6, pairs=500)
     lengths = np.full(10, 12)
     found = drawn(lengths, from_noise_levels(levels, minimum_gap=0.3), settings, 0)
-    level = levels[found.steps[:, 0] // 12]
+    level = levels[found.first // 12]
     gaps = level[found.worse] - level[found.better]
     assert gaps.min() == 0.5
     assert gaps.max() == 1.0
@@ -140,9 +173,10 @@ def test_every_start_is_as_likely_as_any_other(scheme):
 def test_every_length_between_the_limits_is_as_likely_as_any_other():
     settings = SnippetSettings(scheme="independent", minimum_length=2, maximum_length=6, pairs=2000)
     found = drawn(np.array([30, 30]), from_pairs([0], [1]), settings, 1)
-    lengths = found.mask.sum(axis=1).astype(int)
-    np.testing.assert_array_equal(lengths[found.better], lengths[found.worse])  # two of a pair are alike
-    counts = np.bincount(lengths[found.better])[2:]
+    np.testing.assert_array_equal(
+        found.counts[found.better], found.counts[found.worse]
+    )  # two of a pair are alike
+    counts = np.bincount(found.counts[found.better])[2:]
     assert len(counts) == 5
     assert ((counts - 400) ** 2 / 400).sum() < 18.5  # 99.9th percentile for 4 degrees of freedom
 
@@ -151,7 +185,7 @@ def test_independent_pairs_are_drawn_by_their_weight():
     preferences = from_pairs([0, 1, 2], [3, 3, 3], weight=[1.0, 3.0, 0.0])
     settings = SnippetSettings(scheme="independent", minimum_length=1, maximum_length=1, pairs=4000)
     found = drawn(np.array([5, 5, 5, 5]), preferences, settings, 2)
-    share = np.bincount(found.steps[found.better, 0] // 5, minlength=3) / 4000
+    share = np.bincount(found.first[found.better] // 5, minlength=3) / 4000
     assert share[2] == 0.0
     assert share[1] == pytest.approx(0.75, abs=4 * np.sqrt(0.75 * 0.25 / 4000))
     assert (found.weight == 1).all()
@@ -166,7 +200,7 @@ def test_one_generator_draws_the_same_again():
     preferences, lengths = from_scores([1, 2, 3]), np.array([30, 60, 90])
     for scheme in ("shared", "independent"):
         first, second = (drawn(lengths, preferences, SnippetSettings(scheme=scheme), 5) for _ in range(2))
-        np.testing.assert_array_equal(first.steps, second.steps)
+        np.testing.assert_array_equal(first.first, second.first)
         np.testing.assert_array_equal(first.better, second.better)
 
 
@@ -175,6 +209,7 @@ def test_one_generator_draws_the_same_again():
     [
         ({"minimum_length": 0}, "snippets.minimum_length: expected from 1 to maximum_length (50), found 0"),
         ({"minimum_length": 51}, "snippets.minimum_length: expected from 1 to maximum_length (50), found 51"),
+        ({"trajectories": 1}, "snippets.trajectories: expected 0 for all, or at least 2, found 1"),
         ({"stride": 0}, "snippets: expected a positive stride and number of pairs, found 0, 64"),
         ({"pairs": 0}, "snippets: expected a positive stride and number of pairs, found 1, 0"),
     ],
