@@ -134,25 +134,43 @@ def _make_demos(words: list[str]) -> None:
 
 
 def _inspect_demos(words: list[str]) -> None:
-    parser = argparse.ArgumentParser(
-        prog="drex demos inspect", description="Tell what a file of demonstrations holds, and what will hurt."
-    )
-    parser.add_argument("file", metavar="FILE", help="an npz file")
-    parser.add_argument("--task", metavar="ENV", help="also check that it fits this task")
-    asked = parser.parse_args(words)
+    from drex.demos_options import parse_inspect_options
+
+    asked = parse_inspect_options(words)
 
     from drex.demonstrations import describe, load_demonstrations
 
     if asked.task is None:
-        demonstrations = load_demonstrations(asked.file)
+        demonstrations = load_demonstrations(asked.file, kind=asked.format)
     else:
         from drex.envs.make import task_spaces
 
         observations, actions, horizon = task_spaces(asked.task)
         demonstrations = load_demonstrations(
-            asked.file, observation_space=observations, action_space=actions, horizon=horizon, task=asked.task
+            asked.file,
+            observation_space=observations,
+            action_space=actions,
+            horizon=horizon,
+            task=asked.task,
+            kind=asked.format,
         )
     print("\n".join(describe(demonstrations).lines()))
+    if asked.task is not None:
+        print(f"fits {asked.task}: shapes, numbers and ranges are those of its spaces")
+
+
+def _convert_demos(words: list[str]) -> None:
+    from drex.demos_options import parse_convert_options
+
+    asked = parse_convert_options(words)
+
+    from drex.demonstration_conversion import convert_demonstrations
+    from drex.demonstrations import describe
+
+    written = convert_demonstrations(
+        asked.source, asked.target, source_kind=asked.source_format, target_kind=asked.target_format
+    )
+    print("\n".join(describe(written).lines()))
 
 
 def _report(words: list[str]) -> None:
@@ -184,5 +202,6 @@ _COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "run": (_run, "the main job: from demonstrations to a better policy, its reward and a report"),
     "demos make": (_make_demos, "train a demonstrator on the true reward and record its episodes"),
     "demos inspect": (_inspect_demos, "tell what a file of demonstrations holds, and what will hurt"),
+    "demos convert": (_convert_demos, "write demonstrations in another format, losing nothing"),
     "report": (_report, "make tables, figures, video and report.html again from a run folder"),
 }

@@ -1,15 +1,20 @@
-"""The options of ``drex demos make``: what to record, and every field of the demonstrator's settings."""
+"""The options of ``drex demos make``, ``inspect`` and ``convert``.
+
+Those of ``make`` are what to record, and every field of the demonstrator's settings.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
 from drex.agents.demonstrator import DemonstratorSettings
+
+Format = Literal["npz", "minari", "imitation", "recordings", "d4rl"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,3 +41,47 @@ def parse_make_options(task: str, arguments: Sequence[str]) -> MakeOptions:
         SystemExit: status 2 for what cannot be parsed, 0 after printing help.
     """
     return tyro.cli(MakeOptions, prog=f"drex demos make {task}", args=arguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectOptions:
+    """Tell what demonstrations hold, what in them will hurt, and whether they fit a task."""
+
+    file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE")]
+    """A file or folder of any format, or the name of a dataset in Minari's cache."""
+    task: Annotated[str | None, tyro.conf.arg(metavar="ENV")] = None
+    """Also check that they fit this task."""
+    format: Format | None = None
+    """Of the file, instead of what it looks like."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """Write demonstrations in another format. Equal arrays, text and task; what is unknown stays unknown."""
+
+    source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FROM")]
+    """A file or folder of any format, or the name of a dataset in Minari's cache."""
+    target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TO")]
+    """The file or folder to write; an existing one is not overwritten."""
+    source_format: Annotated[Format | None, tyro.conf.arg(name="from")] = None
+    """Format of what is read, instead of what it looks like."""
+    target_format: Annotated[Format | None, tyro.conf.arg(name="to")] = None
+    """Format of what is written; by itself npz where TO ends in .npz, d4rl where it ends in .hdf5 or .h5."""
+
+
+def parse_inspect_options(arguments: Sequence[str]) -> InspectOptions:
+    """Parse the options that follow ``drex demos inspect``.
+
+    Raises:
+        SystemExit: status 2 for what cannot be parsed, 0 after printing help.
+    """
+    return tyro.cli(InspectOptions, prog="drex demos inspect", args=arguments)
+
+
+def parse_convert_options(arguments: Sequence[str]) -> ConvertOptions:
+    """Parse the options that follow ``drex demos convert``.
+
+    Raises:
+        SystemExit: status 2 for what cannot be parsed, 0 after printing help.
+    """
+    return tyro.cli(ConvertOptions, prog="drex demos convert", args=arguments)
