@@ -86,7 +86,8 @@ class StackedFrames:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:  # noqa: ANN401
         """All observations at once: ``stack`` times the memory of the frames."""
-        return self[:].astype(dtype, copy=False)
+        stacks = self[:]
+        return stacks if dtype is None else stacks.astype(dtype, copy=False)  # None would mean float64
 
     def take(self, steps: npt.NDArray[np.int64], axis: int = 0) -> StackedFrames:
         """The observations of these steps over the same frames; no frame is read."""
