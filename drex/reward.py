@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
-import itertools
 import json
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,50 +17,38 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from drex.envs.stacked_frames import are_images
 from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
+from drex.reward_files import FORMAT, RewardFacts, Squash, build_network
 from drex.reward_networks import EnsembleMLP, Inputs, transition_features
+from drex.reward_networks_cnn import EnsembleCNN
 from drex.settings_json import settings_from_json, settings_to_json
 
-FORMAT = 1
-
-
-@dataclass(frozen=True, kw_only=True)
-class RewardFacts:
-    """What ``reward.json`` holds, beside the weights in ``reward.safetensors``."""
-
-    format: int
-    inputs: Inputs
-    hidden_sizes: tuple[int, ...]
-    members: int
-    input_shift: tuple[float, ...]
-    input_spread: tuple[float, ...]
-    member_mean: tuple[float, ...]
-    member_std: tuple[float, ...]
-    offset: float
-    scale: float
-    pessimism: float
-    control_cost: float
+_IMAGES_AT_ONCE = 256
+_BYTES_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedReward:
-    """An ensemble's reward: members standardised and averaged, minus the offset, times the scale.
+    """An ensemble's reward: members standardised, averaged and squashed, minus the offset, times the scale.
 
     Called with (n, *obs), (n, *act), (n, *obs), (n,) it returns (n,) float32. The ranking loss leaves offset
     and scale free; ``reward_anchor.anchor`` sets them by a named rule.
 
     Args:
-        network: (members or 1, n, features) to (members, n).
+        network: (members or 1, n, features) to (members, n); images come as (members or 1, n, stack, height,
+            width) uint8.
         inputs: the parts of a transition that the network sees.
-        input_shift: (features,) subtracted from the inputs.
+        input_shift: (features,) subtracted from the inputs; (0,) for images, which are seen as they are.
         input_spread: (features,) divides the inputs.
         member_mean: (members,) mean of each member on the ranked transitions.
         member_std: (members,) standard deviation of each member there.
-        offset: subtracted from the averaged, standardised reward.
+        offset: subtracted from the averaged, standardised, squashed reward.
         scale: multiplies what remains.
         pessimism: standard deviations over members that are subtracted from their mean.
         control_cost: weight of the action's squared norm, subtracted likewise; Box actions alone have one.
+        squash: bounds the averaged, standardised reward.
     """
 
     network: torch.nn.Module
@@ -71,19 +61,23 @@ class LearnedReward:
     scale: float = 1.0
     pessimism: float = 0.0
     control_cost: float = 0.0
+    squash: Squash = "none"
 
     def members(
         self, observations: npt.NDArray[Any], actions: npt.NDArray[Any], next_observations: npt.NDArray[Any]
     ) -> npt.NDArray[np.float64]:
         """(members, n): each member's standardised reward, before offset and scale."""
-        features = transition_features(self.inputs, observations, actions, next_observations)
-        inputs = torch.as_tensor((features - self.input_shift) / self.input_spread)
+        device = next((weights.device for weights in self.network.parameters()), torch.device("cpu"))
+        chunks: Iterable[torch.Tensor]
+        if are_images(observations):
+            images = next_observations if "next_observations" in self.inputs else observations
+            chunks = torch.as_tensor(images).split(_IMAGES_AT_ONCE)
+        else:
+            features = transition_features(self.inputs, observations, actions, next_observations)
+            chunks = torch.as_tensor((features - self.input_shift) / self.input_spread).split(65536)
         with torch.no_grad():
-            raw = (
-                torch.cat([self.network(chunk[None]) for chunk in inputs.split(65536)], dim=1)
-                .double()
-                .numpy()
-            )
+            scores = torch.cat([self.network(chunk[None].to(device)) for chunk in chunks], dim=1)
+        raw: npt.NDArray[np.float64] = scores.cpu().double().numpy()
         return (raw - self.member_mean[:, None]) / self.member_std[:, None]
 
     def __call__(
@@ -98,17 +92,22 @@ class LearnedReward:
         pooled: npt.NDArray[np.float64] = members.mean(axis=0)
         if self.pessimism:
             pooled = pooled - self.pessimism * members.std(axis=0)
+        if self.squash != "none":
+            pooled = np.tanh(pooled) if self.squash == "tanh" else 0.5 + 0.5 * np.tanh(0.5 * pooled)
         if self.control_cost:
             pooled = pooled - self.control_cost * np.square(actions.astype(np.float64)).sum(axis=1)
         return ((pooled - self.offset) * self.scale).astype(np.float32)
 
     def per_step(self, trajectories: Trajectories) -> npt.NDArray[np.float32]:
-        """(steps,) reward of every step of the trajectories."""
-        return self(
-            trajectories.observations,
-            trajectories.actions,
-            trajectories.next_observations(),
-            trajectories.terminated_steps(),
+        """(steps,) reward of every step of the trajectories; of images, few are in memory at a time."""
+        observations, ahead = trajectories.observations, trajectories.next_observations()
+        terminated = trajectories.terminated_steps()
+        each = max(
+            1, _BYTES_AT_ONCE // max(1, math.prod(observations.shape[1:]) * observations.dtype.itemsize)
+        )
+        parts = [slice(start, start + each) for start in range(0, len(observations), each)]
+        return np.concatenate(
+            [self(observations[p], trajectories.actions[p], ahead[p], terminated[p]) for p in parts]
         )
 
     def returns(self, trajectories: Trajectories) -> npt.NDArray[np.float64]:
@@ -116,12 +115,27 @@ class LearnedReward:
         return np.add.reduceat(self.per_step(trajectories).astype(np.float64), trajectories.starts)
 
     def anchored(
-        self, *, offset: float, scale: float, pessimism: float = 0.0, control_cost: float = 0.0
+        self,
+        *,
+        offset: float,
+        scale: float,
+        pessimism: float = 0.0,
+        control_cost: float = 0.0,
+        squash: Squash = "none",
     ) -> LearnedReward:
-        """The same ensemble with another offset, scale, pessimism and control cost."""
+        """The same ensemble with another offset, scale, pessimism, control cost and squash."""
         return dataclasses.replace(
-            self, offset=offset, scale=scale, pessimism=pessimism, control_cost=control_cost
+            self,
+            offset=offset,
+            scale=scale,
+            pessimism=pessimism,
+            control_cost=control_cost,
+            squash=squash,
         )
+
+    def on(self, device: str | torch.device) -> LearnedReward:
+        """The same reward, its network copied to a device; it takes and gives arrays as before."""
+        return dataclasses.replace(self, network=copy.deepcopy(self.network).to(device))
 
     def save(self, folder: str | Path) -> None:
         """Write ``reward.safetensors`` and ``reward.json`` into a folder, made where there is none.
@@ -130,7 +144,8 @@ class LearnedReward:
             UserError: the network is one of your own, which ``load_reward`` could not build again.
         """
         network = self.network
-        if type(network) is not EnsembleMLP:  # a subclass may compute something else from the same weights
+        # A subclass may compute something else from the same weights.
+        if type(network) is not EnsembleMLP and type(network) is not EnsembleCNN:
             raise UserError(
                 "saving a reward",
                 expected="a network of drex, which load_reward can build again",
@@ -150,10 +165,13 @@ class LearnedReward:
             scale=self.scale,
             pessimism=self.pessimism,
             control_cost=self.control_cost,
+            squash=self.squash,
+            image=network.image if isinstance(network, EnsembleCNN) else None,
         )
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        save_file(dict(network.state_dict()), place / "reward.safetensors")
+        weights = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
+        save_file(weights, place / "reward.safetensors")
         (place / "reward.json").write_text(json.dumps(settings_to_json(facts), indent=2) + "\n")
 
 
@@ -172,19 +190,15 @@ def load_reward(folder: str | Path) -> LearnedReward:
             str(place), expected="reward.json and reward.safetensors", found=str(reason)
         ) from reason
     where = str(place / "reward.json")
-    if isinstance(described, dict) and described.get("format") != FORMAT:
-        raise UserError(f"{where}: format", expected=str(FORMAT), found=str(described.get("format")))
+    if isinstance(described, dict) and described.get("format") not in range(1, FORMAT + 1):
+        raise UserError(
+            f"{where}: format",
+            expected=f"at most {FORMAT}",
+            found=str(described.get("format")),
+            do="update drex",
+        )
     facts = settings_from_json(RewardFacts, described, where)
-    _check_facts(facts, where)
-    _check_weights(facts, weights, str(place / "reward.safetensors"))
-    network = EnsembleMLP(
-        len(facts.input_shift),
-        members=facts.members,
-        hidden_sizes=facts.hidden_sizes,
-        generator=torch.Generator().manual_seed(0),
-    )
-    network.load_state_dict(weights)
-    network.requires_grad_(False)
+    network = build_network(facts, weights, facts_file=where, weights_file=str(place / "reward.safetensors"))
     return LearnedReward(
         network=network,
         inputs=facts.inputs,
@@ -196,55 +210,5 @@ def load_reward(folder: str | Path) -> LearnedReward:
         scale=facts.scale,
         pessimism=facts.pessimism,
         control_cost=facts.control_cost,
+        squash=facts.squash,
     )
-
-
-def _check_facts(facts: RewardFacts, where: str) -> None:
-    """Refuse facts that contradict each other or that nothing can be divided by."""
-    for name in ("inputs", "input_shift"):
-        if not getattr(facts, name):
-            raise UserError(f"{where}: {name}", expected="at least one", found="none")
-    if facts.members < 1 or any(size < 1 for size in facts.hidden_sizes):
-        raise UserError(
-            where,
-            expected="positive members and hidden_sizes",
-            found=f"{facts.members} and {list(facts.hidden_sizes)}",
-        )
-    wanted = {
-        "input_spread": len(facts.input_shift),
-        "member_mean": facts.members,
-        "member_std": facts.members,
-    }
-    for name, length in wanted.items():
-        if len(getattr(facts, name)) != length:
-            raise UserError(
-                f"{where}: {name}", expected=f"{length} numbers", found=str(len(getattr(facts, name)))
-            )
-    for name in ("input_spread", "member_std"):
-        if min(getattr(facts, name)) <= 0:
-            raise UserError(
-                f"{where}: {name}", expected="positive numbers", found=str(min(getattr(facts, name)))
-            )
-
-
-def _check_weights(facts: RewardFacts, weights: dict[str, torch.Tensor], where: str) -> None:
-    """Refuse weights of other shapes before a network of the described size is made."""
-    sizes = [len(facts.input_shift), *facts.hidden_sizes, 1]
-    wanted: dict[str, tuple[int, ...]] = {}
-    for layer, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
-        wanted[f"weights.{layer}"] = (facts.members, fan_in, fan_out)
-        wanted[f"biases.{layer}"] = (facts.members, 1, fan_out)
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    for name in sorted(set(wanted) | set(found)):
-        if wanted.get(name) != found.get(name):
-            raise UserError(
-                f"{where}: {name}",
-                expected=str(wanted.get(name, "no such entry")),
-                found=str(found.get(name, "none")),
-            )
-        if weights[name].dtype != torch.float32 or not torch.isfinite(weights[name]).all():
-            raise UserError(
-                f"{where}: {name}",
-                expected="finite float32 numbers",
-                found=f"{weights[name].dtype}, finite: {bool(torch.isfinite(weights[name]).all())}",
-            )

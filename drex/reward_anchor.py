@@ -7,6 +7,7 @@ scale decides how large the values are that PPO has to learn.
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,21 +17,26 @@ import numpy.typing as npt
 from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
 from drex.reward import LearnedReward
+from drex.reward_files import Squash
 
 
 @dataclass(frozen=True, kw_only=True)
 class AnchorSettings:
     """Named rules for offset and scale."""
 
-    offset: Literal["survival", "mean", "percentile"] = "survival"
-    """What counts as 0: ``mean`` of the ranked steps' rewards; their ``percentile``; or ``survival``: the
-    percentile where any ranked episode ended by itself, so that nearly every step seen is worth living, and
-    the mean where none did, since there the offset changes nothing."""
+    offset: Literal["survival", "mean", "percentile", "network", "zero"] = "survival"
+    """What counts as 0. mean, percentile: of the ranked steps' rewards. survival: the percentile where any
+    ranked episode ended by itself, so that nearly every step seen is worth living, and the mean where none
+    did, since there the offset changes nothing. network: the networks' own zero (T-REX as published).
+    zero: the standardised, squashed reward as it is (a sigmoid pays for living: Atari as published)."""
     percentile: float = 5.0
     """The percentile that counts as 0, from 0 to 100."""
-    scale: Literal["return", "step"] = "return"
-    """What gets a standard deviation of 1 on the ranked trajectories: the discounted ``return`` from each
-    step, or the reward of a single ``step``."""
+    scale: Literal["return", "step", "none"] = "return"
+    """What gets a standard deviation of 1 on the ranked trajectories. return: the discounted return from each
+    step. step: the reward of a single step. none: nothing, rewards stay as large as they are."""
+    squash: Squash = "none"
+    """What bounds the standardised reward of a step before offset and scale: none; sigmoid: 0 to 1, published
+    for Atari; tanh: -1 to 1."""
     pessimism: float = 0.0
     """Standard deviations over the ensemble that are subtracted from its mean."""
     control_cost: float = 0.0
@@ -38,6 +44,10 @@ class AnchorSettings:
     no part of what is learned, but knowledge that is added (published: 0.1 HalfCheetah, 0.001 Hopper)."""
 
     def __post_init__(self) -> None:
+        if self.offset == "network" and self.squash != "none":
+            raise UserError(
+                "anchor.offset", expected="another rule beside a squash", found="network", do="use zero"
+            )
         if not 0.0 <= self.percentile <= 100.0:
             raise UserError("anchor.percentile", expected="from 0 to 100", found=str(self.percentile))
         for name in ("pessimism", "control_cost"):
@@ -59,16 +69,28 @@ def anchor(
             expected="0 for actions that are no real numbers",
             found=f"{settings.control_cost} for actions of {trajectories.actions.dtype}",
         )
-    chosen = {"pessimism": settings.pessimism, "control_cost": settings.control_cost}
-    plain = reward.anchored(offset=0.0, scale=1.0, **chosen)
+    plain = reward.anchored(
+        offset=0.0,
+        scale=1.0,
+        pessimism=settings.pessimism,
+        control_cost=settings.control_cost,
+        squash=settings.squash,
+    )
     steps = plain.per_step(trajectories).astype(np.float64)
     can_end = bool(trajectories.terminated.any())
-    by_percentile = settings.offset == "percentile" or (settings.offset == "survival" and can_end)
-    offset = float(np.percentile(steps, settings.percentile)) if by_percentile else float(steps.mean())
+    if settings.offset == "zero":
+        offset = 0.0
+    elif settings.offset == "network":
+        offset = -float((reward.member_mean / reward.member_std).mean())
+    elif settings.offset == "percentile" or (settings.offset == "survival" and can_end):
+        offset = float(np.percentile(steps, settings.percentile))
+    else:
+        offset = float(steps.mean())
+    if settings.scale == "none":
+        return dataclasses.replace(plain, offset=offset)
     steps -= offset
     spread = steps if settings.scale == "step" else discounted_returns(steps, trajectories.lengths, gamma)
-    scale = 1.0 / max(float(spread.std()), 1e-8)
-    return reward.anchored(offset=offset, scale=scale, **chosen)
+    return dataclasses.replace(plain, offset=offset, scale=1.0 / max(float(spread.std()), 1e-8))
 
 
 def discounted_returns(
