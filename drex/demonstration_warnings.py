@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import numpy as np
@@ -19,11 +20,13 @@ def what_will_hurt(trajectories: Trajectories) -> tuple[str, ...]:
     extreme = _extreme_share(actions)
     unmarked = len(lengths) > 1 and not trajectories.terminated.any()
     same_length = bool((lengths == lengths[0]).all())
+    repeats = _repeated_episodes(trajectories)
     sentences = {
         f"only {steps} steps: cloning needs about 1000 or more": steps < 1000,
         f"constant actions, coordinates {constant.tolist()}: nothing to clone there": len(constant) > 0,
         f"{extreme:.1%} of the action entries lie on the least or greatest value of their coordinate: "
         "clipped, or driven hard from end to end": extreme > 0.01,
+        f"{repeats} of {len(lengths)} episodes repeat an earlier one: which count twice": (repeats > 0),
         "observations look already normalised: the policy must see them normalised in the same way": (
             _looks_normalised(trajectories.observations)
         ),
@@ -33,6 +36,16 @@ def what_will_hurt(trajectories: Trajectories) -> tuple[str, ...]:
         "time limit": unmarked and not same_length,
     }
     return tuple(sentence for sentence, holds in sentences.items() if holds)
+
+
+def _repeated_episodes(trajectories: Trajectories) -> int:
+    """How many episodes have the observations and actions of an earlier one; their hashes are compared."""
+    seen: set[bytes] = set()
+    for start, end in zip(trajectories.starts, trajectories.ends, strict=True):
+        content = hashlib.sha256(np.ascontiguousarray(trajectories.actions[start:end]).tobytes())
+        content.update(np.ascontiguousarray(trajectories.observations[start:end]).tobytes())
+        seen.add(content.digest())
+    return len(trajectories) - len(seen)
 
 
 def _extreme_share(actions: npt.NDArray[Any]) -> float:

@@ -58,6 +58,7 @@ def test_a_few_samples_are_not_taken_for_clipped_ones() -> None:
 
 RANDOM = np.random.default_rng(1)
 SAMPLES = RANDOM.normal(size=(1200, 2))
+TWICE = np.tile(RANDOM.normal(5, 3, (600, 4)), (2, 1))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +72,10 @@ SAMPLES = RANDOM.normal(size=(1200, 2))
         (
             {"actions": np.clip(SAMPLES, -1, 1)},
             f"{(np.abs(SAMPLES) > 1).mean():.1%} of the action entries lie on",
+        ),
+        (
+            {"actions": np.tile(SAMPLES[:600], (2, 1)), "observations": TWICE, "lengths": (600, 600)},
+            "1 of 2 episodes repeat an earlier one",
         ),
         ({"lengths": (600, 600), "terminated": (False, False)}, "all episodes are 600 steps long and none"),
         ({"terminated": (False, False)}, "episodes differ in length and none is marked as terminated"),

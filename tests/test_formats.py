@@ -130,7 +130,7 @@ def test_a_dict_space_keeps_the_order_in_which_it_was_written():
 
 
 def tree(file: Path) -> dict[str, object]:
-    """Kind of every array and group of an HDF5 file, but for the infos and statistics that a recorder adds."""
+    """Kind of every array and group of an HDF5 file, but for what a recorder adds: infos and statistics."""
     found: dict[str, object] = {}
 
     def note(name: str, item: object) -> None:
@@ -159,6 +159,15 @@ def test_a_minari_dataset_is_written_in_the_form_that_minari_writes(tmp_path):
     assert ours["dataset_id"] == "again-v3"
     assert json.loads(ours["env_spec"])["id"] == "CartPole-v1"
     assert json.loads(ours["action_space"]) == json.loads(theirs["action_space"])
+
+
+def test_a_minari_dataset_written_into_the_cache_is_found_there_by_its_name(tmp_path, monkeypatch):
+    source = kinds.read("room/random-v0")
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
+    kinds.write(tmp_path / "own/walk-v1", source, "minari")
+    assert_equal(source, kinds.read("own/walk-v1"))
+    metadata = json.loads((tmp_path / "own/walk-v1/data/metadata.json").read_text())
+    assert metadata["dataset_id"] == "own/walk-v1"
 
 
 def test_an_imitation_dataset_is_written_in_the_form_that_datasets_writes(tmp_path):

@@ -130,7 +130,9 @@ def _cache() -> Path:
 def _dataset_id(path: Path) -> str:
     """The name under which Minari finds the dataset, if it lies in its cache; else that of its folder."""
     try:
-        name = path.resolve().relative_to(_cache().resolve()).as_posix()
+        parts = path.resolve().relative_to(_cache().resolve()).parts
+        # Minari passes over hidden folders, and what is not yet whole lies in one.
+        name = "/".join(part for part in parts if not part.startswith("."))
     except ValueError:
         name = path.resolve().name
     name = re.sub(r"[^-\w/]", "-", name)
