@@ -38,6 +38,8 @@ Left out among others: Pendulum-v1, where EnvPool bounds the speed only after it
 
 _SEEDS = 2**31 - 2**16  # EnvPool's seeds are 32-bit integers; room is left for one seed an environment
 
+_NONE: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+
 
 class EnvPoolVecEnv(SameStepVecEnv):
     """An EnvPool pool with stable-baselines3's reset convention; environment ``i`` is seeded ``seed + i``.
@@ -68,6 +70,10 @@ class EnvPoolVecEnv(SameStepVecEnv):
                 seed=seed % _SEEDS,
             )
             _ = self._pool.observation_space  # made at first use and kept
+        actions = self._pool.spec.action_array_spec
+        self._action_keys, self._action_type = list(actions), actions["action"].dtype
+        state = list(self._pool.spec.state_array_spec)
+        self._state_places = [state.index(key) for key in ("obs", "reward", "done", "trunc")]
 
     def engine_reset(self, seed: int | None) -> npt.NDArray[Any]:
         """Start all environments anew; a pool is seeded for life, so that a new seed takes a new pool."""
@@ -80,13 +86,28 @@ class EnvPoolVecEnv(SameStepVecEnv):
 
     def engine_step(self, actions: npt.NDArray[Any]) -> EngineStep:
         """Step the pool once, then reset the finished environments in one call."""
-        observations, rewards, terminated, truncated, _ = self._pool.step(np.asarray(actions))
-        finished = np.flatnonzero(terminated | truncated)
+        observations, rewards, done, truncated = self._step_pool(actions)
+        terminated = done & ~truncated
+        if not done.any():
+            return EngineStep(observations, rewards, terminated, truncated, _NONE, observations[:0])
+        finished = done.nonzero()[0]
         final_observations = observations[finished]  # indexing by an array copies
-        if len(finished):
-            fresh, info = self._pool.reset(finished.astype(np.int32))
-            observations[info["env_id"]] = fresh
+        fresh, info = self._pool.reset(finished.astype(np.int32))
+        observations[info["env_id"]] = fresh
         return EngineStep(observations, rewards, terminated, truncated, finished, final_observations)
+
+    def _step_pool(self, actions: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+        """Observations, rewards, dones and cut-offs of a step.
+
+        What the pool's own ``step`` adds to these calls (dictionaries, trees, every piece of info) takes a
+        fifth as long as 16 HalfCheetahs on two cores.
+        """
+        everyone = self._pool.all_env_ids
+        named = {"env_id": everyone, "players.env_id": everyone}
+        given = np.asarray(actions).astype(self._action_type, order="C")
+        self._pool._send([named.get(key, given) for key in self._action_keys])
+        state = self._pool._recv()
+        return [state[place] for place in self._state_places]
 
     def close(self) -> None:
         """Stop the pool's threads."""

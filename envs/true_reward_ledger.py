@@ -11,9 +11,14 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, Vec
 
 from drex.envs.true_returns import TrueReturns
 
+_ROWS = 1024
+"""Steps for which room is made at first."""
+
 
 class TrueRewardLedger(VecEnvWrapper):
     """Pays 0 for every step; a finished episode's true return goes, sealed, into ``info["true_return"]``.
+
+    Rewards are kept a whole step of all environments at a time, and cut out when an episode ends.
 
     Args:
         environments: whose rewards are diverted.
@@ -23,23 +28,37 @@ class TrueRewardLedger(VecEnvWrapper):
     def __init__(self, environments: VecEnv, *, pays: bool = False) -> None:
         super().__init__(environments)
         self._pays = pays
-        self._running: list[list[float]] = [[] for _ in range(self.num_envs)]
+        self._rewards: npt.NDArray[np.float64] = np.empty((_ROWS, self.num_envs))
+        self._starts: npt.NDArray[np.int64] = np.zeros(self.num_envs, np.int64)
+        self._steps = 0
         self._nothing: npt.NDArray[np.float32] = np.zeros(self.num_envs, np.float32)
 
     def reset(self) -> VecEnvObs:
         """Start all environments and their sums anew."""
-        self._running = [[] for _ in range(self.num_envs)]
+        self._starts[:] = self._steps = 0
         return self.venv.reset()
 
     def step_wait(self) -> VecEnvStepReturn:
         """Keep the rewards; hand over zeros, unless it pays."""
         observations, rewards, dones, infos = self.venv.step_wait()
-        for kept, reward in zip(self._running, rewards.tolist(), strict=True):
-            kept.append(reward)
+        if self._steps == len(self._rewards):
+            self._make_room()
+        self._rewards[self._steps] = rewards
+        self._steps += 1
         for index in np.flatnonzero(dones):
-            infos[index]["true_return"] = TrueReturns(math.fsum(self._running[index]), self._running[index])
-            self._running[index] = []
+            own = self._rewards[self._starts[index] : self._steps, index]
+            infos[index]["true_return"] = TrueReturns(math.fsum(own.tolist()), own)
+            self._starts[index] = self._steps
         return observations, rewards if self._pays else self._nothing.copy(), dones, infos
+
+    def _make_room(self) -> None:
+        """Forget what came before the running episodes, and leave as much room again as these take."""
+        oldest = int(self._starts.min())
+        running = self._rewards[oldest:]
+        self._rewards = np.empty((len(running) + max(len(running), _ROWS), self.num_envs))
+        self._rewards[: len(running)] = running
+        self._starts -= oldest
+        self._steps -= oldest
 
 
 def take_true_return(info: dict[str, Any]) -> TrueReturns:

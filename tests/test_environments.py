@@ -156,7 +156,10 @@ def test_an_end_on_the_last_allowed_step_is_no_truncation():
     del gymnasium.registry["drex-tests/Both-v0"]
 
 
-def test_the_door_pays_nothing_and_seals_the_true_return():
+@pytest.mark.parametrize("rows", [1024, 4])
+def test_the_door_pays_nothing_and_seals_the_true_return(rows, monkeypatch):
+    """Whether the ledger has room for all steps at once, or must forget and grow all the time."""
+    monkeypatch.setattr("drex.envs.true_reward_ledger._ROWS", rows)
     task, count = WALK, 4
     paying = make_environments(task, count, seed=SEED, reward="true")
     silent = make_environments(task, count, seed=SEED)
@@ -164,9 +167,12 @@ def test_the_door_pays_nothing_and_seals_the_true_return():
     assert isinstance(silent, TrueRewardLedger)
     generator, sums, finished = np.random.default_rng(0), np.zeros(count), 0
     np.testing.assert_array_equal(paying.reset(), silent.reset())
+    taken = [[] for _ in range(count)]
     for _ in range(100):
         actions = generator.uniform(-1, 1, (count, 2)).astype(np.float32)
         expected, rewards, expected_dones, _ = paying.step(actions)
+        for index in range(count):
+            taken[index].append(rewards[index])
         observations, nothing, dones, infos = silent.step(actions)
         sums += rewards
         np.testing.assert_array_equal(observations, expected)
@@ -179,7 +185,8 @@ def test_the_door_pays_nothing_and_seals_the_true_return():
             assert set(info) == {"terminal_observation", "TimeLimit.truncated", "true_return"}
             assert f"{sums[index]:.3f}" not in repr(info["true_return"])
             assert take_true_return(info).reveal() == pytest.approx([sums[index]], abs=1e-5)
-            sums[index], finished = 0.0, finished + 1
+            np.testing.assert_array_equal(take_true_return(info).reveal_steps(), taken[index])
+            sums[index], finished, taken[index] = 0.0, finished + 1, []
     assert finished > 10
 
 
