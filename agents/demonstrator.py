@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections import deque
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
-from stable_baselines3.common.callbacks import BaseCallback
+import torch
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn, VecEnvWrapper
 
 from drex.agents.improve import MakeEnvironments, PPOSettings, improve
@@ -37,13 +41,20 @@ class DemonstratorSettings:
     """The demonstrator's network."""
 
 
-def train_demonstrator(make: MakeEnvironments, settings: DemonstratorSettings, *, seed: int) -> PPO:
+def train_demonstrator(
+    make: MakeEnvironments,
+    settings: DemonstratorSettings,
+    *,
+    seed: int,
+    history: PolicyHistory | None = None,
+) -> PPO:
     """Train on the true reward until the mean return of the latest episodes first reaches the target.
 
     Args:
         make: makes environments that pay their true reward (``reward="true"``).
         settings: target and training.
         seed: of everything.
+        history: keeps the policies that the training goes through.
 
     Raises:
         UserError: the target was not reached within ``settings.ppo.environment_steps``.
@@ -57,7 +68,7 @@ def train_demonstrator(make: MakeEnvironments, settings: DemonstratorSettings, *
         seed=seed,
         reward=None,
         start_from=None,
-        callback=watch,
+        callback=watch if history is None else CallbackList([watch, history]),
     )
     if not watch.reached:
         best = f"{watch.best:.0f}" if np.isfinite(watch.best) else "no whole episodes"
@@ -68,6 +79,46 @@ def train_demonstrator(make: MakeEnvironments, settings: DemonstratorSettings, *
             do="lower the target or train longer",
         )
     return model
+
+
+class PolicyHistory(BaseCallback):
+    """Keeps the weights of every policy that a training goes through, from the untrained one to the last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._weights: dict[int, dict[str, torch.Tensor]] = {}
+
+    def spread(self, policies: int) -> list[ActorCriticPolicy]:
+        """So many of them, evenly spread over the training, earliest first.
+
+        Raises:
+            UserError: the training went through fewer, or fewer than two are asked for.
+        """
+        updates = sorted(self._weights)
+        if not 2 <= policies <= len(updates):
+            raise UserError(
+                "history", expected=f"2 to {len(updates)} policies of this training", found=str(policies)
+            )
+        found = []
+        for place in np.linspace(0, len(updates) - 1, policies).round().astype(int).tolist():
+            policy = copy.deepcopy(cast("PPO", self.model).policy)
+            policy.load_state_dict(self._weights[updates[place]])
+            found.append(policy)
+        return found
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self._keep()
+
+    def _on_training_end(self) -> None:
+        self._keep()
+
+    def _keep(self) -> None:
+        model = cast("PPO", self.model)
+        weights = {name: part.clone() for name, part in model.policy.state_dict().items()}
+        self._weights[model.rollouts_done] = weights
 
 
 class _ScaledReward(VecEnvWrapper):

@@ -95,7 +95,7 @@ def _finish(one: Experiment, status: int, results: Path, runs: Path) -> None:
     results.mkdir(parents=True, exist_ok=True)
     facts = {"name": one.name, "command": one.shown(), "machine": machine()} | evaluation
     (results / f"{one.label}.json").write_text(json.dumps(facts, indent=1) + "\n")
-    print(f"finished {one.label}: D-REX {evaluation['policy']['mean']:.0f}", flush=True)
+    print(f"finished {one.label}: mean return {evaluation['policy']['mean']:.0f}", flush=True)
 
 
 def machine() -> dict[str, Any]:

@@ -15,6 +15,14 @@ from collections.abc import Callable, Sequence
 from drex.errors import UserError
 
 FINISHED, FAILED, USER_MISTAKE = 0, 1, 2
+RANKED_BY = ("order", "tiers", "scores", "pairs", "file-order", "file")
+_RANKING_VALUES = """Episodes count from 0 in the order of the file. VALUES are, for
+  order       episodes, worst first: 3 0 1
+  tiers       episodes joined by commas, worst tier first: 0,3 1 2,4
+  scores      a number an episode, higher is better, none where there is none: 0.5 none 2
+  pairs       BETTER,WORSE or BETTER,WORSE,WEIGHT: 1,0 2,0,0.5
+  file-order  nothing: later episodes are better, as a learner produced them
+  file        a JSON or CSV file with a ranking, which is checked and copied"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -81,25 +89,36 @@ def _version() -> str:
 
 
 def _run(words: list[str]) -> None:
-    # Two steps: the task and the preset decide the defaults that --help shows and the other options override.
+    # Two steps: task, preset and method decide the defaults that --help shows and the other options override.
     first = argparse.ArgumentParser(prog="drex run", add_help=False, allow_abbrev=False)
     first.add_argument("--preset", default="default")
+    first.add_argument("--method", default="drex")
     task, words = _task_and_options("drex run", words)
 
     from drex.run_options import parse_run_options
 
-    options = parse_run_options(task, first.parse_known_args(words)[0].preset, words)
+    chosen, _ = first.parse_known_args(words)
+    # A method that there is not is named by the second step, with those there are.
+    options = parse_run_options(
+        task, chosen.preset, words, method="trex" if chosen.method == "trex" else "drex"
+    )
 
     from drex import pipeline
     from drex.compute import use_one_thread_where_it_pays, where_to_train
+    from drex.finished_run import METHODS
 
     use_one_thread_where_it_pays(options.task)
     say = _say_nothing if options.quiet else print
-    say(f"{options.task}, seed {options.seed}, preset {options.preset}: {options.folder()}")
+    say(
+        f"{METHODS[options.method]} on {options.task}, seed {options.seed}, preset {options.preset}: "
+        f"{options.folder()}"
+    )
     pipeline.run(
         options.task,
         run_dir=options.folder(),
         demonstrations=options.demos,
+        method=options.method,
+        ranking=options.ranking,
         settings=options.settings,
         seed=options.seed,
         controls=options.controls,
@@ -126,7 +145,7 @@ def _make_demos(words: list[str]) -> None:
     from drex.demonstrations import describe
 
     use_one_thread_where_it_pays(task)
-    settings = MakingSettings(episodes=asked.episodes, demonstrator=asked.demonstrator)
+    settings = MakingSettings(episodes=asked.episodes, history=asked.history, demonstrator=asked.demonstrator)
     print(f"{task}: training a demonstrator to a mean return of {asked.demonstrator.target_return:g}")
     command = shlex.join(["drex", "demos", "make", task, *options])
     made = make_demonstrations(task, asked.out, settings, seed=asked.seed, command=command)
@@ -173,6 +192,35 @@ def _convert_demos(words: list[str]) -> None:
     print("\n".join(describe(written).lines()))
 
 
+def _rank_demos(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="drex demos rank",
+        description="Write the ranking of demonstrations that drex run ENV --method trex learns from.",
+        epilog=_RANKING_VALUES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="the demonstrations")
+    parser.add_argument("--by", required=True, choices=RANKED_BY, help="what the values are")
+    parser.add_argument("values", metavar="VALUES", nargs="*", help="the ranking, as said below")
+    parser.add_argument(
+        "--out", metavar="RANKING", help="a .json file; beside the demonstrations if not named"
+    )
+    asked = parser.parse_intermixed_args(words)
+
+    from pathlib import Path
+
+    from drex.demonstrations import load_demonstrations
+    from drex.own_ranking import describe_own
+    from drex.ranking_files import ranking_beside, ranking_of_words, save_ranking
+
+    trajectories = load_demonstrations(asked.file).trajectories
+    ranking = ranking_of_words(asked.by, asked.values, episodes=len(trajectories))
+    lines = describe_own(ranking.rank(trajectories))
+    out = ranking_beside(asked.file) if asked.out is None else Path(asked.out)
+    save_ranking(out, ranking)
+    print("\n".join([*lines, f"ranking       {out}"]))
+
+
 def _report(words: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="drex report", description="Make figures, tables and report.html again from a finished run."
@@ -202,6 +250,7 @@ _COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "run": (_run, "the main job: from demonstrations to a better policy, its reward and a report"),
     "demos make": (_make_demos, "train a demonstrator on the true reward and record its episodes"),
     "demos inspect": (_inspect_demos, "tell what a file of demonstrations holds, and what will hurt"),
+    "demos rank": (_rank_demos, "write the ranking that --method trex learns from"),
     "demos convert": (_convert_demos, "write demonstrations in another format, losing nothing"),
     "report": (_report, "make tables, figures, video and report.html again from a run folder"),
 }

@@ -1,4 +1,8 @@
-"""Making demonstrations: a demonstrator trained on the true reward, stopped while imperfect, and recorded."""
+"""Making demonstrations: a demonstrator trained on the true reward, stopped while imperfect, and recorded.
+
+Either the last policy is recorded, for D-REX, or one episode of each of many stages of its training, for
+T-REX: the order in which they arose is a ranking, written beside them.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,18 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from drex.agents.demonstrator import DemonstratorSettings, train_demonstrator
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+from drex.agents.demonstrator import DemonstratorSettings, PolicyHistory, train_demonstrator
 from drex.agents.policies import stochastic
 from drex.agents.rollouts import collect
 from drex.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
 from drex.envs.make import make_environments
+from drex.envs.trajectories import Trajectories
+from drex.envs.true_returns import TrueReturns
 from drex.errors import UserError
+from drex.own_ranking import Ranking
+from drex.ranking_files import ranking_beside, save_ranking
 from drex.run_folder import versions
 
 
@@ -20,13 +30,17 @@ class MakingSettings:
     """A demonstrator and how many of its episodes are recorded."""
 
     episodes: int = 10
-    """Episodes recorded, with the demonstrator's own randomness."""
+    """Episodes recorded of the trained demonstrator, with its own randomness."""
+    history: int = 0
+    """Record instead one episode of each of so many stages, evenly spread over the training, in order."""
     demonstrator: DemonstratorSettings = field(default_factory=DemonstratorSettings)
     """The demonstrator."""
 
     def __post_init__(self) -> None:
         if self.episodes < 1:
             raise UserError("episodes", expected="at least one", found=str(self.episodes))
+        if self.history < 0 or self.history == 1:
+            raise UserError("history", expected="0, or two stages or more", found=str(self.history))
 
 
 def make_demonstrations(
@@ -49,16 +63,20 @@ def make_demonstrations(
         raise UserError(
             str(file), expected="a new file", found="one that exists", do="name another or remove it"
         )
+    history = PolicyHistory() if settings.history else None
     model = train_demonstrator(
         lambda count, stream: make_environments(task, count, seed=stream, reward="true"),
         settings.demonstrator,
         seed=seed,
+        history=history,
     )
-    environments = make_environments(task, settings.episodes, seed=seed + 1)
-    trajectories, sealed = collect(
-        stochastic(model.policy, seed=seed), environments, settings.episodes, seed=seed
-    )
-    environments.close()
+    if history is None:
+        recorded = [_record(model.policy, task, settings.episodes, seed)]
+    else:
+        stages = history.spread(settings.history)
+        recorded = [_record(policy, task, 1, seed + stage) for stage, policy in enumerate(stages)]
+    trajectories = Trajectories.concatenate([trajectories for trajectories, _ in recorded])
+    sealed = TrueReturns.concatenate([returns for _, returns in recorded])
     save_demonstrations(
         file,
         trajectories,
@@ -68,8 +86,20 @@ def make_demonstrations(
             "command": command,
             "target_return": settings.demonstrator.target_return,
             "environment_steps": model.num_timesteps,
+            "recorded": f"{settings.history} stages of the training" if history else "the last policy",
             "seed": seed,
             "versions": dict(versions()),
         },
     )
+    if history is not None:
+        save_ranking(ranking_beside(file), Ranking("file_order", settings.history, "training time"))
     return load_demonstrations(file)
+
+
+def _record(
+    policy: ActorCriticPolicy, task: str, episodes: int, seed: int
+) -> tuple[Trajectories, TrueReturns]:
+    environments = make_environments(task, episodes, seed=seed + 1)
+    recorded = collect(stochastic(policy, seed=seed), environments, episodes, seed=seed)
+    environments.close()
+    return recorded

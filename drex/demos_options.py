@@ -24,7 +24,10 @@ class MakeOptions:
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """The npz file to write; an existing one is not overwritten."""
     episodes: int = 10
-    """Episodes recorded, with the demonstrator's own randomness."""
+    """Episodes recorded of the trained demonstrator, with its own randomness."""
+    history: int = 0
+    """Record instead one episode of each of so many stages, evenly spread over the training, and write the
+    ranking by training time beside them: for --method trex."""
     seed: int = 0
     """Of everything."""
     demonstrator: Annotated[DemonstratorSettings, tyro.conf.arg(name="")] = field(

@@ -20,6 +20,7 @@ from drex.envs.trajectories import Trajectories
 from drex.envs.true_returns import TrueReturns
 from drex.errors import UserError
 from drex.noise_ranking import NoisyRollouts
+from drex.ranked_episodes import RankedEpisodes
 from drex.reward import LearnedReward
 
 
@@ -111,52 +112,70 @@ def agreement(
 
 def assemble(
     demonstrations: Demonstrations,
-    rollouts: NoisyRollouts,
+    episodes: RankedEpisodes,
     reward: LearnedReward,
     judged: Mapping[str, Judgement],
-    *,
-    minimum_gap: float,
 ) -> dict[str, Any]:
     """What was found, in the layout of ``evaluation.json``, with the points of the report's figures.
 
     Args:
         demonstrations: with their sealed returns.
-        rollouts: the noisy rollouts that were ranked, with theirs.
+        episodes: all that was ranked, with theirs.
         reward: the anchored reward.
-        judged: ``random``, ``bc``, ``policy``, ``policy_deterministic`` and one ``control-NAME`` each.
-        minimum_gap: between the noise levels that were compared.
+        judged: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` where there was a clone.
     """
-    demo_returns, ranked_returns = demonstrations.true_returns.reveal(), rollouts.true_returns.reveal()
+    demo_returns, ranked_returns = demonstrations.true_returns.reveal(), episodes.true_returns.reveal()
     policy = judged["policy"].summary()
     demonstrator = summarize(demo_returns) | {"length": float(demonstrations.trajectories.lengths.mean())}
     known = policy["mean"] is not None and demonstrator["best"] is not None
-    predicted = reward.returns(rollouts.trajectories)
-    pairs = rollouts.preferences(minimum_gap=minimum_gap)
+    predicted, pairs = reward.returns(episodes.ranked.trajectories), episodes.ranked.preferences
     scored = {
         "demonstrations": (reward.returns(demonstrations.trajectories), demo_returns),
         "ranked": (predicted, ranked_returns),
-        "bc": (reward.returns(judged["bc"].trajectories), judged["bc"].returns),
-        "policy": (reward.returns(judged["policy"].trajectories), judged["policy"].returns),
+        **{
+            name: (reward.returns(judged[name].trajectories), judged[name].returns)
+            for name in ("bc", "policy")
+            if name in judged
+        },
     }
     return {
         "demonstrator": demonstrator,
         "random": judged["random"].summary(),
-        "bc": judged["bc"].summary(),
+        "bc": judged["bc"].summary() if "bc" in judged else None,
         "policy": policy,
         "policy_deterministic": judged["policy_deterministic"].summary(),
-        "controls": {
-            name.removeprefix("control-"): judgement.summary()
-            for name, judgement in judged.items()
-            if name.startswith("control-")
-        },
         "beats_best_demonstration": policy["mean"] > demonstrator["best"] if known else None,
         "reward": agreement(predicted, ranked_returns)
         | {"pair_accuracy": float((predicted[pairs.better] > predicted[pairs.worse]).mean())},
-        "noise": noise_curve(rollouts),
+        "ranking": describe_ranking(episodes, predicted),
+        "noise": [] if episodes.noise is None else noise_curve(episodes.noise),
         "predicted_and_true": {
             name: [[_or_null(x), _or_null(y)] for x, y in zip(*both, strict=True)]
             for name, both in scored.items()
         },
+    }
+
+
+def describe_ranking(episodes: RankedEpisodes, predicted: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Where the ranking came from, how much it says, and how far it contradicts itself.
+
+    Args:
+        episodes: all that was ranked.
+        predicted: (episodes,) their learned returns, beside which the user's ranking is shown.
+    """
+    pairs, own = episodes.ranked.preferences, episodes.own
+    shares = np.zeros(0) if own is None else own.share_won()
+    compared = np.zeros(0, np.int64) if own is None else own.compared()
+    return {
+        "source": pairs.source,
+        "trajectories": len(episodes.ranked.trajectories),
+        "compared": len(pairs.compared()),
+        "pairs": len(pairs),
+        "contradictions": pairs.contradictions(),
+        "own": [
+            {"episode": int(episode), "share_won": float(share), "predicted": float(predicted[episode])}
+            for episode, share in zip(compared, shares, strict=True)
+        ],
     }
 
 

@@ -1,4 +1,4 @@
-"""A run's figures, each readable on its own: noise, learned and true return, PPO, reward training."""
+"""A run's figures, each readable on its own: noise, ranking, learned and true return, PPO, reward."""
 
 from __future__ import annotations
 
@@ -50,10 +50,14 @@ def predicted_and_true(run: FinishedRun) -> Figure | None:
     """Learned against true return of ranked rollouts, demonstrations, clone and final policy."""
     points = run.evaluation.get("predicted_and_true", {})
     ranked = points.get("ranked", [])
-    if not ranked or any(true is None for _, true in ranked):
+    rollouts = ranked[
+        len(ranked) - len(run.noise) :
+    ]  # the user's demonstrations, if ranked, come before them
+    known = [true for _, true in (*rollouts, *points.get("policy", []))]
+    if not known or None in known:
         return None
     figure, axes = _figure()
-    _scatter_ranked(figure, axes, ranked, run.noise)
+    _scatter_ranked(figure, axes, rollouts, run.noise)
     for name, label, colour, marker, size in (
         ("bc", "clone (deterministic)", "tab:cyan", "D", 22),
         ("demonstrations", "demonstrations", "black", "X", 60),
@@ -75,10 +79,33 @@ def predicted_and_true(run: FinishedRun) -> Figure | None:
         axes.axvspan(best, high, color="gold", alpha=0.15, linewidth=0, label="beyond the best demonstration")
         axes.set_xlim(low, high)
     tau = run.evaluation["reward"]["kendall_tau"]
-    said = "Kendall tau unknown" if tau is None else f"Kendall tau of ranked rollouts {tau:.2f}"
+    said = "Kendall tau unknown" if tau is None else f"Kendall tau of what was ranked {tau:.2f}"
     axes.set(xlabel="true return of an episode", ylabel="learned return of an episode")
     axes.set_title(f"Learned against true return; {said}\n{run.title}", fontsize=11)
     axes.legend(fontsize=8, loc="best")
+    return figure
+
+
+def ranking_and_reward(run: FinishedRun) -> Figure | None:
+    """Learned return of each demonstration against its place in the user's ranking."""
+    ranking = run.evaluation.get("ranking", {})
+    points = ranking.get("own", [])
+    if not points:
+        return None
+    figure, axes = _figure()
+    shares = [100 * point["share_won"] for point in points]
+    axes.scatter(shares, [point["predicted"] for point in points], s=40, marker="X", color="black")
+    for share, point in zip(shares, points, strict=True):
+        place = (share, point["predicted"])
+        axes.annotate(str(point["episode"]), place, xytext=(4, 4), textcoords="offset points", **_NOTE)
+    axes.set(
+        xlabel="comparisons that the demonstration wins, one win and one loss added (%)",
+        ylabel="learned return of the demonstration",
+    )
+    source = ranking["source"]
+    axes.set_title(
+        f"Learned return against {source}, with the number of each episode\n{run.title}", fontsize=11
+    )
     return figure
 
 
@@ -139,6 +166,7 @@ def reward_training(run: FinishedRun) -> Figure | None:
 FIGURES: Mapping[str, Callable[[FinishedRun], Figure | None]] = {
     "noise_and_return": noise_and_return,
     "predicted_and_true": predicted_and_true,
+    "ranking_and_reward": ranking_and_reward,
     "learning_curve": learning_curve,
     "reward_training": reward_training,
 }
@@ -185,12 +213,7 @@ def _by_kind(points: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
 def _scatter_ranked(
     figure: Figure, axes: Axes, ranked: list[tuple[float, float]], noise: list[tuple[str, float]]
 ) -> None:
-    """Ranked rollouts, coloured by their noise level where they have one."""
-    if len(noise) != len(ranked):
-        axes.scatter(
-            [y for _, y in ranked], [x for x, _ in ranked], s=16, color="0.5", label="ranked rollouts"
-        )
-        return
+    """Noisy rollouts, coloured by their noise level."""
     mapped = None
     for kind in dict(noise):
         rows = [index for index, (its_kind, _) in enumerate(noise) if its_kind == kind]

@@ -22,7 +22,8 @@ class FinishedRun:
         path: the run folder.
         evaluation: the content of ``evaluation.json``.
         config: what the run was: task, method, seed and settings.
-        noise: kind and level of the disturbance of each ranked rollout; empty where ranked otherwise.
+        noise: kind and level of the disturbance of each noisy rollout, which are the last of what was
+            ranked; empty where the user's ranking alone was learned from.
         scalars: the curves logged for TensorBoard, by name.
     """
 
@@ -62,8 +63,8 @@ def read_finished_run(path: str | Path) -> FinishedRun:
             found="a folder without one" if folder.is_dir() else "no such folder",
             do="finish it with: drex run ENV --run-dir DIR --resume" if folder.is_dir() else "",
         )
-    noise_file = folder / "ranked" / "noise.json"
-    jobs = _read(noise_file) if noise_file.is_file() else []
+    noise_files = [folder / stage / "noise.json" for stage in ("ranked", "ranked-noise")]
+    jobs = [job for file in noise_files if file.is_file() for job in _read(file)]
     return FinishedRun(
         folder,
         _read(folder / "evaluation.json"),

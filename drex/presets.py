@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from drex.agents.behavioral_cloning import CloningSettings
@@ -12,9 +12,14 @@ from drex.agents.noise import NoiseSchedule
 from drex.agents.policies import PolicySettings
 from drex.errors import UserError
 from drex.evaluation import EvaluationSettings
+from drex.ranked_episodes import OwnRankingSettings
 from drex.reward_anchor import AnchorSettings
 from drex.reward_learning import RewardSettings
 from drex.snippets import SnippetSettings
+
+Method = Literal["drex", "trex"]
+"""Where the ranking comes from: ``drex`` disturbs a clone by degrees, ``trex`` is given demonstrations that
+carry one."""
 
 Control = Literal["alive", "random_rankings"]
 """``alive``: the same reward for every step; ``random_rankings``: a reward learned from shuffled rankings."""
@@ -37,6 +42,11 @@ class Settings:
     """Environments stepped side by side for the noisy rollouts."""
     minimum_level_gap: float = 0.3
     """Noise levels closer than this are not compared."""
+    trex: OwnRankingSettings = field(default_factory=OwnRankingSettings)
+    """What is done with a ranking of your own; read with --method trex alone."""
+    held_out_folds: int = 0
+    """Parts that the ranked trajectories are split in, to measure how well a reward orders what it never saw:
+    one more is learned without each part. 0 measures on what reward.held_out leaves out."""
     reward: RewardSettings = field(default_factory=RewardSettings)
     """The reward ensemble."""
     anchor: AnchorSettings = field(default_factory=AnchorSettings)
@@ -46,14 +56,30 @@ class Settings:
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     """Judging at the end."""
 
+    def __post_init__(self) -> None:
+        if self.held_out_folds < 0 or self.held_out_folds == 1:
+            raise UserError("held_out_folds", expected="0, or two or more", found=str(self.held_out_folds))
 
-def default(task: str) -> Settings:
+
+def default(task: str, method: Method = "drex") -> Settings:
     """Our best for a task; tasks without values of their own take the generic ones."""
-    return _TASKS.get(_family(task), Settings)()
+    settings = _TASKS.get(_family(task), Settings)()
+    return settings if method == "drex" else _for_few_trajectories(settings)
 
 
-def paper(task: str) -> Settings:
-    """The published MuJoCo protocol (D-REX, section 5.1 and the authors' code), as far as it goes here.
+def _for_few_trajectories(settings: Settings) -> Settings:
+    # A dozen demonstrations hold a twentieth of what noisy rollouts do: none are left out of the reward, and
+    # what it makes of those it never saw is measured by learning others.
+    return replace(settings, reward=replace(settings.reward, held_out=0.0), held_out_folds=4)
+
+
+def paper(task: str, method: Method = "drex") -> Settings:
+    """The published MuJoCo protocol of D-REX or T-REX, as far as it goes here."""
+    return _paper_drex(task) if method == "drex" else _paper_trex(task)
+
+
+def _paper_drex(task: str) -> Settings:
+    """D-REX, section 5.1 and the authors' code.
 
     It deviates: the ensemble's mean is the reward, where the published wrapper used the last network alone,
     divided by 3, by a slip; every gradient step draws fresh pairs instead of taking from 5,000 drawn once;
@@ -94,6 +120,23 @@ def paper(task: str) -> Settings:
 _PAPER_CONTROL_COSTS = {"HalfCheetah": 0.1, "Hopper": 0.001}
 
 
+def _paper_trex(task: str) -> Settings:
+    """T-REX, section 5.1 and the authors' code: D-REX's PPO, from scratch, on another reward.
+
+    It deviates where D-REX's does, and judges by the return of 20 episodes, not by the last position of 5.
+    """
+    settings = _paper_drex(task)
+    snippets = SnippetSettings(scheme="independent", minimum_length=40, maximum_length=40, pairs=64)
+    return replace(
+        settings,
+        policy=PolicySettings(policy_hidden_sizes=(64, 64), value_hidden_sizes=(64, 64)),
+        reward=replace(settings.reward, members=5, snippets=snippets, gradient_steps=10_000),
+        anchor=AnchorSettings(
+            offset="network", scale="step", control_cost=0.1 if _family(task) == "Hopper" else 0.0
+        ),
+    )
+
+
 def _half_cheetah() -> Settings:
     # Nothing ends an episode here, so what a step earns shows within about 50 steps.
     return Settings(ppo=PPOSettings(gamma=0.98, gae_lambda=0.92))
@@ -122,19 +165,19 @@ _TASKS: dict[str, Callable[[], Settings]] = {
     "Swimmer": _swimmer,
 }
 
-PRESETS: dict[str, Callable[[str], Settings]] = {"default": default, "paper": paper}
-"""Every preset by name; each makes the settings for a task."""
+PRESETS: dict[str, Callable[[str, Method], Settings]] = {"default": default, "paper": paper}
+"""Every preset by name; each makes the settings for a task and a method."""
 
 
-def preset(name: str, task: str) -> Settings:
-    """The settings of a named preset for a task.
+def preset(name: str, task: str, method: Method = "drex") -> Settings:
+    """The settings of a named preset for a task and a method.
 
     Raises:
         UserError: no such preset.
     """
     if name not in PRESETS:
         raise UserError("preset", expected=f"one of {', '.join(PRESETS)}", found=repr(name))
-    return PRESETS[name](task)
+    return PRESETS[name](task, method)
 
 
 def _family(task: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
@@ -58,11 +61,43 @@ class Preferences:
         """Number of pairs."""
         return len(self.better)
 
+    def subset(self, kept: npt.NDArray[np.bool_]) -> Preferences:
+        """The pairs for which ``kept``, (pairs,), is true; at least one."""
+        return Preferences(self.better[kept], self.worse[kept], self.weight[kept], self.source)
+
+    def compared(self) -> npt.NDArray[np.int64]:
+        """The trajectories that some pair names, in ascending order."""
+        return np.unique(np.concatenate([self.better, self.worse]))
+
     def contradictions(self) -> float:
-        """Share of the pairs whose reverse is also asserted."""
-        pairs = list(zip(self.better.tolist(), self.worse.tolist(), strict=True))
-        asserted = set(pairs)
-        return float(np.mean([(worse, better) in asserted for better, worse in pairs]))
+        """Share of the pairs that lie on a circle: a over b over a, or a over b over c over a."""
+        size = int(max(self.better.max(), self.worse.max())) + 1
+        asserted = coo_array((np.ones(len(self)), (self.better, self.worse)), shape=(size, size))
+        # exactly if its two trajectories can be reached from each other
+        _, circle = connected_components(asserted, connection="strong")
+        return float((circle[self.better] == circle[self.worse]).mean())
+
+    def share_won(self) -> npt.NDArray[np.float64]:
+        """(compared,) the share of its comparisons that each trajectory of ``compared`` wins.
+
+        One win and one loss are added to everyone's, so that few comparisons say less than many.
+        """
+        size = int(max(self.better.max(), self.worse.max())) + 1
+        wins = np.bincount(self.better, self.weight, minlength=size)
+        losses = np.bincount(self.worse, self.weight, minlength=size)
+        share: npt.NDArray[np.float64] = (wins + 1) / (wins + losses + 2)
+        return share[self.compared()]
+
+    def best(self, share: float) -> npt.NDArray[np.int64]:
+        """The compared trajectories that win the most, at least such a share of them, ascending.
+
+        Whoever wins as much as the last of them is among them: of tiers, the best whole ones.
+        """
+        won = self.share_won()
+        count = max(1, math.ceil(share * len(won) - 1e-9))
+        least = np.sort(won)[-count]
+        chosen: npt.NDArray[np.int64] = self.compared()[won >= least - 1e-9]
+        return chosen
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +212,7 @@ def from_noise_levels(
 
 def randomized(preferences: Preferences, *, seed: int) -> Preferences:
     """The control: the same trajectories in an order drawn at random, so that the pairs say nothing."""
-    involved = np.unique(np.concatenate([preferences.better, preferences.worse]))
+    involved = preferences.compared()
     shuffled = np.arange(involved.max() + 1)
     # A stream of its own: learning from the same seed draws its held-out trajectories by a permutation too,
     # and the very same one would hold out what this made neighbours.
@@ -189,6 +224,20 @@ def randomized(preferences: Preferences, *, seed: int) -> Preferences:
         preferences.weight,
         f"random instead of {preferences.source}",
     )
+
+
+def equally_heavy(*ranked: RankedTrajectories) -> list[RankedTrajectories]:
+    """The same rankings with weights of one sum, so that many pairs do not drown few when combined."""
+    sums = [float(part.preferences.weight.sum()) for part in ranked]
+    return [
+        RankedTrajectories(
+            part.trajectories,
+            replace(
+                part.preferences, weight=(part.preferences.weight * (max(sums) / own)).astype(np.float32)
+            ),
+        )
+        for part, own in zip(ranked, sums, strict=True)
+    ]
 
 
 def combine(*ranked: RankedTrajectories) -> RankedTrajectories:

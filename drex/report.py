@@ -24,12 +24,14 @@ from drex.tables import Table, interval, number, tables
 from drex.videos import make_video
 
 VIDEO = "video.mp4"
+_FIGURES_FILE = ".figures"
 
 _CAPTIONS = {
     "noise_and_return": "Does noise make the clone worse by degrees? The ranking rests on it.",
     "predicted_and_true": "Does the learned reward order what it saw, and what is better too?",
+    "ranking_and_reward": "Does the learned reward order the demonstrations as the user does?",
     "learning_curve": "What training on the learned reward did. The true return was watched, never used.",
-    "reward_training": "How the reward learned its ranking; held-out pairs are of rollouts it never saw.",
+    "reward_training": "How the reward learned its ranking; held-out pairs are of trajectories it never saw.",
 }
 
 _STYLE = """
@@ -74,7 +76,7 @@ def write_report(run_dir: str | Path, *, tensorboard: bool = False) -> Report:
 
     Args:
         run_dir: the folder of a finished run.
-        tensorboard: whether to add the figures to the folder's TensorBoard files, once a run.
+        tensorboard: whether to show the figures in the folder's TensorBoard files, in place of earlier ones.
 
     Raises:
         UserError: the folder holds no finished run.
@@ -172,7 +174,10 @@ def _show_in_tensorboard(folder: Path, pictures: Mapping[str, bytes]) -> None:
     from PIL import Image
     from torch.utils.tensorboard import SummaryWriter
 
-    writer = SummaryWriter(str(folder))
+    # A file of their own, so that a run that is resumed or reported again replaces them.
+    for earlier in folder.glob(f"events.out.tfevents.*{_FIGURES_FILE}"):
+        earlier.unlink()
+    writer = SummaryWriter(str(folder), filename_suffix=_FIGURES_FILE)
     for name, picture in pictures.items():
         pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
         writer.add_image(f"figures/{name}", pixels, dataformats="HWC")

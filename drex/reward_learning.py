@@ -263,10 +263,16 @@ def split_preferences(
     outside = ~chosen[preferences.better] & ~chosen[preferences.worse]
     if not inside.any() or not outside.any():
         return preferences, None
-    return _subset(preferences, outside), _subset(preferences, inside)
+    return preferences.subset(outside), preferences.subset(inside)
 
 
-def _subset(preferences: Preferences, keep: npt.NDArray[np.bool_]) -> Preferences:
-    return Preferences(
-        preferences.better[keep], preferences.worse[keep], preferences.weight[keep], preferences.source
+def left_out_of_training(
+    ranked: RankedTrajectories, settings: RewardSettings, *, seed: int
+) -> RankedTrajectories | None:
+    """The ranked pairs that ``learn_reward`` with this seed held out; ``None`` where it trained on all."""
+    # The split is the first thing that it draws.
+    generator = np.random.default_rng(seed)
+    _, held_out = split_preferences(
+        ranked.preferences, len(ranked.trajectories), settings.held_out, generator
     )
+    return None if held_out is None else RankedTrajectories(ranked.trajectories, held_out)

@@ -9,15 +9,14 @@ from typing import Annotated, Literal
 
 import tyro
 
-from drex.presets import Control, Settings, preset
+from drex.presets import Control, Method, Settings, preset
 
-Method = Literal["drex"]
 Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """Learn a reward from unranked demonstrations, and train a policy on it to beat the demonstrator."""
+    """Learn a reward from demonstrations, and train a policy on it to beat the demonstrator."""
 
     task: tyro.conf.Suppress[str] = "ENV"
     """A gymnasium id, for example Hopper-v5; module:Id imports the module first."""
@@ -30,7 +29,11 @@ class RunOptions:
     preset: str = "default"
     """The settings that the options below start from: default (our best) or paper (as published)."""
     method: Method = "drex"
-    """Where the ranking comes from: drex disturbs a clone of the demonstrations by degrees."""
+    """Where the ranking comes from: drex disturbs a clone of the demonstrations by degrees; trex takes one
+    that the demonstrations carry."""
+    ranking: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """With trex: the ranking, JSON or CSV; NAME.ranking.json beside the demonstrations if none is named.
+    drex demos rank writes one."""
     device: Device = "auto"
     """Where PPO trains; auto takes the CPU for tasks with flat observations, where it is faster."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -38,28 +41,35 @@ class RunOptions:
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """No progress bars."""
     controls: tuple[Control, ...] = ()
-    """Rewards that must be beaten, trained from the same clone and judged in the same table."""
+    """Rewards that must be beaten, trained from the same start and judged in the same table."""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     """Settings of the stages."""
 
     def folder(self) -> Path:
-        """Where the run goes: what was asked for, or a place that tells task, preset and seed."""
+        """Where the run goes: what was asked for, or a place that tells task, method, preset and seed."""
         if self.run_dir is not None:
             return self.run_dir
-        return Path("runs") / self.task.replace("/", "-").replace(":", "-") / f"{self.preset}-seed{self.seed}"
+        method = "" if self.method == "drex" else f"{self.method}-"
+        name = f"{method}{self.preset}-seed{self.seed}"
+        return Path("runs") / self.task.replace("/", "-").replace(":", "-") / name
 
 
-def parse_run_options(task: str, preset_name: str, arguments: Sequence[str]) -> RunOptions:
-    """Parse all options of a run over the defaults of its task and preset.
+def parse_run_options(
+    task: str, preset_name: str, arguments: Sequence[str], *, method: Method = "drex"
+) -> RunOptions:
+    """Parse all options of a run over the defaults of its task, preset and method.
 
     Args:
         task: the gymnasium id, for the defaults.
         preset_name: the preset, likewise.
         arguments: everything after ``drex run ENV``.
+        method: the method, likewise for the defaults.
 
     Raises:
         UserError: no such preset, or settings that contradict each other.
         SystemExit: status 2 for what cannot be parsed, 0 after printing help.
     """
-    defaults = RunOptions(task=task, preset=preset_name, settings=preset(preset_name, task))
+    defaults = RunOptions(
+        task=task, preset=preset_name, method=method, settings=preset(preset_name, task, method)
+    )
     return tyro.cli(RunOptions, prog=f"drex run {task}", args=arguments, default=defaults)

@@ -12,6 +12,8 @@ LOW_TAU = 0.5
 """Rank correlation of learned and true return below which the reward's order is called unreliable."""
 LOW_ACCURACY = 0.75
 """Share of ranked pairs below which the reward is said not to fit its ranking."""
+CONTRADICTORY = 0.2
+"""Share of contradicted pairs above which the ranking is said to contradict itself."""
 FALLING = -0.5
 """Rank correlation of noise level and mean true return above which the curve is said not to fall."""
 
@@ -19,11 +21,22 @@ FALLING = -0.5
 def warnings_of(evaluation: Mapping[str, Any]) -> list[str]:
     """One sentence for each thing that a reader should know before trusting the result."""
     return [
+        *_ranking_contradicts_itself(evaluation),
         *_clone_is_random(evaluation),
         *_noise_does_not_hurt(evaluation),
         *_reward_orders_badly(evaluation),
         *_reward_misled(evaluation),
         *_control_is_as_good(evaluation),
+    ]
+
+
+def _ranking_contradicts_itself(evaluation: Mapping[str, Any]) -> list[str]:
+    ranking = evaluation.get("ranking", {})
+    if ranking.get("contradictions", 0.0) <= CONTRADICTORY:
+        return []
+    return [
+        f"Of the {ranking['pairs']} ranked pairs from {ranking['source']}, {ranking['contradictions']:.0%} "
+        "are contradicted by others, directly or in a circle: the reward cannot agree with all of them."
     ]
 
 
@@ -33,9 +46,10 @@ def _clone_is_random(evaluation: Mapping[str, Any]) -> list[str]:
         return []
     if clone["mean"] > random["interval"][1]:
         return []
+    what_for = "noise on it ranks nothing" if evaluation.get("noise") else "it is no start for training"
     return [
         f"The clone (mean return {clone['mean']:.0f}) is not clearly better than uniform random "
-        f"actions ({random['mean']:.0f}): noise on it ranks nothing. It needs more or better demonstrations."
+        f"actions ({random['mean']:.0f}): {what_for}. It needs more or better demonstrations."
     ]
 
 
@@ -66,7 +80,7 @@ def _reward_orders_badly(evaluation: Mapping[str, Any]) -> list[str]:
         )
     if reward["kendall_tau"] is not None and reward["kendall_tau"] < LOW_TAU:
         found.append(
-            f"The reward orders the ranked rollouts unlike the true return (Kendall tau "
+            f"The reward orders what was ranked unlike the true return (Kendall tau "
             f"{reward['kendall_tau']:.2f}): a policy that it prefers need not be better."
         )
     return found

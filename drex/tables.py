@@ -95,25 +95,33 @@ CONTROLS = {"alive": "control: same reward every step", "random_rankings": "cont
 
 
 def findings_table(evaluation: Mapping[str, Any]) -> Table:
-    """Whether the best demonstration was beaten, how well the reward orders, and how many steps it took."""
-    reward = evaluation["reward"]
+    """Whether the best demonstration was beaten, what the ranking says, and how well the reward orders it."""
+    reward, ranking = evaluation["reward"], evaluation.get("ranking", {})
     return Table(
         "What was found",
         ("what", "value"),
         (
             ("mean return above the best demonstration", yes_or_no(evaluation["beats_best_demonstration"])),
-            ("Kendall tau, learned and true return of the ranked rollouts", number(reward["kendall_tau"], 2)),
-            ("Pearson correlation, the same", number(reward["pearson"], 2)),
+            (f"ranked pairs, from {ranking.get('source', UNKNOWN)}", number(ranking.get("pairs"))),
+            ("of these, contradicted by others", percent(ranking.get("contradictions"))),
             ("ranked pairs that the reward orders as ranked", percent(reward["pair_accuracy"])),
+            (_held_out(reward.get("held_out_pairs")), percent(reward.get("held_out_accuracy"))),
+            ("Kendall tau, learned and true return of what was ranked", number(reward["kendall_tau"], 2)),
+            ("Pearson correlation, the same", number(reward["pearson"], 2)),
             ("environment steps for learning", f"{evaluation['environment_steps']:,}"),
         ),
     )
 
 
+def _held_out(pairs: int | None) -> str:
+    counted = f" ({pairs:,})" if pairs else ""
+    return f"the same of pairs that it was not shown{counted}"
+
+
 def seconds_table(evaluation: Mapping[str, Any]) -> Table:
     """Wall time of each stage, in the order of the method, and their sum."""
     seconds = evaluation["seconds"]
-    order = ("demonstrations", "bc", "ranked", "reward", "policy")
+    order = ("demonstrations", "bc", "ranked", "ranked-noise", "reward", "held_out", "policy")
     stages = [stage for stage in order if stage in seconds]
     stages += [stage for stage in seconds if stage not in order]
     rows = [(stage, number(seconds[stage], 1)) for stage in stages]

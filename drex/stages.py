@@ -1,0 +1,381 @@
+"""The stages of a run, each made once, then loaded from its folder; ``pipeline.run`` puts them in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from stable_baselines3.common.callbacks import CallbackList
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+from drex.agents.behavioral_cloning import Log, clone
+from drex.agents.improve import improve
+from drex.agents.policies import Policy, deterministic, stochastic, uniform
+from drex.agents.policy_files import load_policy, save_policy
+from drex.agents.ppo import PPO
+from drex.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
+from drex.durable_files import read_json, write_json
+from drex.envs.learned_reward import RewardFunction
+from drex.envs.make import make_environments, task_spaces
+from drex.envs.trajectories import Trajectories
+from drex.evaluation import Judgement, TrueReturnWatch, assemble, judge
+from drex.formats import kinds
+from drex.noise_ranking import NoisyRollouts, rank_by_noise
+from drex.own_ranking import Ranking
+from drex.presets import Control, Settings
+from drex.progress import Progress, StepBar
+from drex.ranked_episodes import (
+    HeldOutPairs,
+    RankedEpisodes,
+    as_given,
+    by_noise,
+    count_ordered,
+    cross_validate,
+)
+from drex.ranking import RankedTrajectories, randomized
+from drex.ranking_files import load_ranking, save_ranking
+from drex.reward import LearnedReward, load_reward
+from drex.reward_anchor import alive_bonus, anchor
+from drex.reward_learning import learn_reward, left_out_of_training
+from drex.run_folder import RunFolder
+from drex.settings_json import JSON, settings_to_json
+
+_STAGES = ("demonstrations", "bc", "ranked", "reward", "policy", "evaluation", "held_out")
+
+
+@dataclass(frozen=True)
+class Stages:
+    """One run's stages.
+
+    Args:
+        task: a gymnasium id.
+        settings: of every stage.
+        seed: of the run; each stage draws its own stream from it.
+        folder: where the stages are kept.
+        progress: bars and scalars.
+        device: of PPO.
+    """
+
+    task: str
+    settings: Settings
+    seed: int
+    folder: RunFolder
+    progress: Progress
+    device: str
+
+    def demonstrations(self, given: Demonstrations, file: Path) -> Demonstrations:
+        """A copy of the demonstrations, so that the run folder stands on its own."""
+
+        def save(demos: Demonstrations, place: Path) -> None:
+            save_demonstrations(
+                place / "demonstrations.npz",
+                demos.trajectories,
+                rewards=demos.true_returns.reveal_steps(),
+                task=self.task,
+                about=demos.about,
+            )
+
+        return self.folder.keep(
+            "demonstrations",
+            lambda: given,
+            save=save,
+            load=lambda place: load_demonstrations(place / "demonstrations.npz"),
+            settings={"sha256": kinds.sha256(file)},
+            seed=0,
+        )
+
+    def clone(
+        self, demonstrations: Trajectories, *, episodes: Sequence[int] | None = None
+    ) -> ActorCriticPolicy:
+        """Behavioral cloning, of all demonstrations or of some."""
+        observation_space, action_space, _ = task_spaces(self.task)
+        settings, seed = self.settings, self._seed("bc")
+        chosen: dict[str, JSON] = {} if episodes is None else {"episodes": list(episodes)}
+
+        def make() -> ActorCriticPolicy:
+            with self.progress.bar("bc", settings.bc.gradient_steps, "step") as advance:
+                return clone(
+                    demonstrations if episodes is None else demonstrations.select(episodes),
+                    observation_space,
+                    action_space,
+                    policy_settings=settings.policy,
+                    settings=settings.bc,
+                    seed=seed,
+                    log=self._advancing(advance),
+                )
+
+        return self.folder.keep(
+            "bc",
+            make,
+            save=lambda policy, place: save_policy(policy, settings.policy, place),
+            load=lambda place: load_policy(place, observation_space, action_space),
+            settings=chosen
+            | {"policy": settings_to_json(settings.policy), "bc": settings_to_json(settings.bc)},
+            seed=seed,
+            inputs=["demonstrations"],
+        )
+
+    def clone_of_best(self, demonstrations: Trajectories, own: Ranking) -> ActorCriticPolicy | None:
+        """A clone of the best-ranked demonstrations; ``None`` where nothing starts from it, as published."""
+        if self.settings.ppo.start_from == "scratch" and not self.settings.trex.mix_noise:
+            return None
+        best = own.rank(demonstrations).preferences.best(self.settings.trex.clone_share)
+        return self.clone(demonstrations, episodes=best.tolist())
+
+    def ranked_by_noise(self, bc: ActorCriticPolicy) -> RankedEpisodes:
+        """Rollouts of the clone under graded noise."""
+        return by_noise(self._noisy_rollouts("ranked", bc), minimum_gap=self.settings.minimum_level_gap)
+
+    def ranked_as_given(
+        self, demos: Demonstrations, own: Ranking, bc: ActorCriticPolicy | None
+    ) -> RankedEpisodes:
+        """The demonstrations as the user ranks them, with noisy rollouts beside them where asked for."""
+        kept = self.folder.keep(
+            "ranked",
+            lambda: own,
+            save=lambda ranking, place: save_ranking(place / "ranking.json", ranking),
+            load=lambda place: load_ranking(place / "ranking.json"),
+            settings={"ranking": own.to_json()},
+            seed=0,
+            inputs=["demonstrations"],
+        )
+        noisy = None
+        if self.settings.trex.mix_noise and bc is not None:
+            noisy = self._noisy_rollouts("ranked-noise", bc)
+        ranked = kept.rank(demos.trajectories)
+        return as_given(demos, ranked, beside=noisy, minimum_gap=self.settings.minimum_level_gap)
+
+    def _noisy_rollouts(self, stage: str, bc: ActorCriticPolicy) -> NoisyRollouts:
+        settings, seed = self.settings, self._seed("ranked")
+
+        def make() -> NoisyRollouts:
+            environments = make_environments(self.task, settings.rollout_environments, seed=seed)
+            sampled = settings.rollout_policy == "stochastic"
+            actor = stochastic(bc, seed=seed) if sampled else deterministic(bc)
+            with self.progress.bar(stage, len(settings.noise.jobs()), "episode") as advance:
+                rollouts = rank_by_noise(actor, environments, settings.noise, seed=seed, progress=advance)
+            environments.close()
+            return rollouts
+
+        return self.folder.keep(
+            stage,
+            make,
+            save=lambda rollouts, place: rollouts.save(place),
+            load=NoisyRollouts.load,
+            settings={
+                "noise": settings_to_json(settings.noise),
+                "environments": settings.rollout_environments,
+                "rollout_policy": settings.rollout_policy,
+            },
+            seed=seed,
+            inputs=["bc"],
+        )
+
+    def reward(
+        self, episodes: RankedEpisodes, *, stage: str = "reward", shuffle: bool = False
+    ) -> LearnedReward:
+        """The reward ensemble, anchored; with ``shuffle``, from rankings that say nothing."""
+        settings, seed, ranked = self.settings, self._seed("reward"), episodes.ranked
+        if shuffle:
+            ranked = RankedTrajectories(ranked.trajectories, randomized(ranked.preferences, seed=seed))
+
+        def make() -> LearnedReward:
+            with self.progress.bar(stage, settings.reward.gradient_steps, "step") as advance:
+                return self._learned(ranked, log=self._advancing(advance))
+
+        return self.folder.keep(
+            stage,
+            make,
+            save=lambda reward, place: reward.save(place),
+            load=load_reward,
+            settings=self._reward_settings() | {"shuffle": shuffle},
+            seed=seed,
+            inputs=episodes.stages(),
+        )
+
+    def held_out(self, episodes: RankedEpisodes, reward: LearnedReward) -> HeldOutPairs:
+        """How well the reward, or others learned without a part, orders what it never saw."""
+        settings, seed = self.settings, self._seed("reward")
+        if not settings.held_out_folds:
+            left_out = left_out_of_training(episodes.ranked, settings.reward, seed=seed)
+            return HeldOutPairs(0, 0) if left_out is None else count_ordered(reward, left_out)
+
+        def make() -> HeldOutPairs:
+            with self.progress.bar("held_out", settings.held_out_folds, "reward") as advance:
+
+                def learn(part: RankedTrajectories) -> LearnedReward:
+                    advance(1)
+                    return self._learned(part, log=None)
+
+                folds = settings.held_out_folds
+                return cross_validate(episodes.ranked, learn, folds=folds, seed=self._seed("held_out"))
+
+        return self.folder.keep(
+            "held_out",
+            make,
+            save=lambda found, place: write_json(place / "pairs.json", asdict(found)),
+            load=lambda place: HeldOutPairs(**read_json(place / "pairs.json")),
+            settings=self._reward_settings() | {"folds": settings.held_out_folds},
+            seed=self._seed("held_out"),
+            inputs=episodes.stages(),
+        )
+
+    def _learned(self, ranked: RankedTrajectories, *, log: Log | None) -> LearnedReward:
+        settings = self.settings
+        learned = learn_reward(ranked, settings.reward, seed=self._seed("reward"), log=log)
+        return anchor(learned, ranked.trajectories, settings.anchor, gamma=settings.ppo.gamma)
+
+    def _reward_settings(self) -> dict[str, JSON]:
+        return {
+            "reward": settings_to_json(self.settings.reward),
+            "anchor": settings_to_json(self.settings.anchor) | {"gamma": self.settings.ppo.gamma},
+            "minimum_level_gap": self.settings.minimum_level_gap,
+        }
+
+    def policy(
+        self,
+        stage: str,
+        reward: RewardFunction,
+        bc: ActorCriticPolicy | None,
+        *,
+        paid_by: Sequence[str] = ("reward",),
+    ) -> ActorCriticPolicy:
+        """PPO on a reward, started from the clone, where there is one."""
+        observation_space, action_space, _ = task_spaces(self.task)
+        settings, seed = self.settings, self._seed("policy")
+
+        def make() -> PPO:
+            def log(name: str, value: float, step: int) -> None:
+                self.progress.log(name if stage == "policy" else f"{stage}/{name}", value, step)
+
+            with self.progress.bar(stage, settings.ppo.segments()[-1], "step") as advance:
+                return improve(
+                    lambda count, stream: make_environments(self.task, count, seed=stream),
+                    settings.ppo,
+                    policy_settings=settings.policy,
+                    seed=seed,
+                    reward=reward,
+                    start_from=bc,
+                    checkpoints=self.folder.unfinished(stage),
+                    logger=self.progress.logger() if stage == "policy" else None,
+                    callback=CallbackList([StepBar(advance), TrueReturnWatch(log)]),
+                    device=self.device,
+                )
+
+        def save(model: PPO, place: Path) -> None:
+            save_policy(model.policy, settings.policy, place)
+            model.save(place / "policy.zip")
+
+        return self.folder.keep(
+            stage,
+            make,
+            save=save,
+            load=lambda place: load_policy(place, observation_space, action_space),
+            settings={"ppo": settings_to_json(settings.ppo), "policy": settings_to_json(settings.policy)},
+            seed=seed,
+            inputs=[*([] if bc is None else ["bc"]), *paid_by],
+        )
+
+    def control(
+        self, name: Control, episodes: RankedEpisodes, bc: ActorCriticPolicy | None
+    ) -> ActorCriticPolicy:
+        """PPO from the same start on a reward that must be beaten."""
+        stage = f"control-{name}"
+        if name == "alive":
+            return self.policy(stage, alive_bonus, bc, paid_by=())
+        shuffled = self.reward(episodes, stage=f"{stage}-reward", shuffle=True)
+        return self.policy(stage, shuffled, bc, paid_by=(f"{stage}-reward",))
+
+    def evaluation(
+        self,
+        demos: Demonstrations,
+        bc: ActorCriticPolicy | None,
+        episodes: RankedEpisodes,
+        reward: LearnedReward,
+        policy: ActorCriticPolicy,
+    ) -> dict[str, Any]:
+        """Open the true returns, for the first time, and judge everything side by side."""
+        seed = self._seed("evaluation")
+        _, action_space, _ = task_spaces(self.task)
+        policies: dict[str, Policy] = {
+            "random": uniform(action_space, seed=seed),
+            **({} if bc is None else {"bc": deterministic(bc)}),
+            "policy": stochastic(policy, seed=seed),
+            "policy_deterministic": deterministic(policy),
+        }
+        return self._judged(
+            "evaluation",
+            policies,
+            lambda judged: assemble(demos, episodes, reward, judged),
+            inputs=[
+                "demonstrations",
+                *([] if bc is None else ["bc"]),
+                *episodes.stages(),
+                "reward",
+                "policy",
+            ],
+        )
+
+    def judged_control(self, name: Control, control: ActorCriticPolicy) -> dict[str, Any]:
+        """A control, judged as the policy is; a stage of its own, so that controls may be added later."""
+        seed, stage = self._seed("evaluation"), f"control-{name}"
+        return self._judged(
+            f"{stage}-evaluation",
+            {stage: stochastic(control, seed=seed)},
+            lambda judged: judged[stage].summary(),
+            inputs=[stage],
+        )
+
+    def _judged(
+        self,
+        stage: str,
+        policies: Mapping[str, Policy],
+        facts: Callable[[Mapping[str, Judgement]], dict[str, Any]],
+        *,
+        inputs: Sequence[str],
+    ) -> dict[str, Any]:
+        settings, seed = self.settings.evaluation, self._seed("evaluation")
+
+        def make() -> dict[str, Any]:
+            with self.progress.bar(stage, len(policies) * settings.episodes, "episode") as advance:
+                return facts(
+                    {
+                        name: judge(actor, self.task, settings, seed=seed, progress=advance)
+                        for name, actor in policies.items()
+                    }
+                )
+
+        return self.folder.keep(
+            stage,
+            make,
+            save=lambda found, place: write_json(place / "facts.json", found),
+            load=lambda place: dict(read_json(place / "facts.json")),
+            settings=settings_to_json(settings),
+            seed=seed,
+            inputs=inputs,
+        )
+
+    def environment_steps(self, episodes: RankedEpisodes) -> int:
+        """Steps that learning took: noisy rollouts and PPO, without controls and judging."""
+        noisy = 0 if episodes.noise is None else int(episodes.noise.trajectories.lengths.sum())
+        return noisy + self.settings.ppo.segments()[-1]
+
+    def _seed(self, stage: str) -> int:
+        """The stage's own seed: adding a stage changes no other."""
+        stream = np.random.SeedSequence(self.seed, spawn_key=(_STAGES.index(stage),))
+        return int(stream.generate_state(1)[0] % 2**30)
+
+    def _advancing(self, advance: Callable[[int], None]) -> Callable[[str, float, int], None]:
+        """A log that also moves the bar to the step of each scalar."""
+        seen = 0
+
+        def log(name: str, value: float, step: int) -> None:
+            nonlocal seen
+            self.progress.log(name, value, step)
+            advance(step - seen)
+            seen = step
+
+        return log
