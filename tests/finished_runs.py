@@ -30,7 +30,21 @@ EVALUATION = {
     "policy_deterministic": summary(1235.0, best=1301.0, interval=[1201.0, 1252.0], length=30.0),
     "controls": {"alive": summary(5.0, best=6.0, interval=[4.0, 5.5], length=30.0)},
     "beats_best_demonstration": True,
-    "reward": {"kendall_tau": 0.8765, "pearson": 0.9, "pair_accuracy": 0.975},
+    "reward": {
+        "kendall_tau": 0.8765,
+        "pearson": 0.9,
+        "pair_accuracy": 0.975,
+        "held_out_accuracy": 0.9,
+        "held_out_pairs": 40,
+    },
+    "ranking": {
+        "source": "noise",
+        "trajectories": 3,
+        "compared": 3,
+        "pairs": 1234,
+        "contradictions": 0.0,
+        "own": [],
+    },
     "noise": [
         {"kind": "uniform", "level": level, "length": 30.0 - 10 * level, "return": summary(9.0 - 8 * level)}
         for level in (0.0, 0.5, 1.0)
@@ -66,7 +80,7 @@ def without_true_returns():
     for name in ("demonstrator", "random", "bc", "policy", "policy_deterministic"):
         found[name] |= nothing
     found["controls"]["alive"] |= nothing
-    found["reward"] = {"kendall_tau": None, "pearson": None, "pair_accuracy": 0.975}
+    found["reward"] |= {"kendall_tau": None, "pearson": None}
     for point in found["noise"]:
         point["return"] |= nothing
     points = found["predicted_and_true"]
@@ -74,16 +88,42 @@ def without_true_returns():
     return found
 
 
+def ranked_by_the_user(**changes):
+    """T-REX, published: two demonstrations without rewards, no clone, no noise, nothing held out."""
+    found = without_true_returns() | {"method": "trex", "bc": None, "noise": [], "controls": {}}
+    for name in ("random", "policy", "policy_deterministic"):
+        found[name] = evaluation()[name]
+    found["reward"] |= {"held_out_accuracy": None, "held_out_pairs": 0}
+    found["predicted_and_true"] = {
+        "demonstrations": [[2.0, None], [3.0, None]],
+        "ranked": [[2.0, None], [3.0, None]],
+        "policy": [[40.0, 1234.0]],
+    }
+    found["ranking"] = {
+        "source": "the user's order",
+        "trajectories": 2,
+        "compared": 2,
+        "pairs": 1,
+        "contradictions": 0.0,
+        "own": [
+            {"episode": 0, "share_won": 1 / 3, "predicted": 2.0},
+            {"episode": 1, "share_won": 2 / 3, "predicted": 3.0},
+        ],
+    }
+    return found | changes
+
+
 def write_run(folder, found):
     """A run folder with everything that the report reads, apart from policies."""
     (folder / "ranked").mkdir(parents=True)
     (folder / "demonstrations").mkdir()
     (folder / "evaluation.json").write_text(json.dumps(found))
-    config = {"task": TASK, "method": "drex", "seed": 3, "settings": {"ppo": {"gamma": 0.987}}}
+    config = {"task": TASK, "method": found["method"], "seed": 3, "settings": {"ppo": {"gamma": 0.987}}}
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "versions.json").write_text(json.dumps({"python": "3.11.7", "torch": None}))
     jobs = [{"kind": point["kind"], "level": point["level"], "hold_steps": 8} for point in found["noise"]]
-    (folder / "ranked" / "noise.json").write_text(json.dumps(jobs))
+    if jobs:
+        (folder / "ranked" / "noise.json").write_text(json.dumps(jobs))
     steps = Trajectories(
         np.arange(12, dtype=np.float32).reshape(6, 2),
         np.linspace(-0.5, 0.5, 12, dtype=np.float32).reshape(6, 2),

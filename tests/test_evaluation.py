@@ -28,6 +28,8 @@ from drex.evaluation import (
     summarize,
 )
 from drex.noise_ranking import NoisyRollouts
+from drex.ranked_episodes import as_given, by_noise
+from drex.ranking import RankedTrajectories, from_pairs
 
 NOTHING_KNOWN = {"mean": None, "std": None, "best": None, "interval": None}
 
@@ -160,9 +162,9 @@ def assembled(demonstrator, rollouts=(8.0, 3.0, 9.0, 1.0), policy=(10.0, 20.0)):
         "bc": judgement(2.0, 4.0),
         "policy": judgement(*policy),
         "policy_deterministic": judgement(12.0, 14.0),
-        "control-alive": judgement(1.0, 3.0),
     }
-    found = assemble(demonstrations, noisy_rollouts(rollouts), observation_itself(), judged, minimum_gap=0.3)
+    ranked = by_noise(noisy_rollouts(rollouts), minimum_gap=0.3)
+    found = assemble(demonstrations, ranked, observation_itself(), judged)
     json.dumps(found, allow_nan=False)  # JSON as it is
     return found
 
@@ -175,16 +177,17 @@ def test_everything_is_judged_side_by_side():
         "bc",
         "policy",
         "policy_deterministic",
-        "controls",
         "beats_best_demonstration",
         "reward",
+        "ranking",
         "noise",
         "predicted_and_true",
     ]
     assert (found["demonstrator"]["mean"], found["demonstrator"]["best"]) == (6.0, 7.0)
     assert found["policy"]["mean"] == 15.0
     assert found["policy"]["length"] == 2.0
-    assert found["controls"] == {"alive": judgement(1.0, 3.0).summary()}
+    said = {"source": "noise", "trajectories": 4, "compared": 4, "pairs": 2, "contradictions": 0.0, "own": []}
+    assert found["ranking"] == said
     assert found["beats_best_demonstration"] is True
     # Predicted 4, 2, 6, 2 (sums of observations): both pairs, within their kinds, are ordered rightly.
     assert found["reward"]["pair_accuracy"] == 1.0
@@ -214,6 +217,48 @@ def test_rollouts_of_unknown_worth_leave_agreement_null_but_not_the_labels():
     found = assembled([5.0, 7.0], rollouts=[np.nan] * 4)
     assert found["reward"] == {"kendall_tau": None, "pearson": None, "pair_accuracy": 1.0}
     assert [point["return"]["mean"] for point in found["noise"]] == [None] * 4
+
+
+def test_a_users_ranking_is_judged_without_a_clone_and_without_rewards():
+    """Learned returns 3 and 2, 1 and 1 over 0: two of three pairs are ordered as ranked, one against two."""
+    world = trajectories_of([1, 2, 1], [[3.0], [1.0], [1.0], [5.0]])
+    demonstrations = Demonstrations(world, TrueReturns.unknown(3), "here")
+    given = RankedTrajectories(world, from_pairs([0, 2, 1], [1, 1, 0]))
+    judged = {name: judgement(10.0, 20.0) for name in ("random", "policy", "policy_deterministic")}
+    found = assemble(demonstrations, as_given(demonstrations, given), observation_itself(), judged)
+    json.dumps(found, allow_nan=False)
+    assert found["bc"] is None
+    assert found["demonstrator"]["mean"] is None
+    assert found["beats_best_demonstration"] is None
+    assert found["reward"] == {"kendall_tau": None, "pearson": None, "pair_accuracy": pytest.approx(2 / 3)}
+    assert found["noise"] == []
+    assert set(found["predicted_and_true"]) == {"demonstrations", "ranked", "policy"}
+    assert found["ranking"] == {
+        "source": "pairs",
+        "trajectories": 3,
+        "compared": 3,
+        "pairs": 3,
+        "contradictions": pytest.approx(2 / 3),
+        "own": [
+            {"episode": 0, "share_won": 0.5, "predicted": 3.0},
+            {"episode": 1, "share_won": 0.4, "predicted": 2.0},
+            {"episode": 2, "share_won": pytest.approx(2 / 3), "predicted": 5.0},
+        ],
+    }
+
+
+def test_a_mixture_shows_the_users_demonstrations_and_the_noise_beside_them():
+    world = trajectories_of([1, 1], [[3.0], [1.0]])
+    demonstrations = Demonstrations(world, TrueReturns.unknown(2), "here")
+    given = RankedTrajectories(world, from_pairs([0], [1], source="mine"))
+    both = as_given(demonstrations, given, beside=noisy_rollouts([8.0, 3.0, 9.0, 1.0]), minimum_gap=0.3)
+    assert both.ranked.preferences.weight.tolist() == [2.0, 1.0, 1.0]
+    judged = {name: judgement(1.0, 2.0) for name in ("random", "bc", "policy", "policy_deterministic")}
+    found = assemble(demonstrations, both, observation_itself(), judged)
+    assert found["ranking"]["source"] == "mine + noise"
+    assert [point["episode"] for point in found["ranking"]["own"]] == [0, 1]
+    assert len(found["noise"]) == 4
+    assert [true for _, true in found["predicted_and_true"]["ranked"]] == [None, None, 8.0, 3.0, 9.0, 1.0]
 
 
 def test_the_noise_curve_has_a_point_for_every_kind_and_level():

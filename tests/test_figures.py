@@ -7,11 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from finished_runs import evaluation, without_true_returns, write_run
+from finished_runs import evaluation, ranked_by_the_user, without_true_returns, write_run
 from torch.utils.tensorboard import SummaryWriter
 
 from drex.errors import UserError
-from drex.figures import draw_figures, learning_curve, noise_and_return, predicted_and_true, reward_training
+from drex.figures import (
+    draw_figures,
+    learning_curve,
+    noise_and_return,
+    predicted_and_true,
+    ranking_and_reward,
+    reward_training,
+)
 from drex.finished_run import FinishedRun, read_finished_run, read_scalars
 
 CURVES = {
@@ -56,7 +63,7 @@ def test_predicted_return_is_drawn_over_true_return_with_tau_and_the_region_beyo
     ranked = axes.collections[0]
     np.testing.assert_array_equal(ranked.get_offsets(), [[9.0, 1.8], [5.0, 1.0], [1.0, 0.1]])
     np.testing.assert_array_equal(ranked.get_array(), [0.0, 0.5, 1.0])
-    assert "Kendall tau of ranked rollouts 0.88" in axes.get_title()
+    assert "Kendall tau of what was ranked 0.88" in axes.get_title()
     assert axes.patches[0].get_x() == 14.0  # beyond the best demonstration
     assert figure.axes[1].get_ylabel() == "noise level"
 
@@ -75,11 +82,28 @@ def test_predicted_against_true_return_is_left_out_where_the_true_one_is_unknown
     assert predicted_and_true(run_of(without_true_returns())) is None
 
 
-def test_rollouts_that_were_not_ranked_by_noise_have_one_colour():
-    run = dataclasses.replace(run_of(evaluation()), noise=[])
-    figure = predicted_and_true(run)
-    assert figure.axes[0].collections[0].get_array() is None
-    assert len(figure.axes) == 1
+def test_the_users_ranking_is_drawn_against_the_learned_return():
+    run = dataclasses.replace(run_of(ranked_by_the_user()), noise=[])
+    axes = ranking_and_reward(run).axes[0]
+    np.testing.assert_allclose(axes.collections[0].get_offsets(), [[100 / 3, 2.0], [200 / 3, 3.0]])
+    assert [text.get_text() for text in axes.texts] == ["0", "1"]
+    assert axes.get_title().endswith("T-REX on drex-tests/Walk-v0, seed 3")
+    assert ranking_and_reward(run_of(evaluation())) is None
+
+
+def test_without_noise_the_demonstrations_alone_stand_beside_the_policy():
+    run = dataclasses.replace(run_of(ranked_by_the_user()), noise=[])
+    axes = predicted_and_true(run).axes[0]
+    np.testing.assert_array_equal(axes.collections[0].get_offsets(), [[1234.0, 40.0]])
+    assert labels(axes) == ["demonstrations (true return unknown)", "final policy"]
+
+
+def test_noisy_rollouts_beside_the_users_demonstrations_keep_their_own_levels():
+    found = evaluation()
+    found["predicted_and_true"]["ranked"] = [[7.0, None], *found["predicted_and_true"]["ranked"]]
+    ranked = predicted_and_true(run_of(found)).axes[0].collections[0]
+    np.testing.assert_array_equal(ranked.get_offsets(), [[9.0, 1.8], [5.0, 1.0], [1.0, 0.1]])
+    np.testing.assert_array_equal(ranked.get_array(), [0.0, 0.5, 1.0])
 
 
 def test_learning_curve_marks_the_true_return_as_for_judging_only():

@@ -18,7 +18,7 @@ from drex.agents.improve import PPOSettings
 from drex.agents.noise import NoiseSchedule
 from drex.agents.policies import PolicySettings, uniform
 from drex.agents.rollouts import collect
-from drex.demonstrations import save_demonstrations
+from drex.demonstrations import load_demonstrations, save_demonstrations
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
 from drex.evaluation import EvaluationSettings
@@ -55,7 +55,13 @@ TINY = Settings(
     evaluation=EvaluationSettings(episodes=4, environments=4),
 )
 STAGES = ("demonstrations", "bc", "ranked", "reward", "policy", "evaluation")
-CONTROLS = ("control-alive", "control-random_rankings-reward", "control-random_rankings")
+CONTROLS = (
+    "control-alive",
+    "control-alive-evaluation",
+    "control-random_rankings-reward",
+    "control-random_rankings",
+    "control-random_rankings-evaluation",
+)
 WEIGHTS = {"bc": "policy", "reward": "reward", "policy": "policy"}
 SUMMARY = {"mean", "std", "best", "interval", "episodes"}
 
@@ -138,6 +144,7 @@ def test_the_evaluation_has_its_documented_layout(whole):
         "controls",
         "beats_best_demonstration",
         "reward",
+        "ranking",
         "noise",
         "predicted_and_true",
         "seconds",
@@ -152,7 +159,17 @@ def test_the_evaluation_has_its_documented_layout(whole):
         low, high = evaluation[judged]["interval"]
         assert low <= evaluation[judged]["mean"] <= high
     assert set(evaluation["controls"]) == {"alive", "random_rankings"}
-    assert set(evaluation["reward"]) == {"kendall_tau", "pearson", "pair_accuracy"}
+    agreement = {"kendall_tau", "pearson", "pair_accuracy", "held_out_accuracy", "held_out_pairs"}
+    assert set(evaluation["reward"]) == agreement
+    assert 0.0 <= evaluation["reward"]["held_out_accuracy"] <= 1.0 and evaluation["reward"]["held_out_pairs"]
+    assert evaluation["ranking"] == {
+        "source": "noise",
+        "trajectories": 24,
+        "compared": 24,
+        "pairs": 2 * 3 * 16,
+        "contradictions": 0.0,
+        "own": [],
+    }
     assert set(evaluation["seconds"]) == {*STAGES, *CONTROLS}
     assert isinstance(evaluation["beats_best_demonstration"], bool)
     assert len(evaluation["noise"]) == 6
@@ -251,16 +268,15 @@ def test_a_finished_run_resumed_does_nothing_again(plain, demonstrations):
     assert start(folder, demonstrations, resume=True) == evaluation
 
 
-def test_controls_can_be_added_to_a_finished_run_only_before_it_was_judged(plain, demonstrations, tmp_path):
-    """The judgement names what it rests on: one without controls is not taken for one with them."""
+def test_controls_can_be_added_to_a_finished_run(whole, plain, demonstrations, tmp_path):
+    """And end as those that were there from the start; nothing else is made anew."""
     copy = tmp_path / "copy"
     shutil.copytree(plain[0], copy)
-    with pytest.raises(UserError, match=r"stage evaluation: .*control-alive"):
-        start(copy, demonstrations, controls=("alive",), resume=True)
-    shutil.rmtree(copy / "evaluation")
+    kept = {stage: (copy / stage).stat().st_mtime_ns for stage in STAGES}
     added = start(copy, demonstrations, controls=("alive",), resume=True)
-    assert set(added["controls"]) == {"alive"}
-    assert added["policy"] == plain[1]["policy"]
+    assert added["controls"] == {"alive": whole[1]["controls"]["alive"]}
+    assert timeless(added) | {"controls": {}} == timeless(plain[1])
+    assert {stage: (copy / stage).stat().st_mtime_ns for stage in STAGES} == kept
 
 
 # Refused
@@ -321,7 +337,7 @@ def test_demonstrations_without_rewards_leave_null_what_rests_on_them(tmp_path):
         "best": None,
         "interval": None,
         "episodes": 4,
-        "length": 29.75,
+        "length": load_demonstrations(file).trajectories.lengths.mean(),
     }
     assert evaluation["beats_best_demonstration"] is None
     assert [true for _, true in evaluation["predicted_and_true"]["demonstrations"]] == [None] * 4

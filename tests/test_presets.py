@@ -6,13 +6,14 @@ import dataclasses
 import json
 import re
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 
 from drex.agents.improve import PPOSettings
 from drex.errors import UserError
 from drex.evaluation import EvaluationSettings
-from drex.presets import PRESETS, Settings, default, paper, preset
+from drex.presets import PRESETS, Method, Settings, default, paper, preset
 from drex.reward_learning import RewardSettings
 from drex.settings_json import settings_from_json, settings_to_json
 from drex.snippets import SnippetSettings
@@ -83,6 +84,33 @@ def test_the_published_protocol_is_one_for_every_task_but_for_its_control_cost(t
 # Our own
 
 
+def test_the_paper_preset_of_t_rex_learns_from_scratch_as_published():
+    """Five networks, 10,000 iterations of 64 pairs of 40 steps, summed; PPO2's own small network."""
+    settings, drex = paper("Hopper-v5", "trex"), paper("Hopper-v5")
+    reward, snippets = settings.reward, settings.reward.snippets
+    assert (reward.members, reward.hidden_sizes, reward.gradient_steps) == (5, (256, 256), 10_000)
+    assert (reward.learning_rate, reward.l2, reward.label_noise) == (1e-4, 2 * 0.01, 0.0)
+    assert (snippets.scheme, snippets.pairs, snippets.minimum_length, snippets.maximum_length) == (
+        "independent",
+        64,
+        40,
+        40,
+    )
+    assert (settings.anchor.offset, settings.anchor.scale) == ("network", "step")
+    assert settings.anchor.control_cost == 0.1
+    assert (settings.ppo, settings.ppo.start_from) == (drex.ppo, "scratch")
+    assert settings.policy.policy_hidden_sizes == (64, 64)
+    assert not settings.trex.mix_noise
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_our_own_t_rex_is_our_own_d_rex_that_holds_nothing_out(task):
+    ours, drex = default(task, "trex"), default(task)
+    assert (ours.reward.held_out, ours.held_out_folds) == (0.0, 4)
+    assert dataclasses.replace(ours, reward=drex.reward, held_out_folds=0) == drex
+    assert ours.trex.clone_share == 0.25
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_our_own_start_from_the_clone_and_judge_twenty_episodes_or_more(task):
     settings = default(task)
@@ -96,10 +124,11 @@ def test_versions_of_a_task_share_their_settings_and_unknown_tasks_take_the_gene
     assert default("Unheard-of-v0") == Settings()
 
 
+@pytest.mark.parametrize("method", get_args(Method))
 @pytest.mark.parametrize("name", sorted(PRESETS))
 @pytest.mark.parametrize("task", TASKS)
-def test_every_preset_survives_json(name, task):
-    settings = preset(name, task)
+def test_every_preset_survives_json(name, task, method):
+    settings = preset(name, task, method)
     written = json.dumps(settings_to_json(settings), allow_nan=False)
     assert settings_from_json(Settings, json.loads(written), "here") == settings
 
@@ -135,6 +164,8 @@ def test_an_unknown_preset_is_named_with_those_there_are():
         ({"bc": {"held_out": 0.0}}, "cloning.held_out: expected a share between 0 and 1, found 0.0"),
         ({"evaluation": {"episodes": 1}}, "evaluation: expected two episodes or more, found 1"),
         ({"anchor": {"percentile": 101.0}}, "anchor.percentile: expected from 0 to 100, found 101.0"),
+        ({"held_out_folds": 1}, "held_out_folds: expected 0, or two or more, found 1"),
+        ({"trex": {"clone_share": 0.0}}, "trex.clone_share: expected above 0, up to 1, found 0.0"),
         ({"anchor": {"offset": "median"}}, "anchor.offset: expected "),
         ({"ppo": {"batchsize": 3}}, "ppo.batchsize: expected only the fields"),
     ],

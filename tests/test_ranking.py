@@ -18,6 +18,7 @@ from drex.noise_ranking import NoisyRollouts, rank_by_noise
 from drex.ranking import (
     RankedTrajectories,
     combine,
+    equally_heavy,
     from_noise_levels,
     from_order,
     from_pairs,
@@ -184,6 +185,38 @@ def test_contradictions_are_counted_by_the_pair():
     assert from_pairs([0, 1, 2], [1, 0, 1]).contradictions() == pytest.approx(2 / 3)
     assert from_pairs([0, 0, 1, 2], [1, 1, 0, 3]).contradictions() == 0.75
     assert from_order([0, 1, 2]).contradictions() == 0.0
+    # 0 over 1 over 2 over 0 is a circle; 3 over 0 lies on none
+    assert from_pairs([0, 1, 2, 3], [1, 2, 0, 0]).contradictions() == 0.75
+
+
+def test_the_best_win_most_of_their_comparisons():
+    assert from_order([4, 0, 2, 7]).share_won().tolist() == [0.4, 0.6, 0.2, 0.8]  # of 0, 2, 4, 7
+    assert from_order([4, 0, 2, 7]).best(0.25).tolist() == [7]
+    assert from_order([4, 0, 2, 7]).best(0.3).tolist() == [2, 7]
+    assert from_order(range(12)).best(0.25).tolist() == [9, 10, 11]
+    assert from_order(range(12)).best(1.0).tolist() == list(range(12))
+
+
+def test_of_tiers_the_best_whole_ones_are_chosen():
+    assert from_tiers([[0], [1, 2], [3, 4, 5]]).best(0.25).tolist() == [3, 4, 5]
+    assert from_tiers([[0, 1, 2], [3, 4], [5]]).best(0.25).tolist() == [3, 4, 5]  # 5 alone is no quarter of 6
+
+
+def test_one_win_says_less_than_many_and_weights_count():
+    lucky = from_pairs([0, 1, 1, 1], [2, 2, 3, 4])
+    assert lucky.best(0.2).tolist() == [1]
+    assert from_pairs([0, 1], [1, 0], weight=[3.0, 1.0]).best(0.5).tolist() == [0]
+
+
+def test_rankings_made_equally_heavy_have_one_sum_of_weights_and_the_same_pairs():
+    many, few = ranked(from_order(range(8)), 8), ranked(from_order([1, 0]), 2)
+    one, other = equally_heavy(many, few)
+    assert one.preferences.weight.sum() == pytest.approx(28.0)
+    assert other.preferences.weight.sum() == pytest.approx(28.0)
+    assert (pairs(one.preferences), pairs(other.preferences)) == (
+        pairs(many.preferences),
+        pairs(few.preferences),
+    )
 
 
 def test_random_rankings_keep_the_count_and_lose_the_order():

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from finished_runs import evaluation, without_true_returns, write_run
+from finished_runs import evaluation, ranked_by_the_user, without_true_returns, write_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from drex import report as reporting
@@ -54,6 +54,26 @@ def test_figures_are_files_and_stand_in_tensorboard(written):
     for file in folder.glob("events.out.tfevents.*"):
         shown |= set(EventAccumulator(str(file)).Reload().Tags()["images"])
     assert shown == {f"figures/{name}" for name in names}
+
+
+def test_figures_shown_again_in_tensorboard_replace_the_earlier_ones(tmp_path):
+    folder = write_run(tmp_path / "run", evaluation())
+    for _ in range(2):
+        write_report(folder, tensorboard=True)
+    counted = {}
+    for file in folder.glob("events.out.tfevents.*"):
+        events = EventAccumulator(str(file), size_guidance={"images": 0}).Reload()
+        for name in events.Tags()["images"]:
+            counted[name] = counted.get(name, 0) + len(events.Images(name))
+    assert len(counted) == 4 and set(counted.values()) == {1}
+    assert "reward/loss" in read_finished_run(folder).scalars
+
+
+def test_the_report_of_a_users_ranking_says_t_rex_and_shows_the_ranking(tmp_path):
+    report = write_report(write_run(tmp_path / "run", ranked_by_the_user()))
+    said = html.unescape(report.path.read_text())
+    assert "T-REX's mean true return over 20 episodes is 1,234" in said and "D-REX" not in said
+    assert "Does the learned reward order the demonstrations as the user does?" in said
 
 
 def test_a_task_that_does_not_render_is_one_line(written):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from finished_runs import evaluation, without_true_returns
+from finished_runs import evaluation, ranked_by_the_user, without_true_returns
 
 from drex.run_warnings import warnings_of
 from drex.tables import Table, findings_table, number, returns_table, seconds_table, tables
@@ -32,13 +32,22 @@ def test_null_is_unknown_and_never_a_number():
     returns = rows(returns_table(without_true_returns()))
     assert {row[:3] for row in returns.values()} == {("unknown",) * 3}
     found = [value for _, value in findings_table(without_true_returns()).rows]
-    assert found == ["unknown", "unknown", "unknown", "97.5%", "1,023,456"]
+    assert found == ["unknown", "1,234", "0.0%", "97.5%", "90.0%", "unknown", "unknown", "1,023,456"]
 
 
-def test_a_run_without_a_clone_has_no_row_for_it():
-    found = evaluation(bc=None, method="trex")
-    assert "behavioral clone, deterministic" not in rows(returns_table(found))
-    assert "T-REX" in rows(returns_table(found))
+def test_a_ranking_that_came_with_the_demonstrations_is_named_and_what_is_not_known_is_unknown():
+    returns = rows(returns_table(ranked_by_the_user()))
+    assert set(returns) == {"demonstrator", "uniform random", "T-REX", "T-REX, deterministic"}
+    assert returns["demonstrator"][:3] == ("unknown",) * 3
+    found = rows(findings_table(ranked_by_the_user()))
+    assert found["ranked pairs, from the user's order"] == ("1",)
+    assert found["the same of pairs that it was not shown"] == ("unknown",)
+    assert found["mean return above the best demonstration"] == ("unknown",)
+    assert found["Kendall tau, learned and true return of what was ranked"] == ("unknown",)
+
+
+def test_pairs_that_the_reward_was_not_shown_are_counted():
+    assert rows(findings_table(evaluation()))["the same of pairs that it was not shown (40)"] == ("90.0%",)
 
 
 @pytest.mark.parametrize(("answer", "word"), [(True, "yes"), (False, "no"), (None, "unknown")])
@@ -47,7 +56,7 @@ def test_whether_the_best_demonstration_was_beaten_is_one_word(answer, word):
 
 
 def test_rank_correlation_has_two_digits():
-    assert findings_table(evaluation()).rows[1][1] == "0.88"
+    assert rows(findings_table(evaluation()))["Pearson correlation, the same"] == ("0.90",)
 
 
 def test_seconds_stand_in_the_order_of_the_method_with_their_sum():
@@ -101,6 +110,10 @@ RISING = [
         ({"noise": RISING}, r"noise of the kind 'held'.*rank correlation 1\.00"),
         ({"reward__kendall_tau": 0.31}, r"unlike the true return \(Kendall tau 0\.31\)"),
         ({"reward__pair_accuracy": 0.6}, r"only 60% of the ranked pairs"),
+        (
+            {"ranking__contradictions": 0.25},
+            r"Of the 1234 ranked pairs from noise, 25% are contradicted by others",
+        ),
         (
             {"policy__mean": 6.0},
             r"The reward misled.*learned return 40\.0 against 2\.5.*\(6 against 10\)",

@@ -29,7 +29,7 @@ MAY_REVEAL = {  # module: why it may open true returns
 MAY_REVEAL_STEPS = {  # module: why it may open true rewards step by step
     "demonstration_making.py": "writes them into a file of demonstrations, for judging alone",
     "noise_ranking.py": "keeps them in the run folder, for judging alone",
-    "pipeline.py": "keeps them in the run folder, for judging alone",
+    "stages.py": "keeps them in the run folder, for judging alone",
 }
 MAY_PAY_THE_TRUE_REWARD = {  # module: why it may ask for environments that pay it
     "agents/demonstrator.py": "trains demonstrators, which is the only learning on it",
