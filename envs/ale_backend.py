@@ -48,7 +48,7 @@ class AleVecEnv(SameStepVecEnv):
         from ale_py.vector_env import AtariVectorEnv
 
         self._games = AtariVectorEnv(
-            gymnasium.spec(task).kwargs["game"],
+            gymnasium.spec(task.removeprefix("ale_py:")).kwargs["game"],
             count,
             num_threads=min(threads, count),
             max_num_frames_per_episode=options.maximum_frames,
