@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 finished, 2 a mistake that the user can mend (one sentence on stderr), 1 anything else (traceback).
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if "" not in sys.path:
+        sys.path.append("")  # own environments are found in the working directory, as python -m finds them
     try:
         return _dispatch(words)
     except UserError as mistake:
@@ -107,14 +109,15 @@ def _run(words: list[str]) -> None:
     from drex.compute import use_one_thread_where_it_pays, where_to_train
     from drex.finished_run import METHODS
 
-    use_one_thread_where_it_pays(options.task)
+    task = options.environment()
+    use_one_thread_where_it_pays(task)
     say = _say_nothing if options.quiet else print
     say(
-        f"{METHODS[options.method]} on {options.task}, seed {options.seed}, preset {options.preset}: "
+        f"{METHODS[options.method]} on {task}, seed {options.seed}, preset {options.preset}: "
         f"{options.folder()}"
     )
     pipeline.run(
-        options.task,
+        task,
         run_dir=options.folder(),
         demonstrations=options.demos,
         method=options.method,
@@ -124,7 +127,7 @@ def _run(words: list[str]) -> None:
         controls=options.controls,
         resume=options.resume,
         quiet=options.quiet,
-        device=where_to_train(options.task, options.device),
+        device=where_to_train(task, options.device),
     )
 
     from drex.report import write_report

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from drex.bundled import bundled_demonstrations
 from drex.demonstrations import Demonstrations, load_demonstrations
 from drex.durable_files import write_json
 from drex.envs.make import task_spaces
+from drex.envs.task_names import Factory, task_name
 from drex.errors import UserError
 from drex.own_ranking import Ranking
 from drex.presets import Control, Method, Settings, preset
@@ -24,9 +25,11 @@ from drex.stages import Stages
 
 
 def run(
-    task: str,
+    task: str | Factory,
     *,
     run_dir: str | Path,
+    env_kwargs: Mapping[str, Any] | None = None,
+    wrappers: Sequence[str | Factory] = (),
     demonstrations: str | Path | None = None,
     method: Method = "drex",
     ranking: str | Path | None = None,
@@ -40,8 +43,12 @@ def run(
     """Learn a reward from demonstrations and train a policy on it.
 
     Args:
-        task: a gymnasium id.
+        task: a gymnasium id (``module:Id`` imports the module first), or a class or function that makes an
+            environment, itself or by its name ``module:factory``.
         run_dir: the folder that the run leaves; see the README for what it holds.
+        env_kwargs: keyword arguments of the environment, of what JSON can hold.
+        wrappers: classes or functions around each environment, or their names ``module:Wrapper``, innermost
+            first.
         demonstrations: an npz file; ``None`` takes those that come with the package.
         method: ``"drex"`` for unranked demonstrations, ``"trex"`` for those that carry a ranking.
         ranking: the user's ranking, a JSON or CSV file; ``None`` takes that beside the demonstrations.
@@ -51,7 +58,7 @@ def run(
             may be added to a finished run.
         resume: continue in a run folder that holds a part of this very run.
         quiet: no progress bars.
-        device: ``"cpu"``, ``"cuda"`` or ``"auto"``, for PPO.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``, for PPO and, for images, for cloning and the reward.
 
     Returns:
         The content of ``evaluation.json``.
@@ -59,6 +66,7 @@ def run(
     Raises:
         UserError: anything that the user can mend.
     """
+    task = task_name(task, kwargs=env_kwargs, wrappers=wrappers)
     settings = preset("default", task, method) if settings is None else settings
     file = Path(bundled_demonstrations(task) if demonstrations is None else demonstrations)
     observation_space, action_space, horizon = task_spaces(task)

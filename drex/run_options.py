@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +11,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from drex.envs.task_names import task_name
+from drex.errors import UserError
 from drex.presets import Control, Method, Settings, preset
 
 Device = Literal["auto", "cpu", "cuda"]
@@ -19,7 +23,7 @@ class RunOptions:
     """Learn a reward from demonstrations, and train a policy on it to beat the demonstrator."""
 
     task: tyro.conf.Suppress[str] = "ENV"
-    """A gymnasium id, for example Hopper-v5; module:Id imports the module first."""
+    """A gymnasium id, for example Hopper-v5; module:Id imports the module first; or module:factory."""
     demos: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """Demonstrations, an npz file; those that come with the package if none is named."""
     seed: int = 0
@@ -36,6 +40,10 @@ class RunOptions:
     drex demos rank writes one."""
     device: Device = "auto"
     """Where PPO trains; auto takes the CPU for tasks with flat observations, where it is faster."""
+    env_kwargs: Annotated[str, tyro.conf.arg(metavar="JSON")] = "{}"
+    """Keyword arguments of the environment, a JSON object."""
+    wrappers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[MODULE:WRAPPER ...]")] = ()
+    """Classes or functions that wrap the environment, innermost first."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Continue the run that the folder holds a part of."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -45,13 +53,27 @@ class RunOptions:
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     """Settings of the stages."""
 
+    def environment(self) -> str:
+        """The task with its arguments and wrappers, in one line.
+
+        Raises:
+            UserError: something in it cannot be read.
+        """
+        try:
+            kwargs = json.loads(self.env_kwargs)
+        except ValueError as reason:
+            raise UserError("--env-kwargs", expected="a JSON object", found=str(reason)) from reason
+        if not isinstance(kwargs, dict):
+            raise UserError("--env-kwargs", expected="a JSON object", found=self.env_kwargs)
+        return task_name(self.task, kwargs=kwargs, wrappers=self.wrappers)
+
     def folder(self) -> Path:
         """Where the run goes: what was asked for, or a place that tells task, method, preset and seed."""
         if self.run_dir is not None:
             return self.run_dir
         method = "" if self.method == "drex" else f"{self.method}-"
         name = f"{method}{self.preset}-seed{self.seed}"
-        return Path("runs") / self.task.replace("/", "-").replace(":", "-") / name
+        return Path("runs") / re.sub(r"[^\w.-]+", "-", self.task).strip("-") / name
 
 
 def parse_run_options(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
+from custom_environments import Steps, walk
 from stable_baselines3 import PPO as StablePPO
 from test_pipeline import TINY
 
@@ -13,10 +15,13 @@ from drex.agents.noise import NoiseSchedule
 from drex.agents.policies import deterministic, uniform
 from drex.agents.policy_files import load_policy
 from drex.agents.rollouts import collect
+from drex.cli import main
 from drex.demonstrations import load_demonstrations, save_demonstrations
 from drex.envs.make import make_environments, task_spaces
+from drex.errors import UserError
 from drex.pipeline import run
 from drex.reward import load_reward
+from drex.run_options import parse_run_options
 
 FORWARD = {
     "custom_environments:walk|custom_environments:in_a_dict": np.array([1.0, 0.0], np.float32),
@@ -101,3 +106,49 @@ def test_a_disturbance_is_drawn_from_the_whole_space_and_no_op_is_the_action_of_
         assert (flat.min(axis=0) < flat.mean(axis=0)).all()
         repeated = (drawn["held"][1:] == drawn["held"][:-1]).reshape(len(drawn["held"]) - 1, -1).all(axis=1)
         assert repeated.mean() > 0.5
+
+
+# By Python and by command line
+
+
+def test_a_factory_with_arguments_and_wrappers_is_kept_by_its_name_and_resumed(tmp_path):
+    task = 'custom_environments:walk{"horizon": 12}|custom_environments:Steps'
+    trajectories, _ = collect(
+        uniform(task_spaces(task)[1], seed=0), make_environments(task, 2, seed=0), 4, seed=0
+    )
+    save_demonstrations(tmp_path / "own.npz", trajectories)
+
+    def start(**options):
+        given = {"run_dir": tmp_path / "run", "demonstrations": tmp_path / "own.npz", "settings": TINY}
+        return run(walk, wrappers=[Steps], quiet=True, **given, **options)
+
+    found = start(env_kwargs={"horizon": 12})
+    assert found["task"] == task
+    assert found["demonstrator"]["length"] == 12.0
+    assert json.loads((tmp_path / "run" / "config.json").read_text())["task"] == task
+    assert start(env_kwargs={"horizon": 12}, resume=True)["policy"] == found["policy"]
+    with pytest.raises(UserError, match=r"task: expected .*13.*, found .*12"):
+        start(env_kwargs={"horizon": 13}, resume=True)
+
+
+def test_the_command_line_takes_arguments_and_wrappers():
+    words = ["--env-kwargs", '{"horizon": 12}', "--wrappers", "a:First", "a:Second"]
+    options = parse_run_options("custom_environments:walk", "default", words)
+    assert options.environment() == 'custom_environments:walk{"horizon": 12}|a:First|a:Second'
+    assert options.folder().as_posix() == "runs/custom_environments-walk/default-seed0"
+    assert parse_run_options("Hopper-v5", "default", []).environment() == "Hopper-v5"
+    inside = parse_run_options('a:b{"c": "/d"}|a:First', "default", [])
+    assert inside.folder().as_posix() == "runs/a-b-c-d-a-First/default-seed0"
+
+
+@pytest.mark.parametrize("given", ["horizon=12", "[12]"])
+def test_arguments_that_are_no_json_object_are_a_users_mistake(given, capsys):
+    assert main(["run", "custom_environments:walk", "--env-kwargs", given]) == 2
+    assert "drex: --env-kwargs: expected a JSON object, found" in capsys.readouterr().err
+
+
+def test_a_module_in_the_working_directory_is_found(tmp_path, monkeypatch, capsys):
+    (tmp_path / "only_here.py").write_text("from custom_environments import walk\n")
+    monkeypatch.chdir(tmp_path)
+    assert main(["run", "only_here:walk", "--demos", "none.npz"]) == 2
+    assert "none.npz: expected" in capsys.readouterr().err
