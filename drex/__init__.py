@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from drex.agents.improve import improve
     from drex.agents.ppo import PPO
     from drex.agents.rollouts import collect
+    from drex.demonstration_conversion import convert_demonstrations
     from drex.demonstrations import load_demonstrations, save_demonstrations
     from drex.envs.learned_reward import LearnedRewardVecEnv
     from drex.envs.make import make_environments
@@ -44,6 +45,7 @@ __all__ = [  # noqa: RUF022 (the method's order says more than the alphabet)
     "UserError",
     "load_demonstrations",
     "save_demonstrations",
+    "convert_demonstrations",
     "Trajectories",
     "TrueReturns",
     "make_environments",
@@ -74,6 +76,7 @@ _HOME = {
     "agents.improve": ("improve",),
     "agents.ppo": ("PPO",),
     "agents.rollouts": ("collect",),
+    "demonstration_conversion": ("convert_demonstrations",),
     "demonstrations": ("load_demonstrations", "save_demonstrations"),
     "envs.learned_reward": ("LearnedRewardVecEnv",),
     "envs.make": ("make_environments",),

@@ -142,6 +142,7 @@ TRACES = re.compile(
     r"(?<![\w.])/(work|opt|root)/"
     r"|\b(pypi\.org|pythonhosted\.org|npmjs\.(org|com)|download\.pytorch\.org|debian\.org|crates\.io)\b"
 )
+BINARY = (".pyc", ".npz", ".png", ".mp4", ".TXT", ".hdf5", ".arrow", ".parquet")
 
 
 def texts() -> Iterator[tuple[Path, str]]:
@@ -149,7 +150,7 @@ def texts() -> Iterator[tuple[Path, str]]:
     folders = ("drex", "agents", "envs", "benchmarks", "tests", "docs", ".ci")
     files = [file for folder in folders for file in (ROOT / folder).rglob("*")]
     for file in sorted([*files, *ROOT.glob("*.*"), ROOT / "Makefile"]):
-        if file.is_file() and file.suffix not in (".pyc", ".npz", ".png", ".mp4", ".TXT"):
+        if file.is_file() and file.suffix not in BINARY:
             yield file, file.read_text(encoding="utf-8")
 
 
