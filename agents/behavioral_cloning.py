@@ -10,6 +10,7 @@ import gymnasium
 import numpy as np
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import get_device
 
 from drex.agents.choices import log_probability_and_entropy
 from drex.agents.policies import (
@@ -19,6 +20,7 @@ from drex.agents.policies import (
     clip_to_space,
     make_policy,
 )
+from drex.envs.stacked_frames import Observations, are_images
 from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
 
@@ -49,6 +51,8 @@ class CloningSettings:
             raise UserError("cloning.held_out", expected="a share between 0 and 1", found=str(self.held_out))
 
 
+_IMAGES_AT_ONCE = 512
+
 Log = Callable[[str, float, int], None]
 """Takes a scalar's name, its value and the step it belongs to."""
 
@@ -62,11 +66,14 @@ def clone(
     settings: CloningSettings,
     seed: int,
     log: Log | None = None,
+    device: str = "cpu",
 ) -> ActorCriticPolicy:
     """Clone demonstrations into a policy: squared error on Box actions, cross entropy on all others.
 
     Box actions are clipped to their bounds first, as the environment does. The held-out transitions are drawn
-    at random; the weights with the lowest held-out loss are returned.
+    at random; the weights with the lowest held-out loss are returned, on the CPU. Of images, only those of
+    one batch are in memory at a time, and ``device`` (``"cpu"``, ``"cuda"`` or ``"auto"``) computes; vectors
+    stay on the CPU, where small networks are faster.
 
     Raises:
         UserError: a single transition, of which none can be held out.
@@ -77,19 +84,66 @@ def clone(
     extractor = policy.features_extractor
     if isinstance(extractor, StandardizedObservations):
         extractor.fit(np.asarray(demonstrations.observations))
+    policy.to(get_device(device if are_images(demonstrations.observations) else "cpu"))
+    imitation = _Imitation(policy, demonstrations, action_space)
     generator = np.random.default_rng(seed)
     order = generator.permutation(len(demonstrations.observations))
     held_out_steps = max(1, int(len(order) * settings.held_out))
-    observations = torch.as_tensor(np.asarray(demonstrations.observations, np.float32))
-    box = isinstance(action_space, gymnasium.spaces.Box)
-    actions = torch.as_tensor(
-        np.asarray(clip_to_space(demonstrations.actions, action_space), np.float32 if box else np.int64)
-    )
     held_out, training = torch.as_tensor(order[:held_out_steps]), torch.as_tensor(order[held_out_steps:])
+    _fit(imitation, training, held_out, settings, generator, log)
+    if isinstance(action_space, gymnasium.spaces.Box):
+        with torch.no_grad():
+            policy.log_std.copy_(imitation.deviation(held_out).clamp(min=settings.smallest_std).log())
+    return policy.to("cpu")
 
-    def loss_on(steps: torch.Tensor) -> torch.Tensor:
-        return _imitation_loss(action_space, action_mean(policy, observations[steps]), actions[steps])
 
+class _Imitation:
+    """How far a policy is from the demonstrator, on any of the demonstrated steps."""
+
+    def __init__(
+        self, policy: ActorCriticPolicy, demonstrations: Trajectories, space: gymnasium.Space[np.ndarray]
+    ) -> None:
+        self.policy, self._space = policy, space
+        self._seen: Observations | torch.Tensor = demonstrations.observations
+        self._at_once = _IMAGES_AT_ONCE
+        if not are_images(demonstrations.observations):
+            self._seen = torch.as_tensor(np.asarray(demonstrations.observations, np.float32))
+            self._at_once = len(self._seen)
+        kind = np.float32 if isinstance(space, gymnasium.spaces.Box) else np.int64
+        self._actions = torch.as_tensor(np.asarray(clip_to_space(demonstrations.actions, space), kind))
+
+    def loss(self, steps: torch.Tensor) -> torch.Tensor:
+        """Mean over these steps, (), for its gradient."""
+        return _imitation_loss(self._space, self._mean(steps), self._actions[steps].to(self.policy.device))
+
+    def mean_loss(self, steps: torch.Tensor) -> float:
+        """The same for any number of steps, without a gradient."""
+        with torch.no_grad():
+            return sum(
+                float(self.loss(part)) * (len(part) / len(steps)) for part in steps.split(self._at_once)
+            )
+
+    def deviation(self, steps: torch.Tensor) -> torch.Tensor:
+        """(*action shape) root mean square of the mean action's error."""
+        errors = [self._mean(part).cpu() - self._actions[part] for part in steps.split(self._at_once)]
+        return torch.cat(errors).square().mean(dim=0).sqrt()
+
+    def _mean(self, steps: torch.Tensor) -> torch.Tensor:
+        seen = self._seen
+        batch = seen[steps] if isinstance(seen, torch.Tensor) else torch.as_tensor(seen[steps.numpy()])
+        return action_mean(self.policy, batch.to(self.policy.device))
+
+
+def _fit(
+    imitation: _Imitation,
+    training: torch.Tensor,
+    held_out: torch.Tensor,
+    settings: CloningSettings,
+    generator: np.random.Generator,
+    log: Log | None,
+) -> None:
+    """Train on some steps, and leave the weights that were best on the held-out ones."""
+    policy = imitation.policy
     trained = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
     trained += list(policy.features_extractor.parameters())
     optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, weight_decay=settings.l2)
@@ -97,8 +151,7 @@ def clone(
     for step in range(settings.gradient_steps + 1):
         last = step == settings.gradient_steps
         if last or step % settings.check_every == 0:
-            with torch.no_grad():
-                loss = float(loss_on(held_out))
+            loss = imitation.mean_loss(held_out)
             if log is not None:
                 log("bc/held_out_loss", loss, step)
             if loss < best:
@@ -110,18 +163,13 @@ def clone(
         if last:
             break
         batch = training[torch.as_tensor(generator.integers(len(training), size=settings.batch_size))]
-        batch_loss = loss_on(batch)
+        batch_loss = imitation.loss(batch)
         optimizer.zero_grad()
         batch_loss.backward()
         optimizer.step()
         if log is not None and step % settings.check_every == 0:
             log("bc/training_loss", float(batch_loss.detach()), step)
     policy.load_state_dict(best_weights)
-    if box:
-        with torch.no_grad():
-            errors = action_mean(policy, observations[held_out]) - actions[held_out]
-            policy.log_std.copy_(errors.square().mean(dim=0).sqrt().clamp(min=settings.smallest_std).log())
-    return policy
 
 
 def _imitation_loss(

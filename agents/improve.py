@@ -46,7 +46,9 @@ class PPOSettings:
     final_learning_rate: float = 0.0
     """Adam's step size at the end; it falls linearly."""
     clip_range: float = 0.2
-    """Clipping of the probability ratio."""
+    """Clipping of the probability ratio at the start."""
+    final_clip_range: float | None = None
+    """Clipping at the end, reached linearly; None keeps it as at the start."""
     gamma: float = 0.99
     """Discount a step."""
     gae_lambda: float = 0.95
@@ -60,7 +62,7 @@ class PPOSettings:
     start_from: Literal["clone", "scratch"] = "clone"
     """Weights at the start: the cloned policy's, or random ones."""
     initial_std: float | None = None
-    """Standard deviation of Box actions at the start, in the actions' own unit; ``None`` keeps the clone's
+    """Standard deviation of Box actions at the start, in the actions' own unit; None keeps the clone's
     own, or 1 from scratch."""
     leaving_penalty: float = 0.0
     """Weight of the squared distance of the mean action from the clone's, in standard deviations; falls
@@ -163,7 +165,10 @@ def improve(
         batch_size=settings.batch_size,
         n_epochs=settings.epochs,
         learning_rate=LinearSchedule(settings.learning_rate, settings.final_learning_rate),
-        clip_range=settings.clip_range,
+        clip_range=LinearSchedule(
+            settings.clip_range,
+            settings.clip_range if settings.final_clip_range is None else settings.final_clip_range,
+        ),
         gamma=settings.gamma,
         gae_lambda=settings.gae_lambda,
         ent_coef=settings.entropy_weight,

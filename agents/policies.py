@@ -11,9 +11,10 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, NatureCNN
 
 from drex.agents.choices import as_actions, choices
+from drex.envs.stacked_frames import holds_images
 
 Policy = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
 """Anything that acts: (n, *observation shape) to (n, *action shape)."""
@@ -23,7 +24,11 @@ ACTIVATIONS: dict[str, type[torch.nn.Module]] = {"tanh": torch.nn.Tanh, "relu": 
 
 @dataclass(frozen=True, kw_only=True)
 class PolicySettings:
-    """The network that is cloned and that PPO then trains."""
+    """The network that is cloned and that PPO then trains.
+
+    Images, (stack, height, width) uint8, are first seen by the Nature CNN (Mnih et al. 2015; three
+    convolutions and 512 features, which policy and value network share); the hidden layers follow.
+    """
 
     policy_hidden_sizes: tuple[int, ...] = (128, 128)
     """Units in each hidden layer of the policy."""
@@ -58,12 +63,25 @@ class StandardizedObservations(BaseFeaturesExtractor):
         return ((observations.flatten(1) - self.mean) / self.std).clamp(-10.0, 10.0)
 
 
+def make_features(observation_space: gymnasium.Space[Any]) -> BaseFeaturesExtractor:
+    """What the observation space asks for: the Nature CNN for images, else standardised numbers.
+
+    stable-baselines3 hands it images as floats from 0 to 1.
+
+    Raises:
+        UserError: images whose channels come last.
+    """
+    if holds_images(observation_space):
+        return NatureCNN(cast("gymnasium.spaces.Box", observation_space))
+    return StandardizedObservations(observation_space)
+
+
 def policy_arguments(settings: PolicySettings) -> dict[str, Any]:
     """``policy_kwargs`` that make stable-baselines3 build the network of these settings."""
     return {
         "net_arch": {"pi": list(settings.policy_hidden_sizes), "vf": list(settings.value_hidden_sizes)},
         "activation_fn": ACTIVATIONS[settings.activation],
-        "features_extractor_class": StandardizedObservations,
+        "features_extractor_class": make_features,
     }
 
 

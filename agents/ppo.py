@@ -209,6 +209,8 @@ class PPO(StablePPO):
         policy.optimizer.zero_grad(set_to_none=True)
         features = policy.extract_features(batch["observations"])
         policy_features, value_features = features if isinstance(features, tuple) else (features, features)
+        if value_only and value_features is policy_features:
+            value_features = value_features.detach()  # layers that both share belong to the policy
         values = policy.value_net(policy.mlp_extractor.forward_critic(value_features)).flatten()
         at_values, errors = value_gradient(values.detach(), batch, loss)
         if value_only:
@@ -327,7 +329,9 @@ class PPO(StablePPO):
             )
 
     def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
-        return torch.as_tensor(np.asarray(array, np.float32), device=self.device)
+        """On the device, in single precision; images as the bytes they are."""
+        kept = array if array.dtype == np.uint8 else np.asarray(array, np.float32)
+        return torch.as_tensor(kept, device=self.device)
 
 
 def _log_std(policy: ActorCriticPolicy) -> torch.nn.Parameter | None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from stable_baselines3.common.utils import get_device
 
 from drex.envs.stacked_frames import are_images
 from drex.envs.trajectories import Trajectories
@@ -133,9 +134,12 @@ class LearnedReward:
             squash=squash,
         )
 
-    def on(self, device: str | torch.device) -> LearnedReward:
-        """The same reward, its network copied to a device; it takes and gives arrays as before."""
-        return dataclasses.replace(self, network=copy.deepcopy(self.network).to(device))
+    def on(self, device: str) -> LearnedReward:
+        """The same reward, its network copied to ``"cpu"``, ``"cuda"`` or what ``"auto"`` finds.
+
+        It takes and gives arrays as before.
+        """
+        return dataclasses.replace(self, network=copy.deepcopy(self.network).to(get_device(device)))
 
     def save(self, folder: str | Path) -> None:
         """Write ``reward.safetensors`` and ``reward.json`` into a folder, made where there is none.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
+from stable_baselines3.common.utils import get_device
 
 from drex.envs.stacked_frames import are_images
 from drex.envs.trajectories import Trajectories
@@ -41,7 +42,7 @@ def step_inputs(
         )
     if images:
         seen = trajectories.observations if settings.inputs == ("observations",) else ahead
-        return ImageInputs(seen, device=device), np.zeros(0, np.float32), np.zeros(0, np.float32)
+        return ImageInputs(seen, device=get_device(device)), np.zeros(0, np.float32), np.zeros(0, np.float32)
     if masks:
         raise UserError(
             "reward.mask_top, reward.mask_bottom",

@@ -100,8 +100,8 @@ def learn_reward(
         log: receives ``reward/loss`` and ``reward/accuracy`` of the training pairs, and of the held-out ones
             ``reward/held_out_loss``, ``reward/held_out_accuracy`` and ``reward/ensemble_spread``: the
             standard deviation over members, each standardised, of a step's reward, averaged over steps.
-        device: ``"cpu"`` or ``"cuda"``, where networks are trained on images; others stay on the CPU, where
-            they are faster.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``, where networks are trained on images; others stay on the
+            CPU, where they are faster.
 
     Returns:
         The reward, each member standardised on the ranked transitions, not yet anchored.
@@ -114,7 +114,7 @@ def learn_reward(
     inputs, shift, spread = step_inputs(ranked.trajectories, settings, device)
     net = make_network(inputs.shape[1:], settings, seed=seed, network=network)
     if isinstance(inputs, ImageInputs):
-        net.to(device)
+        net.to(inputs.device)
     training, held_out = split_preferences(
         ranked.preferences, len(ranked.trajectories), settings.held_out, generator
     )

@@ -151,8 +151,8 @@ class ImageInputs:
         device: where networks want them.
     """
 
-    def __init__(self, images: Observations, *, device: str = "cpu") -> None:
-        self._images, self._device = images, device
+    def __init__(self, images: Observations, *, device: torch.device) -> None:
+        self._images, self.device = images, device
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -162,7 +162,7 @@ class ImageInputs:
     def __getitem__(self, steps: torch.Tensor) -> torch.Tensor:
         """(*steps' shape, stack, height, width) uint8."""
         index: Any = steps.cpu().numpy()
-        return torch.as_tensor(self._images[index], device=self._device)
+        return torch.as_tensor(self._images[index], device=self.device)
 
     def sample(self, steps: int = 20_000, *, at_once: int = 256) -> Iterator[torch.Tensor]:
         """At most so many steps, evenly spaced over all, a few at a time: enough for means and deviations."""

@@ -56,7 +56,7 @@ class Stages:
         seed: of the run; each stage draws its own stream from it.
         folder: where the stages are kept.
         progress: bars and scalars.
-        device: of PPO.
+        device: of PPO and, for images, of cloning and of the reward.
     """
 
     task: str
@@ -105,6 +105,7 @@ class Stages:
                     settings=settings.bc,
                     seed=seed,
                     log=self._advancing(advance),
+                    device=self.device,
                 )
 
         return self.folder.keep(
@@ -225,7 +226,9 @@ class Stages:
 
     def _learned(self, ranked: RankedTrajectories, *, log: Log | None) -> LearnedReward:
         settings = self.settings
-        learned = learn_reward(ranked, settings.reward, seed=self._seed("reward"), log=log)
+        learned = learn_reward(
+            ranked, settings.reward, seed=self._seed("reward"), log=log, device=self.device
+        )
         return anchor(learned, ranked.trajectories, settings.anchor, gamma=settings.ppo.gamma)
 
     def _reward_settings(self) -> dict[str, JSON]:
@@ -257,7 +260,7 @@ class Stages:
                     settings.ppo,
                     policy_settings=settings.policy,
                     seed=seed,
-                    reward=reward,
+                    reward=reward.on(self.device) if isinstance(reward, LearnedReward) else reward,
                     start_from=bc,
                     checkpoints=self.folder.unfinished(stage),
                     logger=self.progress.logger() if stage == "policy" else None,
