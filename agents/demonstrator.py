@@ -36,7 +36,7 @@ class DemonstratorSettings:
     reward_scale: float = 0.1
     """Factor on the true reward, so that values are of the order of 10."""
     ppo: PPOSettings = field(default_factory=_true_reward_ppo)
-    """The training itself; ``environment_steps`` is the most it may take."""
+    """The training itself; environment_steps is the most it may take."""
     policy: PolicySettings = field(default_factory=lambda: PolicySettings(policy_hidden_sizes=(64, 64)))
     """The demonstrator's network."""
 

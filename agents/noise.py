@@ -28,7 +28,7 @@ class NoiseSchedule:
     kinds: tuple[NoiseKind, ...] = ("uniform",)
     """Disturbances; each is ranked within itself."""
     hold_steps: int = 8
-    """Mean steps for which ``held`` repeats one random action."""
+    """Mean steps for which held repeats one random action."""
 
     def __post_init__(self) -> None:
         if len(self.levels) < 2 or not all(0.0 <= level <= 1.0 for level in self.levels):

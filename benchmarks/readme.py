@@ -1,16 +1,16 @@
-"""The tables in README.md and benchmarks/README.md, from the results: ``python -m benchmarks readme``."""
+"""The tables in README.md and other pages, from the results: ``python -m benchmarks readme``."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from benchmarks import mujoco, throughput
+from benchmarks import mujoco, throughput, trex
 from benchmarks.runner import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
-PAGES = (README, Path(__file__).parent / "README.md")
-TABLES = {"mujoco": mujoco.table, "throughput": throughput.table}
+PAGES = (README, Path(__file__).parent / "README.md", README.parent / "docs" / "trex.md")
+TABLES = {"mujoco": mujoco.table, "throughput": throughput.table, "trex": trex.table}
 
 
 def with_tables(text: str) -> str:

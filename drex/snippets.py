@@ -27,7 +27,7 @@ class SnippetSettings:
     pairs: int = 64
     """Pairs drawn at a time by independent; shared uses every preferred pair."""
     trajectories: int = 0
-    """Trajectories, drawn anew each time, from which ``shared`` takes a snippet; 0 takes one from each."""
+    """Trajectories, drawn anew each time, from which shared takes a snippet; 0 takes one from each."""
     better_starts_no_earlier: bool = False
     """Whether the better snippet must not start before the worse one (published for Atari)."""
     stride: int = 1

@@ -1,0 +1,92 @@
+"""T-REX on twelve episodes of a learner's history, ranked by training time alone; one JSON file a run.
+
+``python -m benchmarks trex`` runs what has no result yet, several runs side by side; a killed one resumes.
+The demonstrations lie in ``benchmarks/data``, with the command that made them and rewards for judging alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from benchmarks.runner import RESULTS, Experiment, run_all
+
+TASK = "Hopper-v5"
+HISTORY = Path(__file__).parent / "data" / f"{TASK}-history.npz"
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "as-preset": (),
+    "from-scratch": ("--ppo.start-from", "scratch"),
+    "beside-noise": ("--trex.mix-noise",),
+    "paper": ("--preset", "paper"),
+}
+"""What is tried, and the words that change it: PPO from random weights; noisy rollouts of the clone, ranked
+beside the demonstrations; the published protocol."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Run T-REX on a learner's history, for what has no result yet, and print the table."""
+
+    variants: tuple[str, ...] = ("as-preset",)
+    """Some of as-preset, from-scratch, beside-noise and paper."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Each seed draws everything anew: clone, reward and PPO."""
+    runs: Path = Path("runs/benchmarks/trex")
+    """Where the run folders go."""
+    jobs: int = 2
+    """Runs side by side, each on a CPU core of its own; at most as many as there are."""
+    table: bool = False
+    """Only print the table of the results that are there."""
+
+
+def experiments(options: Options) -> Iterator[Experiment]:
+    """Every run that the options ask for."""
+    for variant in options.variants:
+        for seed in options.seeds:
+            words = ("--method", "trex", *VARIANTS[variant])
+            yield Experiment(f"{TASK}-{variant}", TASK, seed, words, HISTORY)
+
+
+def row(facts: dict[str, Any]) -> str:
+    """One result as a row of the table."""
+    policy, demonstrator, reward = facts["policy"], facts["demonstrator"], facts["reward"]
+    low, high = policy["interval"]
+    held_out = reward["held_out_accuracy"]
+    cells = [
+        facts["name"].removeprefix(f"{TASK}-").replace("-", " "),
+        facts["seed"],
+        f"{demonstrator['mean']:.0f} / {demonstrator['best']:.0f}",
+        "none" if facts["bc"] is None else f"{facts['bc']['mean']:.0f}",
+        f"**{policy['mean']:.0f}** [{low:.0f}, {high:.0f}]",
+        f"{reward['pair_accuracy']:.0%}",
+        "unknown" if held_out is None else f"{held_out:.0%} of {reward['held_out_pairs']}",
+        "yes" if facts["beats_best_demonstration"] else "no",
+    ]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def table(folder: Path) -> str:
+    """The results as a markdown table, one row a run."""
+    head = (
+        "| variant | seed | demonstrations' mean / best | clone of the best quarter | T-REX [95%] | "
+        "ranked pairs ordered | held-out pairs ordered | beats best |\n|---|---|---|---|---|---|---|---|"
+    )
+    return "\n".join([head, *(row(json.loads(file.read_text())) for file in sorted(folder.glob("*.json")))])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what the command line asks for and print the table."""
+    options = tyro.cli(Options, args=arguments, description=__doc__)
+    results = RESULTS / "trex"
+    if not options.table:
+        run_all(list(experiments(options)), results=results, runs=options.runs, jobs=options.jobs)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
