@@ -12,8 +12,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
+from gymnasium.spaces import Box
 from stable_baselines3.common.distributions import DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from drex.agents.policies import StandardizedObservations
@@ -79,6 +81,7 @@ class PlainActorCritic:
     actor: PlainMLP
     critic: PlainMLP
     log_std: torch.nn.Parameter | None
+    features: torch.nn.Module
 
     def place_gradients(self, *, value_only: bool) -> torch.Tensor:
         """Give every parameter a ``grad`` that is a piece of the flat tensor returned.
@@ -102,8 +105,12 @@ class PlainActorCritic:
 def plain_actor_critic(policy: ActorCriticPolicy) -> PlainActorCritic | None:
     """The policy's networks as plain ones, or ``None`` if there is more to them.
 
-    The feature extractor must have nothing to learn, so that features are computed once a rollout.
+    The feature extractor must have nothing to learn, so that features are computed once a rollout, and see
+    plain numbers, so that nothing has to be prepared for it.
     """
+    space = policy.observation_space
+    if not isinstance(space, Box) or is_image_space(space):
+        return None
     plain_kind = type(policy) is ActorCriticPolicy and policy.share_features_extractor and not policy.use_sde
     if not plain_kind or type(policy.features_extractor) not in (FlattenExtractor, StandardizedObservations):
         return None
@@ -115,7 +122,9 @@ def plain_actor_critic(policy: ActorCriticPolicy) -> PlainActorCritic | None:
     known = [*actor.parameters(), *critic.parameters(), *([] if log_std is None else [log_std])]
     learned = {id(parameter) for parameter in policy.parameters()}
     trained = all(parameter.requires_grad and parameter.dtype == torch.float32 for parameter in known)
-    return PlainActorCritic(actor, critic, log_std) if trained and learned == set(map(id, known)) else None
+    if not trained or learned != set(map(id, known)):
+        return None
+    return PlainActorCritic(actor, critic, log_std, policy.features_extractor)
 
 
 def _plain(modules: list[torch.nn.Module]) -> PlainMLP | None:

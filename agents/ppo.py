@@ -103,10 +103,11 @@ class PPO(StablePPO):
         self.policy.set_training_mode(False)
         buffer.reset()
         callback.on_rollout_start()
+        plain = plain_actor_critic(self.policy)
         truncated_at: list[tuple[int, int]] = []
         observations = cast("npt.NDArray[Any]", self._last_obs)
         for step in range(n_rollout_steps):
-            actions = self._sample(observations)
+            actions = self._sample(observations, plain)
             executed = clip_to_space(actions, self.action_space)
             buffer.observations[step] = observations
             buffer.actions[step] = actions.reshape(self.n_envs, -1)
@@ -243,10 +244,11 @@ class PPO(StablePPO):
     def _value_clip(self) -> float:
         return float(self.clip_range_vf(self._current_progress_remaining))  # type: ignore[misc,operator]
 
-    def _sample(self, observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _sample(self, observations: npt.NDArray[Any], plain: PlainActorCritic | None) -> npt.NDArray[Any]:
         """Actions drawn from the policy, before clipping, without autograd graphs or distributions."""
         with torch.no_grad():
-            mean = action_mean(self.policy, self._tensor(observations))
+            seen = self._tensor(observations)
+            mean = action_mean(self.policy, seen) if plain is None else plain.actor(plain.features(seen))
             if isinstance(self.action_space, gymnasium.spaces.Box):
                 actions = mean + self.policy.log_std.exp() * torch.randn_like(mean)
             else:
@@ -291,8 +293,7 @@ class PPO(StablePPO):
         }
         if plain is not None:
             with torch.no_grad():
-                features = self.policy.extract_features(tensors["observations"])
-            tensors["observations"] = cast("torch.Tensor", features)
+                tensors["observations"] = plain.features(tensors["observations"])
         if self._clone_outputs is not None:
             tensors["clone_outputs"] = self._clone_outputs
         return tensors
