@@ -11,11 +11,11 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from gymnasium.spaces import Box
 from stable_baselines3.common.distributions import DiagGaussianDistribution
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import FlattenExtractor
 
 from drex.agents.policies import StandardizedObservations
@@ -106,10 +106,10 @@ def plain_actor_critic(policy: ActorCriticPolicy) -> PlainActorCritic | None:
     """The policy's networks as plain ones, or ``None`` if there is more to them.
 
     The feature extractor must have nothing to learn, so that features are computed once a rollout, and see
-    plain numbers, so that nothing has to be prepared for it.
+    plain numbers instead of bytes, so that nothing has to be prepared for it.
     """
     space = policy.observation_space
-    if not isinstance(space, Box) or is_image_space(space):
+    if not isinstance(space, Box) or space.dtype == np.uint8:
         return None
     plain_kind = type(policy) is ActorCriticPolicy and policy.share_features_extractor and not policy.use_sde
     if not plain_kind or type(policy.features_extractor) not in (FlattenExtractor, StandardizedObservations):

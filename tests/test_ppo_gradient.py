@@ -177,6 +177,11 @@ def test_what_is_not_plain_is_left_to_autograd(arguments):
     assert plain_actor_critic(ActorCriticPolicy(SEEN, SPACES[0], lambda _: 1e-3, **arguments)) is None
 
 
+def test_bytes_are_left_to_autograd():
+    memory = Box(0, 255, (8,), np.uint8)
+    assert plain_actor_critic(ActorCriticPolicy(memory, SPACES[0], lambda _: 1e-3)) is None
+
+
 def test_frozen_and_hooked_networks_are_left_to_autograd():
     frozen, _ = make_case(SPACES[0])
     frozen.action_net.requires_grad_(False)
