@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from drex.envs.true_returns import TrueReturns
     from drex.errors import UserError
     from drex.noise_ranking import rank_by_noise
+    from drex.own_ranking import Ranking
     from drex.pipeline import run
     from drex.presets import Settings, preset
     from drex.ranking import (
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
         from_scores,
         from_tiers,
     )
+    from drex.ranking_files import load_ranking, save_ranking
     from drex.reward import LearnedReward, load_reward
     from drex.reward_anchor import AnchorSettings, anchor
     from drex.reward_learning import RewardSettings, learn_reward
@@ -54,6 +56,9 @@ __all__ = [  # noqa: RUF022 (the method's order says more than the alphabet)
     "rank_by_noise",
     "Preferences",
     "RankedTrajectories",
+    "Ranking",
+    "load_ranking",
+    "save_ranking",
     "combine",
     "from_pairs",
     "from_scores",
@@ -84,6 +89,7 @@ _HOME = {
     "envs.true_returns": ("TrueReturns",),
     "errors": ("UserError",),
     "noise_ranking": ("rank_by_noise",),
+    "own_ranking": ("Ranking",),
     "pipeline": ("run",),
     "presets": ("Settings", "preset"),
     "ranking": (
@@ -96,6 +102,7 @@ _HOME = {
         "from_scores",
         "from_tiers",
     ),
+    "ranking_files": ("load_ranking", "save_ranking"),
     "reward": ("LearnedReward", "load_reward"),
     "reward_anchor": ("AnchorSettings", "anchor"),
     "reward_learning": ("RewardSettings", "learn_reward"),
