@@ -50,6 +50,7 @@ class LearnedReward:
         pessimism: standard deviations over members that are subtracted from their mean.
         control_cost: weight of the action's squared norm, subtracted likewise; Box actions alone have one.
         squash: bounds the averaged, standardised reward.
+        action_options: of each choice that an action makes, where the network sees such; () for Box actions.
     """
 
     network: torch.nn.Module
@@ -63,6 +64,7 @@ class LearnedReward:
     pessimism: float = 0.0
     control_cost: float = 0.0
     squash: Squash = "none"
+    action_options: tuple[int, ...] = ()
 
     def members(
         self, observations: npt.NDArray[Any], actions: npt.NDArray[Any], next_observations: npt.NDArray[Any]
@@ -74,7 +76,9 @@ class LearnedReward:
             images = next_observations if "next_observations" in self.inputs else observations
             chunks = torch.as_tensor(images).split(_IMAGES_AT_ONCE)
         else:
-            features = transition_features(self.inputs, observations, actions, next_observations)
+            features = transition_features(
+                self.inputs, observations, actions, next_observations, action_options=self.action_options
+            )
             chunks = torch.as_tensor((features - self.input_shift) / self.input_spread).split(65536)
         with torch.no_grad():
             scores = torch.cat([self.network(chunk[None].to(device)) for chunk in chunks], dim=1)
@@ -170,6 +174,7 @@ class LearnedReward:
             pessimism=self.pessimism,
             control_cost=self.control_cost,
             squash=self.squash,
+            action_options=self.action_options,
             image=network.image if isinstance(network, EnsembleCNN) else None,
         )
         place = Path(folder)
@@ -215,4 +220,5 @@ def load_reward(folder: str | Path) -> LearnedReward:
         pessimism=facts.pessimism,
         control_cost=facts.control_cost,
         squash=facts.squash,
+        action_options=facts.action_options,
     )

@@ -13,7 +13,7 @@ from drex.reward_networks import EnsembleMLP, Inputs
 from drex.reward_networks_cnn import EnsembleCNN, ImageLayers
 
 FORMAT = 2
-"""Number of the format that is written. Format 1 knew neither images nor squashes."""
+"""Number of the format that is written. Format 1 knew no images, squashes or choices."""
 
 Squash = Literal["none", "sigmoid", "tanh"]
 """Bounds on a step's reward: none, 0 to 1, or -1 to 1."""
@@ -36,6 +36,7 @@ class RewardFacts:
     pessimism: float
     control_cost: float
     squash: Squash = "none"
+    action_options: tuple[int, ...] = ()
     image: ImageLayers | None = None
     """Of networks that see images, in place of ``input_shift`` and ``input_spread``."""
 
@@ -84,6 +85,12 @@ def _check_facts(facts: RewardFacts, where: str) -> None:
             where,
             expected="positive members and hidden_sizes",
             found=f"{facts.members} and {list(facts.hidden_sizes)}",
+        )
+    if min(facts.action_options, default=1) < 1 or sum(facts.action_options) > len(facts.input_shift):
+        raise UserError(
+            f"{where}: action_options",
+            expected=f"positive numbers that add up to {len(facts.input_shift)} inputs at most",
+            found=str(list(facts.action_options)),
         )
     wanted = {
         "input_spread": len(facts.input_shift),

@@ -13,7 +13,7 @@ from stable_baselines3.common.utils import get_device
 from drex.envs.stacked_frames import are_images
 from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
-from drex.reward_networks import EnsembleMLP, transition_features
+from drex.reward_networks import EnsembleMLP, options_of, transition_features
 from drex.reward_networks_cnn import EnsembleCNN, ImageInputs, ImageLayers
 
 if TYPE_CHECKING:
@@ -50,7 +50,11 @@ def step_inputs(
             found=f"{settings.mask_top} and {settings.mask_bottom}",
         )
     features = transition_features(
-        settings.inputs, np.asarray(trajectories.observations), trajectories.actions, np.asarray(ahead)
+        settings.inputs,
+        np.asarray(trajectories.observations),
+        trajectories.actions,
+        np.asarray(ahead),
+        action_options=options_of(trajectories.actions),
     )
     shift, spread = _standardisation(features, settings.standardize_inputs)
     return torch.as_tensor((features - shift) / spread), shift, spread

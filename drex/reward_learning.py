@@ -16,7 +16,7 @@ from drex.errors import UserError
 from drex.ranking import Preferences, RankedTrajectories
 from drex.reward import LearnedReward
 from drex.reward_inputs import StepInputs, make_network, step_inputs
-from drex.reward_networks import Inputs
+from drex.reward_networks import Inputs, options_of
 from drex.reward_networks_cnn import PUBLISHED_CONVOLUTIONS, Convolution, ImageInputs
 from drex.snippets import SnippetBatch, SnippetPairs, SnippetSettings, draw_snippet_pairs, lay_out
 
@@ -130,6 +130,7 @@ def learn_reward(
         input_spread=spread,
         member_mean=scores.mean(dim=1).numpy(),
         member_std=scores.std(dim=1).clamp(min=1e-8).numpy(),
+        action_options=options_of(ranked.trajectories.actions) if "actions" in settings.inputs else (),
     )
 
 

@@ -103,9 +103,27 @@ def transition_features(
     observations: npt.NDArray[Any],
     actions: npt.NDArray[Any],
     next_observations: npt.NDArray[Any],
+    *,
+    action_options: tuple[int, ...] = (),
 ) -> npt.NDArray[np.float32]:
-    """(n, features): the chosen parts of each transition, flattened and laid side by side."""
+    """(n, features): the chosen parts of each transition, flattened and laid side by side.
+
+    Actions that are choices come as one number an option, 1 where it is taken: an option's index is no
+    quantity. An option beyond ``action_options``, those of each choice, is all zeros.
+    """
+    if action_options and "actions" in inputs:
+        chosen = np.asarray(actions).reshape(len(actions), -1)
+        actions = np.concatenate(
+            [chosen[:, [entry]] == np.arange(options) for entry, options in enumerate(action_options)], axis=1
+        )
     parts = {"observations": observations, "actions": actions, "next_observations": next_observations}
     return np.concatenate(
         [np.asarray(parts[name], np.float32).reshape(len(observations), -1) for name in inputs], axis=1
     )
+
+
+def options_of(actions: npt.NDArray[Any]) -> tuple[int, ...]:
+    """Options that each choice of integer actions, (n,) or (n, choices), is seen to have; () for floats."""
+    if not np.issubdtype(actions.dtype, np.integer):
+        return ()
+    return tuple((actions.reshape(len(actions), -1).max(axis=0).astype(np.int64) + 1).tolist())

@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from ranked_examples import linear_world, ranked_linear_world
 from scipy.stats import kendalltau
 
+from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
-from drex.ranking import RankedTrajectories, from_pairs, from_scores, randomized
+from drex.ranking import RankedTrajectories, from_order, from_pairs, from_scores, randomized
+from drex.reward import load_reward
 from drex.reward_learning import RewardSettings, learn_reward, preference_loss, split_preferences
-from drex.reward_networks import EnsembleMLP, RewardNetwork, transition_features
+from drex.reward_networks import EnsembleMLP, RewardNetwork, options_of, transition_features
 from drex.snippets import SnippetPairs, SnippetSettings, draw_snippet_pairs
 
 SHORT = SnippetSettings(minimum_length=5, maximum_length=10)
@@ -423,6 +425,40 @@ def test_features_are_the_chosen_parts_side_by_side():
     assert found.dtype == np.float32
     assert found.tolist() == [[0, 10, 7], [20, 30, 8]]
     assert transition_features(("observations",), before, actions, after).tolist() == [[0, 1], [2, 3]]
+
+
+def test_choices_are_seen_as_one_number_an_option_and_an_unseen_option_as_zeros():
+    actions = np.array([[0, 2], [1, 0], [0, 1]])
+    assert options_of(actions) == (2, 3)
+    assert options_of(np.array([2, 0])) == (3,)
+    assert options_of(actions.astype(np.float32)) == ()
+    found = transition_features(("actions",), actions, actions, actions, action_options=(2, 3))
+    assert found.dtype == np.float32
+    assert found.tolist() == [[1, 0, 0, 0, 1], [0, 1, 1, 0, 0], [1, 0, 0, 1, 0]]
+    beyond = np.array([[3, 0]])
+    unseen = transition_features(("actions",), beyond, beyond, beyond, action_options=(2, 3))
+    assert unseen.tolist() == [[0, 0, 1, 0, 0]]
+
+
+def test_a_reward_of_actions_learns_that_the_middle_one_is_best_and_keeps_it_in_its_files(tmp_path):
+    """No order of indices: episodes with more of action 1 are better, 0 and 2 are alike."""
+    generator = np.random.default_rng(0)
+    share = np.linspace(0, 1, 20)
+    either = 2 * generator.integers(2, size=(20, 30))
+    actions = np.where(generator.random((20, 30)) < share[:, None], 1, either).reshape(-1)
+    blank = np.zeros((600, 1), np.float32)
+    trajectories = Trajectories(blank, actions, np.full(20, 30), np.zeros(20, np.bool_), blank[:20])
+    ranked = RankedTrajectories(trajectories, from_order(range(20)))
+    reward = learn_reward(
+        ranked,
+        dataclasses.replace(SMALL, inputs=("actions",), gradient_steps=200, learning_rate=1e-2),
+        seed=0,
+    )
+    reward.save(tmp_path)
+    for kept in (reward, load_reward(tmp_path)):
+        each = kept(blank[:3], np.arange(3), blank[:3], np.zeros(3, np.bool_))
+        assert each[1] > max(each[0], each[2]) + 1.0
+        assert np.isfinite(kept(blank[:1], np.array([7]), blank[:1], np.zeros(1, np.bool_))).all()
 
 
 def test_initial_weights_are_drawn_as_linear_layers_draw_theirs():
