@@ -18,7 +18,16 @@ from drex.reward_learning import RewardSettings
 from drex.settings_json import settings_from_json, settings_to_json
 from drex.snippets import SnippetSettings
 
-TASKS = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Swimmer-v5", "some.module:Task-v0")
+TASKS = (
+    "HalfCheetah-v5",
+    "Hopper-v5",
+    "Walker2d-v5",
+    "Ant-v5",
+    "Swimmer-v5",
+    "ALE/Breakout-v5",
+    "ALE/Seaquest-v5",
+    "some.module:Task-v0",
+)
 
 
 # The published protocol
@@ -73,7 +82,7 @@ def test_the_paper_preset_trains_and_judges_as_published():
     assert (settings.anchor.offset, settings.anchor.scale) == ("mean", "step")
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [task for task in TASKS if not task.startswith("ALE/")])
 def test_the_published_protocol_is_one_for_every_task_but_for_its_control_cost(task):
     published = {"HalfCheetah-v5": 0.1, "Hopper-v5": 0.001}.get(task, 0.0)
     assert paper(task).anchor.control_cost == published
@@ -116,7 +125,7 @@ def test_our_own_start_from_the_clone_and_judge_twenty_episodes_or_more(task):
     settings = default(task)
     assert settings.ppo.start_from == "clone"
     assert settings.evaluation.episodes >= 20
-    assert settings.anchor.offset == "survival"
+    assert settings.anchor.offset == ("zero" if task.startswith("ALE/") else "survival")
 
 
 def test_versions_of_a_task_share_their_settings_and_unknown_tasks_take_the_generic_ones():
@@ -179,3 +188,54 @@ def test_settings_cannot_be_changed_once_checked():
     for settings in (Settings(), PPOSettings(), RewardSettings(), SnippetSettings(), EvaluationSettings()):
         with pytest.raises(dataclasses.FrozenInstanceError):
             setattr(settings, dataclasses.fields(settings)[0].name, None)
+
+
+# The published Atari protocol
+
+
+def test_the_paper_preset_clones_and_disturbs_atari_as_published():
+    """75,000 updates of 32 at 1e-4 without L2, 80/20, looked at every 500; five levels of 20 games."""
+    settings = paper("ALE/Breakout-v5")
+    assert settings.policy.policy_hidden_sizes == settings.policy.value_hidden_sizes == ()
+    bc = settings.bc
+    assert (bc.gradient_steps, bc.batch_size, bc.learning_rate, bc.l2) == (75_000, 32, 1e-4, 0.0)
+    assert (bc.held_out, bc.check_every, bc.patience) == (0.2, 500, 5)
+    assert sorted(settings.noise.levels, reverse=True) == [1.0, 0.75, 0.5, 0.25, 0.02]
+    assert settings.noise.episodes_per_level == 20
+    gaps = [abs(a - b) for a in settings.noise.levels for b in settings.noise.levels if a != b]
+    assert min(gaps) >= settings.minimum_level_gap  # every two levels are compared
+
+
+def test_the_paper_preset_learns_the_reward_of_atari_as_published():
+    """One network, one pair a step of 50 to 199 steps, every 4th stack; the better starts no earlier."""
+    reward, anchor = paper("ALE/Seaquest-v5").reward, paper("ALE/Seaquest-v5").anchor
+    assert reward.convolutions == ((32, 7, 3), (16, 5, 2), (16, 3, 1), (16, 3, 1))
+    assert (reward.members, reward.hidden_sizes, reward.learning_rate, reward.l2) == (1, (64,), 1e-5, 0.0)
+    snippets = reward.snippets
+    assert (snippets.scheme, snippets.pairs, snippets.stride) == ("independent", 1, 4)
+    assert (snippets.minimum_length, snippets.maximum_length) == (50, 199)
+    assert snippets.better_starts_no_earlier
+    assert reward.gradient_steps == 10 * 0.8 * 40_000
+    assert (reward.mask_top, reward.mask_bottom) == (12, 16)
+    assert (anchor.squash, anchor.offset, anchor.scale) == ("sigmoid", "zero", "none")
+    trex = paper("ALE/Seaquest-v5", "trex").reward
+    assert [layer[0] for layer in trex.convolutions] == [16] * 4
+    assert (trex.gradient_steps, trex.learning_rate, trex.snippets.stride) == (30_000, 5e-5, 2)
+
+
+def test_the_paper_preset_trains_atari_as_published():
+    """PPO2: 50M steps, 9 × 128 a rollout in 4 minibatches and 4 epochs, rate and clipping fall to 0."""
+    ppo = paper("ALE/Breakout-v5").ppo
+    assert (ppo.environment_steps, ppo.environments, ppo.rollout_steps) == (50_000_000, 9, 128)
+    assert ppo.environments * ppo.rollout_steps / ppo.batch_size == ppo.epochs == 4
+    assert (ppo.learning_rate, ppo.final_learning_rate) == (2.5e-4, 0.0)
+    assert (ppo.clip_range, ppo.final_clip_range, ppo.entropy_weight) == (0.1, 0.0, 0.01)
+    assert (ppo.gamma, ppo.gae_lambda, ppo.start_from) == (0.99, 0.95, "scratch")
+    assert paper("ALE/Breakout-v5").evaluation.episodes == 30
+
+
+def test_the_default_for_atari_starts_from_the_clone_and_hides_the_score():
+    settings = default("ALE/Breakout-v5")
+    assert (settings.ppo.start_from, settings.ppo.environment_steps) == ("clone", 1_000_000)
+    assert settings.ppo.environments * settings.ppo.rollout_steps / settings.ppo.batch_size == 4
+    assert (settings.reward.mask_top, settings.reward.mask_bottom, settings.reward.members) == (10, 0, 3)
