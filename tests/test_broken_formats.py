@@ -366,6 +366,12 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
         "values of which there are 3",
         "in row 0",
     ),
+    "minari: nested actions": (
+        lambda p: minari(p / "a", action_space=json.dumps({"type": "Tuple", "subspaces": []})),
+        f"a/{HDF5}: episode_0/actions",
+        "no Dict or Tuple",
+        "Tuple()",
+    ),
     "minari: an image that is none": (
         lambda p: minari_array(
             p / "a", "episode_0/observations", lambda a: np.zeros((4, 9), np.uint8), "picture-v0"

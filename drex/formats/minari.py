@@ -1,9 +1,9 @@
 """Minari datasets: a folder with ``data/metadata.json`` and the episodes as HDF5, Arrow or Parquet.
 
 Read with h5py or pyarrow alone, since Minari itself pulls in a dozen packages more; tests hold it against
-files that Minari made. Nested observations are laid out flat in gymnasium's order, JPEG images are unpacked,
-infos are left aside. Written as HDF5 with images as they are. The spaces that are written hold the data and
-are no narrower than that, since arrays do not tell the space that they came from. Format:
+files that Minari made. Observations that are no Box are laid out flat in gymnasium's order, JPEG images are
+unpacked, infos are left aside. Written as HDF5 with images as they are. The spaces that are written hold the
+data and are no narrower than that, since arrays do not tell the space that they came from. Format:
 minari.farama.org/content/dataset_standards, and its storage classes.
 """
 
@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from gymnasium import Space
+from gymnasium.spaces import Box
 
 from drex.demonstration_checks import DemonstrationFields
 from drex.errors import UserError
@@ -28,7 +29,7 @@ from drex.formats import arrow
 from drex.formats.beside import beside, named, with_beside
 from drex.formats.episodes import Episode, ends_raised, flags_at_the_end, join, split
 from drex.formats.hdf5 import H5, member, members, open_hdf5, read_array, read_bytes_rows
-from drex.formats.minari_spaces import Node, rows_of, space_from_json, space_to_json
+from drex.formats.minari_spaces import Node, flat_rows, rows_of, space_from_json, space_to_json
 from drex.formats.opening import Arrays, library, read_object
 
 CALLED = {"terminated": "terminations", "last_observations": "observations", "lengths": "observations"}
@@ -213,7 +214,11 @@ def _field(node: Node, name: str, where: str, space: Space[Any] | None, *, jpeg:
     inner = node.part(name, f"{where}{name}")
     if space is None:
         return np.atleast_1d(inner.array(f"{where}{name}"))
-    return rows_of(space, inner, f"{where}{name}", jpeg=jpeg)
+    if name != "observations" or isinstance(space, Box):
+        return rows_of(space, inner, f"{where}{name}", jpeg=jpeg)
+    rows = flat_rows(space, inner, f"{where}{name}", jpeg=jpeg)
+    # Environments give them in float32. Floats stay as precise as they are, whole numbers become floats.
+    return rows if rows.dtype.kind == "f" else rows.astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from drex.formats.opening import check_numbers_dtype
 
 JSON = Any
 """Whatever a file holds."""
+MOST_OPTIONS = 2**16
+"""Whole numbers up to this are taken for the options of a Discrete, greater ones for quantities."""
 
 
 class Node(Protocol):
@@ -55,11 +57,8 @@ def space_to_json(array: npt.NDArray[Any]) -> str:
     shape, kind = array.shape[1:], array.dtype
     if kind.kind == "f":
         low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
-    elif not shape and kind == np.int64:
-        start = min(0, int(array.min()))
-        return json.dumps(
-            {"type": "Discrete", "dtype": "int64", "start": start, "n": int(array.max()) - start + 1}
-        )
+    elif not shape and kind == np.int64 and array.min() >= 0 and array.max() < MOST_OPTIONS:
+        return json.dumps({"type": "Discrete", "dtype": "int64", "start": 0, "n": int(array.max()) + 1})
     else:
         bounds = np.iinfo(kind)
         low, high = np.full(shape, bounds.min, kind), np.full(shape, bounds.max, kind)
@@ -74,7 +73,7 @@ def space_to_json(array: npt.NDArray[Any]) -> str:
 
 
 def rows_of(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDArray[Any]:
-    """(rows, *shape) of a plain space, (rows, n) of a nested one.
+    """(rows, *shape): the rows as they are.
 
     Args:
         space: of one row.
@@ -83,10 +82,10 @@ def rows_of(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDA
         jpeg: images are kept as JPEG, as Minari does by itself.
 
     Raises:
-        UserError: the rows are missing, or of another shape than the space.
+        UserError: the rows are missing, or of another shape than the space, or the space is nested.
     """
     if isinstance(space, spaces.Dict | spaces.Tuple):
-        return _flat(space, node, where, jpeg=jpeg)
+        raise UserError(where, expected="no Dict or Tuple, which only observations may be", found=str(space))
     if jpeg and _is_image(space):
         return _images(space, node, where)
     rows = node.array(where)
@@ -98,11 +97,12 @@ def rows_of(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDA
     return rows
 
 
-def _flat(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDArray[Any]:
+def flat_rows(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDArray[Any]:
+    """(rows, n): the rows laid out flat; arguments and errors as of ``rows_of``, but for nested spaces."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
         parts = [
-            _flat(each, node.part(str(name), f"{where}/{name}"), f"{where}/{name}", jpeg=jpeg)
+            flat_rows(each, node.part(str(name), f"{where}/{name}"), f"{where}/{name}", jpeg=jpeg)
             for name, each in inner
         ]
         counts = {len(part) for part in parts}

@@ -85,15 +85,16 @@ def minari_arrays(name: str) -> dict[str, np.ndarray]:
     import minari
 
     dataset = minari.load_dataset(name)
-    nested = isinstance(dataset.observation_space, spaces.Dict)
+    flat = not isinstance(dataset.observation_space, spaces.Box)
     seen, last, lengths = [], [], []
     episodes = list(dataset.iterate_episodes())
     for episode in episodes:
         rows = episode.observations
-        if nested:
+        if flat:
             count = len(episode.rewards) + 1
             rows = [_row(episode.observations, row) for row in range(count)]
             rows = np.stack([spaces.utils.flatten(dataset.observation_space, row) for row in rows])
+            rows = rows if rows.dtype.kind == "f" else rows.astype(np.float32)
         seen.append(rows[:-1])
         last.append(rows[-1])
         lengths.append(len(rows) - 1)
@@ -151,6 +152,10 @@ def make_imitation(folder: Path, *, rewards: bool) -> None:
     serialize.save(folder, made)
 
 
+def minari_names() -> list[str]:
+    return [folder.parent.relative_to(HERE / "cache").as_posix() for folder in (HERE / "cache").rglob("data")]
+
+
 def main() -> None:
     for folder in (HERE / "cache", HERE / "imitation", HERE / "imitation-without-rewards"):
         shutil.rmtree(folder, ignore_errors=True)
@@ -159,9 +164,10 @@ def main() -> None:
     minari_dataset("room/arrow-v0", Room(), data_format="arrow")
     minari_dataset("room/parquet-v1", Room(), data_format="parquet")
     minari_dataset("picture-v0", Picture())
+    minari_dataset("lake/random-v0", gym.make("FrozenLake-v1"), data_format="arrow")
     make_imitation(HERE / "imitation", rewards=True)
     make_imitation(HERE / "imitation-without-rewards", rewards=False)
-    for name in ("cartpole/random-v0", "room/random-v0", "room/arrow-v0", "room/parquet-v1", "picture-v0"):
+    for name in minari_names():
         np.savez_compressed(HERE / f"{name.replace('/', '-')}.npz", **minari_arrays(name))
     for name in ("imitation", "imitation-without-rewards"):
         np.savez_compressed(HERE / f"{name}.npz", **imitation_arrays(HERE / name))
