@@ -15,6 +15,8 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import KVWriter, Logger
 from tiny_environments import BEST_RETURN, DISCRETE_WALK, POISONED_WALK, WALK
 
+from drex.agents.demonstrator import DemonstratorSettings, train_demonstrator
+from drex.agents.improve import PPOSettings
 from drex.agents.policies import PolicySettings, deterministic, policy_arguments
 from drex.agents.ppo import PPO
 from drex.agents.rollouts import collect
@@ -220,6 +222,20 @@ def test_ppo_reaches_the_best_return_on_a_reward_that_means_it():
     model.learn(8000)
     _, returns = collect(deterministic(model.policy), make_environments(WALK, 2, seed=9), 6, seed=0)
     assert returns.reveal().min() > 0.95 * BEST_RETURN
+
+
+def test_settings_for_the_soonest_return_reach_one_that_drifting_does_not():
+    settings = DemonstratorSettings(
+        target_return=0.8 * BEST_RETURN,
+        reward_scale=1.0,
+        ppo=PPOSettings.soonest_from_scratch(environment_steps=40_000, initial_std=0.4),
+    )
+    watched = train_demonstrator(
+        lambda count, stream: make_environments(WALK, count, seed=stream, reward="true"), settings, seed=0
+    )
+    assert watched.num_timesteps < 40_000
+    _, returns = collect(deterministic(watched.policy), make_environments(WALK, 2, seed=9), 6, seed=0)
+    assert returns.reveal().mean() > 0.8 * BEST_RETURN
 
 
 def test_the_leaving_penalty_falls_linearly_to_zero():
