@@ -14,6 +14,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, NatureCNN
 
 from drex.agents.choices import as_actions, choices
+from drex.agents.inference import inference
 from drex.envs.stacked_frames import holds_images
 
 Policy = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -112,42 +113,36 @@ def clip_to_space(actions: npt.NDArray[Any], space: gymnasium.Space[Any]) -> npt
 
 
 def deterministic(policy: ActorCriticPolicy) -> Policy:
-    """The policy's most likely action, as a plain callable."""
-    space = policy.action_space
+    """The policy's most likely action, as a plain callable; of weights changed in place, but not moved."""
+    infer, space = inference(policy), policy.action_space
 
     def act(observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        outputs = _infer(policy, observations)
+        outputs = infer(observations)
         if isinstance(space, gymnasium.spaces.Box):
-            return clip_to_space(outputs.numpy(), space)
-        return as_actions(space, [options.argmax(dim=1).numpy() for options in choices(space, outputs)])
+            return clip_to_space(outputs, space)
+        logits = choices(space, torch.from_numpy(outputs))
+        return as_actions(space, [options.argmax(dim=1).numpy() for options in logits])
 
     return act
 
 
 def stochastic(policy: ActorCriticPolicy, *, seed: int) -> Policy:
-    """The policy's sampled action, as a plain callable with its own random stream."""
-    generator, space = np.random.default_rng(seed), policy.action_space
+    """The policy's sampled action, likewise, with its own random stream."""
+    infer, space, generator = inference(policy), policy.action_space, np.random.default_rng(seed)
 
     def act(observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        outputs = _infer(policy, observations)
+        outputs = infer(observations)
         if isinstance(space, gymnasium.spaces.Box):
             actions = generator.standard_normal(outputs.shape, dtype=np.float32)
-            actions *= policy.log_std.detach().exp().cpu().numpy()
-            actions += outputs.numpy()
+            actions *= np.exp(policy.log_std.detach().cpu().numpy())
+            actions += outputs
             return clip_to_space(actions, space)
-        options = [each.numpy() for each in choices(space, outputs)]
+        options = [each.numpy() for each in choices(space, torch.from_numpy(outputs))]
         return as_actions(
             space, [(each + generator.gumbel(size=each.shape)).argmax(axis=1) for each in options]
         )
 
     return act
-
-
-def _infer(policy: ActorCriticPolicy, observations: npt.NDArray[Any]) -> torch.Tensor:
-    """``action_mean`` on the CPU without autograd; images reach the network's device as bytes."""
-    seen = observations if observations.dtype == np.uint8 else np.asarray(observations, np.float32)
-    with torch.inference_mode():
-        return action_mean(policy, torch.as_tensor(seen, device=policy.device)).cpu()
 
 
 def uniform(action_space: gymnasium.Space[Any], *, seed: int) -> Policy:
