@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, NatureCNN
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from drex.agents.choices import as_actions, choices
 from drex.agents.inference import inference
+from drex.agents.nature_cnn import BytesCNN, Precision, extract_features
 from drex.envs.stacked_frames import holds_images
 
 Policy = Callable[[npt.NDArray[Any]], npt.NDArray[Any]]
@@ -37,6 +38,8 @@ class PolicySettings:
     """Units in each hidden layer of the value network, which cloning leaves untouched."""
     activation: Literal["tanh", "relu"] = "tanh"
     """Nonlinearity of every hidden layer."""
+    image_precision: Precision = "single"
+    """Of the convolutions' products; bfloat16 halves their time on processors that compute in it."""
 
 
 class StandardizedObservations(BaseFeaturesExtractor):
@@ -64,16 +67,16 @@ class StandardizedObservations(BaseFeaturesExtractor):
         return ((observations.flatten(1) - self.mean) / self.std).clamp(-10.0, 10.0)
 
 
-def make_features(observation_space: gymnasium.Space[Any]) -> BaseFeaturesExtractor:
+def make_features(
+    observation_space: gymnasium.Space[Any], image_precision: Precision = "single"
+) -> BaseFeaturesExtractor:
     """What the observation space asks for: the Nature CNN for images, else standardised numbers.
-
-    stable-baselines3 hands it images as floats from 0 to 1.
 
     Raises:
         UserError: images whose channels come last.
     """
     if holds_images(observation_space):
-        return NatureCNN(cast("gymnasium.spaces.Box", observation_space))
+        return BytesCNN(cast("gymnasium.spaces.Box", observation_space), precision=image_precision)
     return StandardizedObservations(observation_space)
 
 
@@ -83,6 +86,7 @@ def policy_arguments(settings: PolicySettings) -> dict[str, Any]:
         "net_arch": {"pi": list(settings.policy_hidden_sizes), "vf": list(settings.value_hidden_sizes)},
         "activation_fn": ACTIVATIONS[settings.activation],
         "features_extractor_class": make_features,
+        "features_extractor_kwargs": {"image_precision": settings.image_precision},
     }
 
 
@@ -101,7 +105,7 @@ def make_policy(
 
 def action_mean(policy: ActorCriticPolicy, observations: torch.Tensor) -> torch.Tensor:
     """Mean action (Box), (n, *action shape), or logits of all choices side by side (others), (n, logits)."""
-    features = policy.extract_features(observations, policy.pi_features_extractor)
+    features = extract_features(policy, observations, policy.pi_features_extractor)
     return cast(
         "torch.Tensor", policy.action_net(policy.mlp_extractor.forward_actor(cast("torch.Tensor", features)))
     )

@@ -23,6 +23,7 @@ from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.choices import as_actions, choices
+from drex.agents.nature_cnn import extract_features
 from drex.agents.plain_mlp import PlainActorCritic, plain_actor_critic
 from drex.agents.policies import action_mean, clip_to_space
 from drex.agents.ppo_gradient import (
@@ -57,6 +58,7 @@ class PPO(StablePPO):
         self.paid_by_function = False
         self._clone_outputs: torch.Tensor | None = None
         self._clone: ActorCriticPolicy | None = None
+        self._noted: list[tuple[torch.Tensor, torch.Tensor]] = []
         super().__init__(*args, **kwargs)
 
     def _setup_model(self) -> None:
@@ -68,7 +70,7 @@ class PPO(StablePPO):
                     group["fused"] = True
 
     def _excluded_save_params(self) -> list[str]:
-        return [*super()._excluded_save_params(), "_clone", "_clone_outputs"]
+        return [*super()._excluded_save_params(), "_clone", "_clone_outputs", "_noted"]
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
         # A run in several segments has schedules that span them all.
@@ -105,6 +107,7 @@ class PPO(StablePPO):
         callback.on_rollout_start()
         plain = plain_actor_critic(self.policy)
         truncated_at: list[tuple[int, int]] = []
+        self._noted = []
         observations = cast("npt.NDArray[Any]", self._last_obs)
         for step in range(n_rollout_steps):
             actions = self._sample(observations, plain)
@@ -208,7 +211,7 @@ class PPO(StablePPO):
         """Set every parameter's gradient on a minibatch; networks of any kind."""
         policy = self.policy
         policy.optimizer.zero_grad(set_to_none=True)
-        features = policy.extract_features(batch["observations"])
+        features = extract_features(policy, batch["observations"])
         policy_features, value_features = features if isinstance(features, tuple) else (features, features)
         if value_only and value_features is policy_features:
             value_features = value_features.detach()  # layers that both share belong to the policy
@@ -248,7 +251,12 @@ class PPO(StablePPO):
         """Actions drawn from the policy, before clipping, without autograd graphs or distributions."""
         with torch.no_grad():
             seen = self._tensor(observations)
-            mean = action_mean(self.policy, seen) if plain is None else plain.actor(plain.features(seen))
+            if plain is None:
+                # Layers before the heads cost most, and values share them: note both now.
+                self._noted.append(self._outputs_and_values(seen))
+                mean = self._noted[-1][0]
+            else:
+                mean = plain.actor(plain.features(seen))
             if isinstance(self.action_space, gymnasium.spaces.Box):
                 actions = mean + self.policy.log_std.exp() * torch.randn_like(mean)
             else:
@@ -259,13 +267,23 @@ class PPO(StablePPO):
                 return as_actions(self.action_space, chosen)
             return actions.cpu().numpy()
 
+    def _outputs_and_values(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What ``action_mean`` gives, and values (n,); features that both share are computed once."""
+        policy = self.policy
+        features = extract_features(policy, observations)
+        for_actions, for_values = features if isinstance(features, tuple) else (features, features)
+        outputs = policy.action_net(policy.mlp_extractor.forward_actor(for_actions))
+        values = policy.value_net(policy.mlp_extractor.forward_critic(for_values))
+        return outputs, values.flatten()
+
     def _fill_in(self, buffer: RelabelledRolloutBuffer, truncated_at: list[tuple[int, int]]) -> None:
         """Values and log-probabilities of the whole rollout, and the bootstrap after cut-offs."""
         flat = buffer.buffer_size * buffer.n_envs
         with torch.no_grad():
             observations = self._tensor(buffer.observations.reshape(flat, *buffer.obs_shape))
-            values = self.policy.predict_values(observations).flatten()
-            mean = action_mean(self.policy, observations)
+            noted = [torch.cat(parts) for parts in zip(*self._noted, strict=True)]
+            mean, values = noted or self._outputs_and_values(observations)
+            self._noted = []
             actions = self._tensor(buffer.actions.reshape(flat, -1))
             log_probs = log_probabilities(self.action_space, mean, _log_std(self.policy), actions)
             buffer.values[:] = values.cpu().numpy().reshape(buffer.buffer_size, buffer.n_envs)

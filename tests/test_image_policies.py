@@ -81,13 +81,14 @@ def test_a_clone_of_pixels_acts_as_the_demonstrator_where_it_never_was(cloned, s
 
 def test_the_network_is_the_nature_cnn_on_channel_first_images_from_0_to_1(spaces):
     policy = make_policy(*spaces, SETTINGS, seed=0)
-    assert type(policy.features_extractor) is NatureCNN
+    assert isinstance(policy.features_extractor, NatureCNN)
     seen = []
     policy.features_extractor.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     white = torch.full((1, 2, 36, 36), 255, dtype=torch.uint8)
     by_bytes = action_mean(policy, white)
     torch.testing.assert_close(action_mean(policy, white.float()), by_bytes)
-    assert seen[0].dtype == torch.float32
+    seen.reverse()
+    assert [images.dtype for images in seen] == [torch.float32, torch.uint8]  # bytes are scaled inside
     assert (seen[0] == 1.0).all()
     assert policy.pi_features_extractor is policy.vf_features_extractor  # as published: shared
     layers = [layer for layer in policy.features_extractor.cnn if isinstance(layer, torch.nn.Conv2d)]
