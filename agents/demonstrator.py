@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -17,6 +19,9 @@ from drex.agents.improve import MakeEnvironments, PPOSettings, improve
 from drex.agents.policies import PolicySettings
 from drex.agents.ppo import PPO
 from drex.errors import UserError
+
+Watcher = Callable[[int, float], None]
+"""Told of the environment steps done and the mean true return of the latest episodes."""
 
 
 def _true_reward_ppo() -> PPOSettings:
@@ -47,6 +52,8 @@ def train_demonstrator(
     *,
     seed: int,
     history: PolicyHistory | None = None,
+    checkpoints: Path | None = None,
+    progress: Watcher | None = None,
 ) -> PPO:
     """Train on the true reward until the mean return of the latest episodes first reaches the target.
 
@@ -54,12 +61,14 @@ def train_demonstrator(
         make: makes environments that pay their true reward (``reward="true"``).
         settings: target and training.
         seed: of everything.
-        history: keeps the policies that the training goes through.
+        history: keeps the policies that the training goes through, in memory.
+        checkpoints: folder for checkpoints, continued from where it holds one.
+        progress: told of the environment steps done and of the mean return of the latest episodes.
 
     Raises:
         UserError: the target was not reached within ``settings.ppo.environment_steps``.
     """
-    watch = _StopAtReturn(settings.target_return, settings.episodes_watched)
+    watch = _StopAtReturn(settings.target_return, settings.episodes_watched, progress)
     scale = settings.reward_scale
     model = improve(
         lambda count, stream: _ScaledReward(make(count, stream), scale),
@@ -68,6 +77,7 @@ def train_demonstrator(
         seed=seed,
         reward=None,
         start_from=None,
+        checkpoints=checkpoints,
         callback=watch if history is None else CallbackList([watch, history]),
     )
     if not watch.reached:
@@ -145,9 +155,9 @@ class _ScaledReward(VecEnvWrapper):
 class _StopAtReturn(BaseCallback):
     """Stops training once the mean return of the latest episodes reaches the target."""
 
-    def __init__(self, target: float, episodes: int) -> None:
+    def __init__(self, target: float, episodes: int, progress: Watcher | None) -> None:
         super().__init__()
-        self._target = target
+        self._target, self._progress = target, progress
         self._latest: deque[float] = deque(maxlen=episodes)
         self.best = -np.inf
         self.reached = False
@@ -159,3 +169,13 @@ class _StopAtReturn(BaseCallback):
             self.best = max(self.best, float(np.mean(self._latest)))
             self.reached = self.best >= self._target
         return not self.reached
+
+    def _on_rollout_end(self) -> None:
+        self._tell()
+
+    def _on_training_end(self) -> None:
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._progress is not None:
+            self._progress(self.num_timesteps, float(np.mean(self._latest)) if self._latest else float("nan"))

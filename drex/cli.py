@@ -151,7 +151,7 @@ def _make_demos(words: list[str]) -> None:
     settings = MakingSettings(episodes=asked.episodes, history=asked.history, demonstrator=asked.demonstrator)
     print(f"{task}: training a demonstrator to a mean return of {asked.demonstrator.target_return:g}")
     command = shlex.join(["drex", "demos", "make", task, *options])
-    made = make_demonstrations(task, asked.out, settings, seed=asked.seed, command=command)
+    made = make_demonstrations(task, asked.out, settings, seed=asked.seed, command=command, quiet=asked.quiet)
     print("\n".join(describe(made).lines()))
 
 

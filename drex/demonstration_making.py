@@ -6,11 +6,14 @@ T-REX: the order in which they arose is a ranking, written beside them.
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from stable_baselines3.common.policies import ActorCriticPolicy
+from tqdm import tqdm
 
 from drex.agents.demonstrator import DemonstratorSettings, PolicyHistory, train_demonstrator
 from drex.agents.policies import stochastic
@@ -23,6 +26,7 @@ from drex.errors import UserError
 from drex.own_ranking import Ranking
 from drex.ranking_files import ranking_beside, save_ranking
 from drex.run_folder import versions
+from drex.settings_json import JSON, settings_to_json
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,9 +48,18 @@ class MakingSettings:
 
 
 def make_demonstrations(
-    task: str, out: str | os.PathLike[str], settings: MakingSettings, *, seed: int, command: str = ""
+    task: str,
+    out: str | os.PathLike[str],
+    settings: MakingSettings,
+    *,
+    seed: int,
+    command: str = "",
+    quiet: bool = True,
 ) -> Demonstrations:
     """Train a demonstrator to its target return, record its episodes and write them to a file.
+
+    A training that was killed continues from its last checkpoint, kept beside the file until that is written;
+    one whose stages are recorded starts anew.
 
     Args:
         task: a gymnasium id.
@@ -54,9 +67,11 @@ def make_demonstrations(
         settings: of the demonstrator and the recording.
         seed: of everything.
         command: the command line that asked for it, kept in the file.
+        quiet: no progress bar.
 
     Raises:
-        UserError: the file exists, or the target was not reached.
+        UserError: the file exists, a training of other settings was left beside it, or the target was not
+            reached.
     """
     file = Path(out)
     if file.exists():
@@ -64,12 +79,29 @@ def make_demonstrations(
             str(file), expected="a new file", found="one that exists", do="name another or remove it"
         )
     history = PolicyHistory() if settings.history else None
-    model = train_demonstrator(
-        lambda count, stream: make_environments(task, count, seed=stream, reward="true"),
-        settings.demonstrator,
-        seed=seed,
-        history=history,
-    )
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    if history is None:
+        _claim(unfinished, {"task": task, "seed": seed, "settings": settings_to_json(settings.demonstrator)})
+    try:
+        with tqdm(
+            total=settings.demonstrator.ppo.environment_steps, unit="step", unit_scale=True, disable=quiet
+        ) as bar:
+
+            def show(steps: int, mean_return: float) -> None:
+                bar.set_description(f"mean return {mean_return:.4g}", refresh=False)
+                bar.update(steps - bar.n)
+
+            model = train_demonstrator(
+                lambda count, stream: make_environments(task, count, seed=stream, reward="true"),
+                settings.demonstrator,
+                seed=seed,
+                history=history,
+                checkpoints=unfinished if history is None else None,
+                progress=show,
+            )
+    except UserError:  # nothing that could be continued
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     if history is None:
         recorded = [_record(model.policy, task, settings.episodes, seed)]
     else:
@@ -93,7 +125,23 @@ def make_demonstrations(
     )
     if history is not None:
         save_ranking(ranking_beside(file), Ranking("file_order", settings.history, "training time"))
+    else:
+        shutil.rmtree(unfinished)
     return load_demonstrations(file)
+
+
+def _claim(unfinished: Path, asked: JSON) -> None:
+    """Note what is trained beside its checkpoints, so that none of another training is continued."""
+    note = unfinished / "training.json"
+    if note.exists() and json.loads(note.read_text()) != asked:
+        raise UserError(
+            str(note),
+            expected="an unfinished training of the same task, seed and settings",
+            found="one of others",
+            do="finish that one, or remove the folder",
+        )
+    unfinished.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps(asked) + "\n")
 
 
 def _record(

@@ -30,6 +30,8 @@ class MakeOptions:
     ranking by training time beside them: for --method trex."""
     seed: int = 0
     """Of everything."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """No progress bar."""
     demonstrator: Annotated[DemonstratorSettings, tyro.conf.arg(name="")] = field(
         default_factory=DemonstratorSettings
     )

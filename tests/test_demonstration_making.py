@@ -1,0 +1,73 @@
+"""Making demonstrations: watched, killed, continued, and never mixed up with another training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tiny_environments  # registers the tasks
+from tiny_environments import WALK
+
+from drex.agents.demonstrator import DemonstratorSettings
+from drex.agents.improve import PPOSettings
+from drex.agents.ppo import PPO
+from drex.demonstration_making import MakingSettings, make_demonstrations
+from drex.errors import UserError
+
+del tiny_environments
+
+
+def settings(target=0.5, steps=8_192):
+    """Four segments of two rollouts each, unless the target is reached before."""
+    ppo = PPOSettings(
+        start_from="scratch",
+        environment_steps=steps,
+        environments=8,
+        rollout_steps=128,
+        checkpoint_steps=2_048,
+        initial_std=0.6,
+        final_learning_rate=3e-4,
+    )
+    return MakingSettings(
+        episodes=3, demonstrator=DemonstratorSettings(target_return=target, episodes_watched=200, ppo=ppo)
+    )
+
+
+def test_a_killed_training_continues_and_ends_with_the_same_demonstrations(tmp_path, monkeypatch):
+    # A segment holds 64 whole episodes, so that 200 take four of them: 8,192 steps, or four more once killed.
+    asked = settings(target=-100.0, steps=14_336)
+    whole = make_demonstrations(WALK, tmp_path / "whole.npz", asked, seed=0)
+    learn, calls = PPO.learn, []
+
+    def killed(self, *arguments, **options):
+        calls.append(self.num_timesteps)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return learn(self, *arguments, **options)
+
+    file = tmp_path / "killed.npz"
+    monkeypatch.setattr(PPO, "learn", killed)
+    with pytest.raises(KeyboardInterrupt):
+        make_demonstrations(WALK, file, asked, seed=0)
+    assert not file.exists()
+    monkeypatch.setattr(PPO, "learn", learn)
+    with pytest.raises(UserError, match=r"training\.json: expected .* same task, seed and settings"):
+        make_demonstrations(WALK, file, asked, seed=1)
+    continued = make_demonstrations(WALK, file, asked, seed=0)
+    assert calls == [0, 2_048, 4_096]
+    # The window of watched episodes starts anew, so a continued training may run on for longer.
+    assert continued.about["environment_steps"] >= whole.about["environment_steps"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["killed.npz", "whole.npz"]
+
+
+def test_a_target_that_is_not_reached_leaves_nothing(tmp_path):
+    with pytest.raises(UserError, match="target_return"):
+        make_demonstrations(WALK, tmp_path / "demos.npz", settings(target=1e6, steps=2_048), seed=0)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_training_is_watched(tmp_path, capsys):
+    make_demonstrations(WALK, tmp_path / "d.npz", settings(target=-100.0, steps=14_336), seed=0, quiet=False)
+    assert "mean return" in capsys.readouterr().err
+    again = make_demonstrations(WALK, tmp_path / "e.npz", settings(target=-100.0, steps=14_336), seed=0)
+    assert capsys.readouterr().err == ""
+    assert np.isfinite(again.true_returns.reveal()).all()
