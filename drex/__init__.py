@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from drex.noise_ranking import rank_by_noise
     from drex.own_ranking import Ranking
     from drex.pipeline import run
-    from drex.presets import Settings, preset
+    from drex.presets import preset
     from drex.ranking import (
         Preferences,
         RankedTrajectories,
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from drex.reward import LearnedReward, load_reward
     from drex.reward_anchor import AnchorSettings, anchor
     from drex.reward_learning import RewardSettings, learn_reward
+    from drex.settings import Settings
 
 __all__ = [  # noqa: RUF022 (the method's order says more than the alphabet)
     "run",
@@ -91,7 +92,7 @@ _HOME = {
     "noise_ranking": ("rank_by_noise",),
     "own_ranking": ("Ranking",),
     "pipeline": ("run",),
-    "presets": ("Settings", "preset"),
+    "presets": ("preset",),
     "ranking": (
         "Preferences",
         "RankedTrajectories",
@@ -106,6 +107,7 @@ _HOME = {
     "reward": ("LearnedReward", "load_reward"),
     "reward_anchor": ("AnchorSettings", "anchor"),
     "reward_learning": ("RewardSettings", "learn_reward"),
+    "settings": ("Settings",),
 }
 _MODULE = {name: f"drex.{module}" for module, names in _HOME.items() for name in names}
 

@@ -16,10 +16,11 @@ from drex.envs.make import task_spaces
 from drex.envs.task_names import Factory, task_name
 from drex.errors import UserError
 from drex.own_ranking import Ranking
-from drex.presets import Control, Method, Settings, preset
+from drex.presets import preset
 from drex.progress import Progress
 from drex.ranking_files import load_ranking, ranking_beside
 from drex.run_folder import RunFolder, versions
+from drex.settings import Control, Method, Settings
 from drex.settings_json import settings_to_json
 from drex.stages import Stages
 

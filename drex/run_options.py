@@ -13,7 +13,8 @@ import tyro
 
 from drex.envs.task_names import task_name
 from drex.errors import UserError
-from drex.presets import Control, Method, Settings, preset
+from drex.presets import preset
+from drex.settings import Control, Method, Settings
 
 Device = Literal["auto", "cpu", "cuda"]
 

@@ -25,7 +25,6 @@ from drex.evaluation import Judgement, TrueReturnWatch, assemble, judge
 from drex.formats import kinds
 from drex.noise_ranking import NoisyRollouts, rank_by_noise
 from drex.own_ranking import Ranking
-from drex.presets import Control, Settings
 from drex.progress import Progress, StepBar
 from drex.ranked_episodes import (
     HeldOutPairs,
@@ -41,6 +40,7 @@ from drex.reward import LearnedReward, load_reward
 from drex.reward_anchor import alive_bonus, anchor
 from drex.reward_learning import learn_reward, left_out_of_training
 from drex.run_folder import RunFolder
+from drex.settings import Control, Settings
 from drex.settings_json import JSON, settings_to_json
 
 _STAGES = ("demonstrations", "bc", "ranked", "reward", "policy", "evaluation", "held_out")

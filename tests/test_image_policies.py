@@ -24,9 +24,9 @@ from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
 from drex.evaluation import EvaluationSettings
 from drex.pipeline import run
-from drex.presets import Settings
 from drex.reward import load_reward
 from drex.reward_learning import RewardSettings
+from drex.settings import Settings
 from drex.snippets import SnippetSettings
 
 SETTINGS = PolicySettings(policy_hidden_sizes=(), value_hidden_sizes=())

@@ -16,7 +16,7 @@ import pytest
 
 import drex
 from drex.agents.demonstrator import DemonstratorSettings
-from drex.presets import Settings
+from drex.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(file for folder in ("drex", "agents", "envs") for file in (ROOT / folder).rglob("*.py"))

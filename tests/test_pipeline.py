@@ -24,9 +24,9 @@ from drex.errors import UserError
 from drex.evaluation import EvaluationSettings
 from drex.finished_run import read_scalars
 from drex.pipeline import run
-from drex.presets import Settings
 from drex.reward import load_reward
 from drex.reward_learning import RewardSettings
+from drex.settings import Settings
 from drex.settings_json import settings_to_json
 from drex.snippets import SnippetSettings
 

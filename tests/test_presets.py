@@ -13,8 +13,9 @@ import pytest
 from drex.agents.improve import PPOSettings
 from drex.errors import UserError
 from drex.evaluation import EvaluationSettings
-from drex.presets import PRESETS, Method, Settings, default, paper, preset
+from drex.presets import PRESETS, default, paper, preset
 from drex.reward_learning import RewardSettings
+from drex.settings import Method, Settings
 from drex.settings_json import settings_from_json, settings_to_json
 from drex.snippets import SnippetSettings
 

@@ -1,0 +1,138 @@
+"""Presets for Atari games: the published protocols, and one that starts from the clone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from drex.agents.behavioral_cloning import CloningSettings
+from drex.agents.improve import PPOSettings
+from drex.agents.noise import NoiseSchedule
+from drex.agents.policies import PolicySettings
+from drex.envs.atari_masks import score_mask
+from drex.evaluation import EvaluationSettings
+from drex.reward_anchor import AnchorSettings
+from drex.reward_learning import RewardSettings
+from drex.settings import Settings
+from drex.snippets import SnippetSettings
+
+
+def paper_atari_drex(task: str) -> Settings:
+    """D-REX, section 5.2 and the authors' code.
+
+    It deviates: no bin of episodes without action is ranked lowest; the clone sees the score; every gradient
+    step draws a fresh pair instead of taking from 40,000 drawn once, and the weights that are kept are the
+    best on held-out trajectories, not the last; the sigmoid is of the standardised output.
+    """
+    mask = score_mask(task)
+    return Settings(
+        policy=PolicySettings(policy_hidden_sizes=(), value_hidden_sizes=()),
+        bc=CloningSettings(
+            gradient_steps=75_000,
+            batch_size=32,
+            learning_rate=1e-4,
+            l2=0.0,
+            held_out=0.2,
+            check_every=500,
+            patience=5,
+        ),
+        rollout_policy="deterministic",
+        noise=_ATARI_NOISE,
+        minimum_level_gap=0.2,
+        reward=RewardSettings(
+            members=1,
+            hidden_sizes=(64,),
+            mask_top=mask.top,
+            mask_bottom=mask.bottom,
+            snippets=SnippetSettings(
+                scheme="independent",
+                minimum_length=50,
+                maximum_length=199,
+                pairs=1,
+                better_starts_no_earlier=True,
+                stride=4,
+            ),
+            snippet_return="sum",
+            gradient_steps=320_000,
+            learning_rate=1e-5,
+            l2=0.0,
+            held_out=0.2,
+            check_every=1_000,
+            patience=5,
+        ),
+        anchor=AnchorSettings(squash="sigmoid", offset="zero", scale="none"),
+        ppo=PPOSettings(
+            environment_steps=50_000_000,
+            environments=9,
+            rollout_steps=128,
+            batch_size=288,
+            epochs=4,
+            learning_rate=2.5e-4,
+            clip_range=0.1,
+            final_clip_range=0.0,
+            entropy_weight=0.01,
+            start_from="scratch",
+            value_only_rollouts=0,
+        ),
+        evaluation=EvaluationSettings(episodes=30, environments=16),
+    )
+
+
+_ATARI_NOISE = NoiseSchedule(levels=(0.02, 0.25, 0.5, 0.75, 1.0), episodes_per_level=20)
+
+
+def paper_atari_trex(task: str) -> Settings:
+    """T-REX, section 5.2 and the authors' code: D-REX's PPO on a smaller network and shorter snippets.
+
+    It deviates where D-REX's does, and draws snippets in every one of its 30,000 gradient steps anew.
+    """
+    settings = paper_atari_drex(task)
+    snippets = replace(settings.reward.snippets, maximum_length=99, stride=2)
+    reward = replace(
+        settings.reward,
+        convolutions=((16, 7, 3), (16, 5, 2), (16, 3, 1), (16, 3, 1)),
+        snippets=snippets,
+        gradient_steps=30_000,
+        learning_rate=5e-5,
+        held_out=0.0,
+        patience=0,
+    )
+    return replace(settings, reward=reward)
+
+
+def default_atari(task: str) -> Settings:
+    """Sized for hours on two cores, not for days on a GPU.
+
+    The published networks and noise, but a reward of three members and many pairs a gradient step, and PPO
+    from the clone.
+    """
+    settings = paper_atari_drex(task)
+    snippets = SnippetSettings(
+        minimum_length=50, maximum_length=200, trajectories=16, better_starts_no_earlier=True, stride=4
+    )
+    return replace(
+        settings,
+        bc=CloningSettings(
+            gradient_steps=8_000, batch_size=64, learning_rate=3e-4, l2=0.0, check_every=250, patience=5
+        ),
+        rollout_policy="stochastic",
+        reward=replace(
+            settings.reward,
+            members=3,
+            snippets=snippets,
+            snippet_return="mean",
+            gradient_steps=1_000,
+            learning_rate=3e-4,
+            held_out=0.1,
+            check_every=100,
+            patience=0,
+        ),
+        anchor=AnchorSettings(squash="sigmoid", offset="zero"),
+        ppo=replace(
+            settings.ppo,
+            environment_steps=1_000_000,
+            environments=8,
+            batch_size=256,
+            start_from="clone",
+            value_only_rollouts=8,
+        ),
+    )

@@ -1,0 +1,59 @@
+"""Settings of a whole run: those of every stage, shared by Python, command line and benchmarks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from drex.agents.behavioral_cloning import CloningSettings
+from drex.agents.improve import PPOSettings
+from drex.agents.noise import NoiseSchedule
+from drex.agents.policies import PolicySettings
+from drex.errors import UserError
+from drex.evaluation import EvaluationSettings
+from drex.ranked_episodes import OwnRankingSettings
+from drex.reward_anchor import AnchorSettings
+from drex.reward_learning import RewardSettings
+
+Method = Literal["drex", "trex"]
+"""Where the ranking comes from: ``drex`` disturbs a clone by degrees, ``trex`` is given demonstrations that
+carry one."""
+
+Control = Literal["alive", "random_rankings"]
+"""``alive``: the same reward for every step; ``random_rankings``: a reward learned from shuffled rankings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Everything that a run depends on besides task, demonstrations and seed."""
+
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    """The network that is cloned and then trained."""
+    bc: CloningSettings = field(default_factory=CloningSettings)
+    """Behavioral cloning."""
+    rollout_policy: Literal["stochastic", "deterministic"] = "stochastic"
+    """Which clone is disturbed. A deterministic clone moves smoothly, so a reward can tell noise by its
+    jitter and learn nothing else; the stochastic one acts with the spread that the demonstrator showed."""
+    noise: NoiseSchedule = field(default_factory=NoiseSchedule)
+    """Noise-injected rollouts."""
+    rollout_environments: int = 16
+    """Environments stepped side by side for the noisy rollouts."""
+    minimum_level_gap: float = 0.3
+    """Noise levels closer than this are not compared."""
+    trex: OwnRankingSettings = field(default_factory=OwnRankingSettings)
+    """What is done with a ranking of your own; read with --method trex alone."""
+    held_out_folds: int = 0
+    """Parts that the ranked trajectories are split in, to measure how well a reward orders what it never saw:
+    one more is learned without each part. 0 measures on what reward.held_out leaves out."""
+    reward: RewardSettings = field(default_factory=RewardSettings)
+    """The reward ensemble."""
+    anchor: AnchorSettings = field(default_factory=AnchorSettings)
+    """Offset and scale of the reward."""
+    ppo: PPOSettings = field(default_factory=PPOSettings)
+    """PPO on the learned reward."""
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    """Judging at the end."""
+
+    def __post_init__(self) -> None:
+        if self.held_out_folds < 0 or self.held_out_folds == 1:
+            raise UserError("held_out_folds", expected="0, or two or more", found=str(self.held_out_folds))
