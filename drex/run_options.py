@@ -26,7 +26,7 @@ class RunOptions:
     task: tyro.conf.Suppress[str] = "ENV"
     """A gymnasium id, for example Hopper-v5; module:Id imports the module first; or module:factory."""
     demos: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Demonstrations, an npz file; those that come with the package if none is named."""
+    """Demonstrations of any format (docs/demonstrations.md); without it, those that come with the package."""
     seed: int = 0
     """Of everything: the same seed on the same machine gives the same weights."""
     run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
