@@ -57,7 +57,9 @@ def step_inputs(
         action_options=options_of(trajectories.actions),
     )
     shift, spread = _standardisation(features, settings.standardize_inputs)
-    return torch.as_tensor((features - shift) / spread), shift, spread
+    if settings.standardize_inputs:
+        features = (features - shift) / spread
+    return torch.as_tensor(features), shift, spread
 
 
 def make_network(

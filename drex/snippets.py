@@ -141,24 +141,25 @@ def _draw_shared(
     used = np.minimum(lengths, length)
     starts = generator.integers(0, lengths - used + 1)
     first, counts = np.cumsum(lengths) - lengths + starts, -(-used // settings.stride)
-    better, worse, weight = preferences.better, preferences.worse, preferences.weight
-    if settings.better_starts_no_earlier:
-        kept = starts[better] >= starts[worse]
-        better, worse, weight = better[kept], worse[kept], weight[kept]
     # Held-out pairs compare few of the trajectories: the others' steps would be encoded for nothing.
     compared = np.zeros(len(lengths), np.bool_)
     compared[preferences.better] = compared[preferences.worse] = True
     chosen = np.flatnonzero(compared)
+    better, worse, weight = preferences.better, preferences.worse, preferences.weight
     if 0 < settings.trajectories < len(chosen):
         chosen = generator.choice(chosen, settings.trajectories, replace=False)
-    if len(chosen) < len(lengths):
-        place = np.full(len(lengths), -1)
-        place[chosen] = np.arange(len(chosen))
-        first, counts, starts = first[chosen], counts[chosen], starts[chosen]
-        better, worse = place[better], place[worse]
-        kept = np.minimum(better, worse) >= 0
+        drawn = np.zeros(len(lengths), np.bool_)
+        drawn[chosen] = True
+        kept = np.flatnonzero(drawn[better])  # one side first: few pairs remain, half the time
+        kept = kept[drawn[worse[kept]]]
         better, worse, weight = better[kept], worse[kept], weight[kept]
-    return SnippetPairs(first, counts, settings.stride, starts, better, worse, weight)
+    if settings.better_starts_no_earlier:
+        later = starts[better] >= starts[worse]
+        better, worse, weight = better[later], worse[later], weight[later]
+    place = np.zeros(len(lengths), np.int64)
+    place[chosen] = np.arange(len(chosen))
+    first, counts, starts = first[chosen], counts[chosen], starts[chosen]
+    return SnippetPairs(first, counts, settings.stride, starts, place[better], place[worse], weight)
 
 
 def lay_out(draws: Sequence[SnippetPairs]) -> SnippetBatch:

@@ -245,6 +245,44 @@ def test_members_differ_from_each_other():
         assert np.abs(one - other).max() > 0.01
 
 
+class Members(torch.nn.Module):
+    """Two linear members whose directions are given, and a weight that changes nothing for Adam to train."""
+
+    members = 2
+
+    def __init__(self, directions):
+        super().__init__()
+        self.unused = torch.nn.Parameter(torch.zeros(1))
+        self.directions = torch.tensor(directions)
+
+    def forward(self, inputs):
+        rewards = torch.einsum("mnf,mf->mn", inputs.expand(2, -1, -1), self.directions)
+        return rewards + 0 * self.unused
+
+
+@pytest.mark.parametrize(
+    ("directions", "expected"),
+    [
+        ([[1.0, 0.0, 0.0], [3.0, 0.0, 0.0]], 0.0),  # the same order and spacing on another scale
+        ([[1.0, 0.0, 0.0], [-1.0, 0.0, 0.0]], None),  # opposites differ by twice the standardised reward
+    ],
+)
+def test_the_logged_spread_is_how_far_standardised_members_are_apart(directions, expected):
+    ranked = ranked_linear_world(12, seed=0, shortest=5, longest=5)
+    snippets = SnippetSettings(minimum_length=5, maximum_length=5)  # whole episodes, so the steps are known
+    settings = dataclasses.replace(SMALL, snippets=snippets)
+    _, scalars = logged(ranked, settings, seed=0, network=lambda features: Members(directions))
+    spreads = scalars["reward/ensemble_spread"]
+    if expected is None:
+        _, held_out = split_preferences(ranked.preferences, 12, 0.25, np.random.default_rng(0))
+        kept = np.unique([held_out.better, held_out.worse])
+        steps = np.isin(ranked.trajectories.episode_of_step, kept)
+        seen = ranked.trajectories.next_observations()[steps, 0]
+        expected = np.abs((seen - seen.mean()) / seen.std(ddof=1)).mean()
+    assert list(spreads) == [0, 5, 10, 15, 20]
+    assert list(spreads.values()) == pytest.approx([expected] * 5, abs=1e-5)
+
+
 def test_members_are_standardised_on_the_ranked_steps():
     ranked = ranked_linear_world(12, seed=0)
     reward = learn_reward(ranked, dataclasses.replace(SMALL, standardize_inputs=True), seed=0)
