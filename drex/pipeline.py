@@ -50,8 +50,8 @@ def run(
         env_kwargs: keyword arguments of the environment, of what JSON can hold.
         wrappers: classes or functions around each environment, or their names ``module:Wrapper``, innermost
             first.
-        demonstrations: a file or folder of any format (docs/demonstrations.md); ``None`` takes those that come with
-            the package.
+        demonstrations: a file or folder of any format (docs/demonstrations.md); ``None`` takes those
+            that come with the package.
         method: ``"drex"`` for unranked demonstrations, ``"trex"`` for those that carry a ranking.
         ranking: the user's ranking, a JSON or CSV file; ``None`` takes that beside the demonstrations.
         settings: ``None`` takes the default preset for the task and the method.
