@@ -14,7 +14,7 @@ import gymnasium
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from drex.agents.policies import PolicySettings, make_policy
 from drex.errors import UserError
@@ -59,7 +59,7 @@ def load_policy(
     return policy
 
 
-def load_weights(policy: ActorCriticPolicy, weights: dict[str, torch.Tensor], where: str) -> None:
+def load_weights(policy: BasePolicy, weights: dict[str, torch.Tensor], where: str) -> None:
     """Put weights into a policy.
 
     Raises:

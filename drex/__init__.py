@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from drex.agents.ppo import PPO
     from drex.agents.rollouts import collect
     from drex.demonstration_conversion import convert_demonstrations
+    from drex.demonstration_recording import RecordingSettings, record
     from drex.demonstrations import load_demonstrations, save_demonstrations
-    from drex.envs.learned_reward import LearnedRewardVecEnv
+    from drex.envs.learned_reward import LearnedRewardEnv, LearnedRewardVecEnv
     from drex.envs.make import make_environments
     from drex.envs.trajectories import Trajectories
     from drex.envs.true_returns import TrueReturns
@@ -49,6 +50,8 @@ __all__ = [  # noqa: RUF022 (the method's order says more than the alphabet)
     "load_demonstrations",
     "save_demonstrations",
     "convert_demonstrations",
+    "record",
+    "RecordingSettings",
     "Trajectories",
     "TrueReturns",
     "make_environments",
@@ -72,6 +75,7 @@ __all__ = [  # noqa: RUF022 (the method's order says more than the alphabet)
     "load_reward",
     "anchor",
     "AnchorSettings",
+    "LearnedRewardEnv",
     "LearnedRewardVecEnv",
     "improve",
     "PPO",
@@ -83,8 +87,9 @@ _HOME = {
     "agents.ppo": ("PPO",),
     "agents.rollouts": ("collect",),
     "demonstration_conversion": ("convert_demonstrations",),
+    "demonstration_recording": ("RecordingSettings", "record"),
     "demonstrations": ("load_demonstrations", "save_demonstrations"),
-    "envs.learned_reward": ("LearnedRewardVecEnv",),
+    "envs.learned_reward": ("LearnedRewardEnv", "LearnedRewardVecEnv"),
     "envs.make": ("make_environments",),
     "envs.trajectories": ("Trajectories",),
     "envs.true_returns": ("TrueReturns",),

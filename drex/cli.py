@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from drex.errors import UserError
 
 FINISHED, FAILED, USER_MISTAKE = 0, 1, 2
+_GROUPS = ("demos", "reward")
 RANKED_BY = ("order", "tiers", "scores", "pairs", "file-order", "file")
 _RANKING_VALUES = """Episodes count from 0 in the order of the file. VALUES are, for
   order       episodes, worst first: 3 0 1
@@ -60,10 +61,10 @@ def _dispatch(words: list[str]) -> int:
             return FINISHED
     if words[:1] == ["--version"]:
         print(_version())
-    elif set(words) <= {"demos", "-h", "--help"}:
+    elif set(words) <= {*_GROUPS, "-h", "--help"}:
         print(_overview())
     else:
-        asked = " ".join(words[:2] if words[0] == "demos" else words[:1])
+        asked = " ".join(words[:2] if words[0] in _GROUPS else words[:1])
         near = difflib.get_close_matches(asked, _COMMANDS, n=1)
         raise UserError(
             "command",
@@ -155,6 +156,30 @@ def _make_demos(words: list[str]) -> None:
     print("\n".join(describe(made).lines()))
 
 
+def _record_demos(words: list[str]) -> None:
+    task, options = _task_and_options("drex demos record", words)
+
+    from drex.demos_options import parse_record_options
+
+    asked = parse_record_options(task, options)
+
+    from drex.compute import use_one_thread_where_it_pays
+    from drex.demonstration_recording import RecordingSettings, open_policy, record
+    from drex.demonstrations import describe
+
+    use_one_thread_where_it_pays(task)
+    settings = RecordingSettings(
+        episodes=asked.episodes,
+        deterministic=asked.deterministic,
+        noise_level=asked.noise,
+        noise_kind=asked.noise_kind,
+    )
+    command = shlex.join(["drex", "demos", "record", task, *options])
+    policy = open_policy(asked.policy, task)
+    made = record(policy, task, asked.out, settings=settings, seed=asked.seed, about={"command": command})
+    print("\n".join(describe(made).lines()))
+
+
 def _inspect_demos(words: list[str]) -> None:
     from drex.demos_options import parse_inspect_options
 
@@ -224,6 +249,24 @@ def _rank_demos(words: list[str]) -> None:
     print("\n".join([*lines, f"ranking       {out}"]))
 
 
+def _export_reward(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="drex reward export",
+        description="Write a learned reward as one .pt2 file that torch runs without drex.",
+    )
+    parser.add_argument("folder", metavar="DIR", help="a run folder, or the folder of a reward")
+    parser.add_argument("out", metavar="FILE", help="the file to write; its name ends in .pt2")
+    parser.add_argument(
+        "--task", metavar="ENV", help="whose transitions are scored, where no run folder tells it"
+    )
+    asked = parser.parse_args(words)
+
+    from drex.reward_export import export_from_folder
+
+    export_from_folder(asked.folder, asked.out, task=asked.task)
+    print(f"reward        {asked.out}")
+
+
 def _report(words: list[str]) -> None:
     parser = argparse.ArgumentParser(
         prog="drex report", description="Make figures, tables and report.html again from a finished run."
@@ -252,8 +295,10 @@ def _say_nothing(line: str) -> None:
 _COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "run": (_run, "the main job: from demonstrations to a better policy, its reward and a report"),
     "demos make": (_make_demos, "train a demonstrator on the true reward and record its episodes"),
+    "demos record": (_record_demos, "record episodes of a run's policy or of stable-baselines3's"),
     "demos inspect": (_inspect_demos, "tell what a file of demonstrations holds, and what will hurt"),
     "demos rank": (_rank_demos, "write the ranking that --method trex learns from"),
     "demos convert": (_convert_demos, "write demonstrations in another format, losing nothing"),
+    "reward export": (_export_reward, "write a learned reward as one file that torch runs without drex"),
     "report": (_report, "make tables, figures, video and report.html again from a run folder"),
 }

@@ -1,4 +1,4 @@
-"""The options of ``drex demos make``, ``inspect`` and ``convert``.
+"""The options of ``drex demos make``, ``record``, ``inspect`` and ``convert``.
 
 Those of ``make`` are what to record, and every field of the demonstrator's settings.
 """
@@ -13,6 +13,7 @@ from typing import Annotated, Literal
 import tyro
 
 from drex.agents.demonstrator import DemonstratorSettings
+from drex.agents.noise import NoiseKind
 
 Format = Literal["npz", "minari", "imitation", "recordings", "d4rl"]
 
@@ -46,6 +47,35 @@ def parse_make_options(task: str, arguments: Sequence[str]) -> MakeOptions:
         SystemExit: status 2 for what cannot be parsed, 0 after printing help.
     """
     return tyro.cli(MakeOptions, prog=f"drex demos make {task}", args=arguments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordOptions:
+    """Record episodes of a trained policy."""
+
+    policy: Annotated[str, tyro.conf.arg(metavar="FILE")]
+    """A run folder, a stage of one, or a zip that stable-baselines3 saved; nothing in it is unpickled."""
+    out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
+    """The npz file to write; an existing one is not overwritten."""
+    episodes: int = 10
+    """Whole episodes to record."""
+    deterministic: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Take the policy's most likely action instead of sampling."""
+    noise: float = 0.0
+    """Probability at each step that the whole action is replaced, for demonstrations worse by choice."""
+    noise_kind: NoiseKind = "uniform"
+    """What replaces it: a fresh uniform action, one that is held for some steps, or zeros (no_op)."""
+    seed: int = 0
+    """Of environments, sampled actions and noise."""
+
+
+def parse_record_options(task: str, arguments: Sequence[str]) -> RecordOptions:
+    """Parse the options that follow ``drex demos record ENV``.
+
+    Raises:
+        SystemExit: status 2 for what cannot be parsed, 0 after printing help.
+    """
+    return tyro.cli(RecordOptions, prog=f"drex demos record {task}", args=arguments)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,16 +110,17 @@ def ranking_and_reward(run: FinishedRun) -> Figure | None:
 
 
 def learning_curve(run: FinishedRun) -> Figure | None:
-    """Learned reward a step, and for judging only the true return, over PPO's environment steps."""
+    """Learned reward a step, and for judging only the true return, over the policy's environment steps."""
     learned = run.scalars.get("rollout/learned_reward_per_step", [])
     true = run.scalars.get("for_judging_only/true_return", [])
     if not learned:
         return None
+    algorithm = run.config.get("settings", {}).get("algorithm", {}).get("name", "ppo").upper()
     figure = Figure(figsize=(7.0, 6.0), dpi=120, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     _line(upper, learned, color="tab:purple", label="learned reward")
     upper.set(ylabel="learned reward a step")
-    upper.set_title(f"PPO on the learned reward\n{run.title}", fontsize=11)
+    upper.set_title(f"{algorithm} on the learned reward\n{run.title}", fontsize=11)
     if true:
         _line(lower, true, color="tab:red", label="training episodes (actions sampled)", marker=".")
         _reference_lines(lower, run)

@@ -53,7 +53,7 @@ class Progress:
 
 
 class StepBar(BaseCallback):
-    """Moves a bar along with PPO's environment steps."""
+    """Moves a bar along with the environment steps of a training."""
 
     def __init__(self, advance: Callable[[int], None]) -> None:
         super().__init__()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import gymnasium
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -182,6 +183,31 @@ class LearnedReward:
         weights = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
         save_file(weights, place / "reward.safetensors")
         (place / "reward.json").write_text(json.dumps(settings_to_json(facts), indent=2) + "\n")
+
+    def export(
+        self,
+        file: str | Path,
+        observation_space: gymnasium.Space[Any],
+        action_space: gymnasium.Space[Any],
+    ) -> None:
+        """Write the whole reward as one ``.pt2`` file that torch runs without drex, on the CPU.
+
+        ``torch.export.load(file).module()`` then takes tensors of observations, actions and next observations
+        and gives what calling the reward gives, to the last digits of single precision. Tensors have the
+        spaces' dtypes; choices are int64. Networks of your own are exported as well.
+
+        Args:
+            file: a new file whose name ends in ``.pt2``.
+            observation_space: of the transitions, as ``make_environments`` gives it.
+            action_space: likewise.
+
+        Raises:
+            UserError: another suffix, a file that exists or cannot be written, or spaces of which the network
+                sees more or fewer numbers than it was made for.
+        """
+        from drex.reward_export import export_reward  # here, since the exporter knows this class
+
+        export_reward(self, file, observation_space, action_space)
 
 
 def load_reward(folder: str | Path) -> LearnedReward:

@@ -8,6 +8,7 @@ from typing import Literal
 from drex.agents.behavioral_cloning import CloningSettings
 from drex.agents.improve import PPOSettings
 from drex.agents.noise import NoiseSchedule
+from drex.agents.other_algorithms import ALGORITHMS, AlgorithmSettings
 from drex.agents.policies import PolicySettings
 from drex.errors import UserError
 from drex.evaluation import EvaluationSettings
@@ -49,11 +50,31 @@ class Settings:
     """The reward ensemble."""
     anchor: AnchorSettings = field(default_factory=AnchorSettings)
     """Offset and scale of the reward."""
+    algorithm: AlgorithmSettings = field(default_factory=AlgorithmSettings)
+    """What trains the policy on the learned reward."""
     ppo: PPOSettings = field(default_factory=PPOSettings)
-    """PPO on the learned reward."""
+    """PPO on the learned reward; read with algorithm.name ppo alone."""
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     """Judging at the end."""
 
     def __post_init__(self) -> None:
         if self.held_out_folds < 0 or self.held_out_folds == 1:
             raise UserError("held_out_folds", expected="0, or two or more", found=str(self.held_out_folds))
+
+    @property
+    def gamma(self) -> float:
+        """Discount a step of the algorithm that trains the policy."""
+        return self.ppo.gamma if self.algorithm.name == "ppo" else self.algorithm.gamma
+
+    @property
+    def training_steps(self) -> int:
+        """Environment steps that the policy is trained for."""
+        ppo = self.algorithm.name == "ppo"
+        return self.ppo.segments()[-1] if ppo else self.algorithm.environment_steps
+
+    @property
+    def starts_from_clone(self) -> bool:
+        """Whether the policy's weights at the start are the clone's, where there is one."""
+        if self.algorithm.name == "ppo":
+            return self.ppo.start_from == "clone"
+        return ALGORITHMS[self.algorithm.name].takes_clone and self.algorithm.start_from == "clone"

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
-from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
+from drex.agents.any_policy import as_callable, load_trained, save_trained
 from drex.agents.behavioral_cloning import Log, clone
 from drex.agents.improve import improve
+from drex.agents.other_algorithms import train
 from drex.agents.policies import Policy, deterministic, stochastic, uniform
 from drex.agents.policy_files import load_policy, save_policy
-from drex.agents.ppo import PPO
 from drex.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
 from drex.durable_files import read_json, write_json
 from drex.envs.learned_reward import RewardFunction
@@ -56,7 +59,7 @@ class Stages:
         seed: of the run; each stage draws its own stream from it.
         folder: where the stages are kept.
         progress: bars and scalars.
-        device: of PPO and, for images, of cloning and of the reward.
+        device: of the policy's training and, for images, of cloning and of the reward.
     """
 
     task: str
@@ -121,7 +124,7 @@ class Stages:
 
     def clone_of_best(self, demonstrations: Trajectories, own: Ranking) -> ActorCriticPolicy | None:
         """A clone of the best-ranked demonstrations; ``None`` where nothing starts from it, as published."""
-        if self.settings.ppo.start_from == "scratch" and not self.settings.trex.mix_noise:
+        if not self.settings.starts_from_clone and not self.settings.trex.mix_noise:
             return None
         best = own.rank(demonstrations).preferences.best(self.settings.trex.clone_share)
         return self.clone(demonstrations, episodes=best.tolist())
@@ -229,12 +232,12 @@ class Stages:
         learned = learn_reward(
             ranked, settings.reward, seed=self._seed("reward"), log=log, device=self.device
         )
-        return anchor(learned, ranked.trajectories, settings.anchor, gamma=settings.ppo.gamma)
+        return anchor(learned, ranked.trajectories, settings.anchor, gamma=settings.gamma)
 
     def _reward_settings(self) -> dict[str, JSON]:
         return {
             "reward": settings_to_json(self.settings.reward),
-            "anchor": settings_to_json(self.settings.anchor) | {"gamma": self.settings.ppo.gamma},
+            "anchor": settings_to_json(self.settings.anchor) | {"gamma": self.settings.gamma},
             "minimum_level_gap": self.settings.minimum_level_gap,
         }
 
@@ -245,47 +248,52 @@ class Stages:
         bc: ActorCriticPolicy | None,
         *,
         paid_by: Sequence[str] = ("reward",),
-    ) -> ActorCriticPolicy:
-        """PPO on a reward, started from the clone, where there is one."""
+    ) -> BasePolicy:
+        """PPO on a reward, started from the clone, where there is one; or another algorithm.
+
+        A PPO that was killed continues from its checkpoint, another algorithm starts anew.
+        """
         observation_space, action_space, _ = task_spaces(self.task)
         settings, seed = self.settings, self._seed("policy")
+        others = settings.algorithm.name != "ppo"
 
-        def make() -> PPO:
+        def make() -> BaseAlgorithm:
             def log(name: str, value: float, step: int) -> None:
                 self.progress.log(name if stage == "policy" else f"{stage}/{name}", value, step)
 
-            with self.progress.bar(stage, settings.ppo.segments()[-1], "step") as advance:
-                return improve(
-                    lambda count, stream: make_environments(self.task, count, seed=stream),
-                    settings.ppo,
-                    policy_settings=settings.policy,
-                    seed=seed,
-                    reward=reward.on(self.device) if isinstance(reward, LearnedReward) else reward,
-                    start_from=bc,
-                    checkpoints=self.folder.unfinished(stage),
-                    logger=self.progress.logger() if stage == "policy" else None,
-                    callback=CallbackList([StepBar(advance), TrueReturnWatch(log)]),
-                    device=self.device,
-                )
+            with self.progress.bar(stage, settings.training_steps, "step") as advance:
+                shared: dict[str, Any] = {
+                    "policy_settings": settings.policy,
+                    "seed": seed,
+                    "reward": reward.on(self.device) if isinstance(reward, LearnedReward) else reward,
+                    "start_from": bc,
+                    "logger": self.progress.logger() if stage == "policy" else None,
+                    "callback": CallbackList([StepBar(advance), TrueReturnWatch(log)]),
+                    "device": self.device,
+                }
+                if others:
+                    self.progress.say(settings.algorithm.how_it_starts(cloned=bc is not None))
+                    return train(self._environments, settings.algorithm, **shared)
+                checkpoints = self.folder.unfinished(stage)
+                return improve(self._environments, settings.ppo, checkpoints=checkpoints, **shared)
 
-        def save(model: PPO, place: Path) -> None:
-            save_policy(model.policy, settings.policy, place)
-            model.save(place / "policy.zip")
-
+        trained = {"algorithm": settings_to_json(settings.algorithm)} if others else {}
+        trained = trained or {"ppo": settings_to_json(settings.ppo)}
         return self.folder.keep(
             stage,
             make,
-            save=save,
-            load=lambda place: load_policy(place, observation_space, action_space),
-            settings={"ppo": settings_to_json(settings.ppo), "policy": settings_to_json(settings.policy)},
+            save=lambda model, place: save_trained(model, settings.policy, place),
+            load=lambda place: load_trained(place, observation_space, action_space),
+            settings=trained | {"policy": settings_to_json(settings.policy)},
             seed=seed,
             inputs=[*([] if bc is None else ["bc"]), *paid_by],
         )
 
-    def control(
-        self, name: Control, episodes: RankedEpisodes, bc: ActorCriticPolicy | None
-    ) -> ActorCriticPolicy:
-        """PPO from the same start on a reward that must be beaten."""
+    def _environments(self, count: int, seed: int) -> VecEnv:
+        return make_environments(self.task, count, seed=seed)
+
+    def control(self, name: Control, episodes: RankedEpisodes, bc: ActorCriticPolicy | None) -> BasePolicy:
+        """The same training from the same start on a reward that must be beaten."""
         stage = f"control-{name}"
         if name == "alive":
             return self.policy(stage, alive_bonus, bc, paid_by=())
@@ -298,7 +306,7 @@ class Stages:
         bc: ActorCriticPolicy | None,
         episodes: RankedEpisodes,
         reward: LearnedReward,
-        policy: ActorCriticPolicy,
+        policy: BasePolicy,
     ) -> dict[str, Any]:
         """Open the true returns, for the first time, and judge everything side by side."""
         seed = self._seed("evaluation")
@@ -306,8 +314,8 @@ class Stages:
         policies: dict[str, Policy] = {
             "random": uniform(action_space, seed=seed),
             **({} if bc is None else {"bc": deterministic(bc)}),
-            "policy": stochastic(policy, seed=seed),
-            "policy_deterministic": deterministic(policy),
+            "policy": as_callable(policy, seed=seed),
+            "policy_deterministic": as_callable(policy, seed=None),
         }
         return self._judged(
             "evaluation",
@@ -322,12 +330,12 @@ class Stages:
             ],
         )
 
-    def judged_control(self, name: Control, control: ActorCriticPolicy) -> dict[str, Any]:
+    def judged_control(self, name: Control, control: BasePolicy) -> dict[str, Any]:
         """A control, judged as the policy is; a stage of its own, so that controls may be added later."""
         seed, stage = self._seed("evaluation"), f"control-{name}"
         return self._judged(
             f"{stage}-evaluation",
-            {stage: stochastic(control, seed=seed)},
+            {stage: as_callable(control, seed=seed)},
             lambda judged: judged[stage].summary(),
             inputs=[stage],
         )
@@ -362,9 +370,9 @@ class Stages:
         )
 
     def environment_steps(self, episodes: RankedEpisodes) -> int:
-        """Steps that learning took: noisy rollouts and PPO, without controls and judging."""
+        """Steps that learning took: noisy rollouts and the policy, without controls and judging."""
         noisy = 0 if episodes.noise is None else int(episodes.noise.trajectories.lengths.sum())
-        return noisy + self.settings.ppo.segments()[-1]
+        return noisy + self.settings.training_steps
 
     def _seed(self, stage: str) -> int:
         """The stage's own seed: adding a stage changes no other."""

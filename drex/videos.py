@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageOps
 
-from drex.agents.policies import Policy, deterministic, stochastic, uniform
+from drex.agents.any_policy import as_callable, load_trained
+from drex.agents.policies import Policy, deterministic, uniform
 from drex.agents.policy_files import load_policy
 from drex.demonstrations import load_demonstrations
 from drex.envs.own_environments import build_environment
@@ -109,7 +110,7 @@ def _panels(
     if (run.path / "bc").is_dir():
         actors["behavioral clone"] = deterministic(load_policy(run.path / "bc", *spaces))
     name = METHODS.get(run.evaluation["method"], run.evaluation["method"])
-    actors[name] = stochastic(load_policy(run.path / "policy", *spaces), seed=seed)
+    actors[name] = as_callable(load_trained(run.path / "policy", *spaces), seed=seed)
     for name, policy in actors.items():
         yield _act(environment, policy, name, seed, (stride, frames))
 

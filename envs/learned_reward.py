@@ -1,12 +1,15 @@
-"""A learned reward in place of the environment's own, for any stable-baselines3 algorithm."""
+"""A learned reward in place of the environment's own: for stable-baselines3, and for gymnasium."""
 
 from __future__ import annotations
 
 from typing import Any, Protocol
 
+import gymnasium
 import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn, VecEnvWrapper
+
+from drex.errors import UserError
 
 
 class RewardFunction(Protocol):
@@ -60,3 +63,48 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         rewards = self._reward(self._observations, self._actions, following, terminated)
         self._observations = np.array(observations)
         return observations, rewards, dones, infos
+
+
+class LearnedRewardEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]):
+    """One gymnasium environment that pays ``reward``; its own is dropped.
+
+    ``LearnedRewardVecEnv`` over one copy of the environment pays the same. Actions are scored as they come.
+
+    Args:
+        environment: its observations are a Box; others are flattened first, as ``make_environments`` does.
+        reward: such as ``drex.load_reward`` gives.
+
+    Raises:
+        UserError: observations that are no Box.
+    """
+
+    def __init__(self, environment: gymnasium.Env[Any, Any], reward: RewardFunction) -> None:
+        if not isinstance(environment.observation_space, gymnasium.spaces.Box):
+            raise UserError(
+                "LearnedRewardEnv",
+                expected="observations in a Box, as the reward was learned on",
+                found=str(environment.observation_space),
+                do="flatten them first, by gymnasium.wrappers.FlattenObservation",
+            )
+        super().__init__(environment)
+        self._reward = reward
+        self._observation: npt.NDArray[Any] | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+        """Start an episode."""
+        observation, info = self.env.reset(seed=seed, options=options)
+        self._observation = np.array(observation)
+        return observation, info
+
+    def step(self, action: Any) -> tuple[npt.NDArray[Any], float, bool, bool, dict[str, Any]]:  # noqa: ANN401
+        """Step, and pay the learned reward."""
+        if self._observation is None:
+            raise RuntimeError("step before reset")
+        following, _, terminated, truncated, info = self.env.step(action)
+        before, self._observation = self._observation, np.array(following)
+        paid = self._reward(
+            before[None], np.asarray(action)[None], self._observation[None], np.array([terminated])
+        )
+        return following, float(paid[0]), terminated, truncated, info

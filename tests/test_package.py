@@ -91,6 +91,8 @@ def unpickling(source: str) -> list[str]:
             modules = (
                 [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or ""]
             )
+            if [alias.name for alias in node.names] == ["UnpicklingError"]:
+                modules = []  # torch's name for what it refuses to unpickle
             found += [
                 name
                 for name in modules
@@ -99,6 +101,9 @@ def unpickling(source: str) -> list[str]:
         if isinstance(node, ast.Call):
             called = ast.unparse(node.func)
             owner, _, method = called.rpartition(".")
+            weights_only = any(ast.unparse(keyword) == "weights_only=True" for keyword in node.keywords)
+            if called == "torch.load" and weights_only:
+                continue
             if called in ("torch.load", "torch.jit.load", "load_from_zip_file", "load_from_pkl"):
                 found.append(called)
             if method in ("load", "set_parameters") and owner.split(".")[-1] in (
@@ -127,6 +132,8 @@ def test_nothing_unpickles_a_file(file):
         "import pickle",
         "from cloudpickle import loads",
         "torch.load(path)",
+        "torch.load(path, weights_only=False)",
+        "from pickle import UnpicklingError, loads",
         "np.load(path, allow_pickle=True)",
         "np.load(path, allow_pickle=flag)",
         "model = PPO.load('policy.zip')",

@@ -28,6 +28,7 @@ MAY_REVEAL = {  # module: why it may open true returns
 }
 MAY_REVEAL_STEPS = {  # module: why it may open true rewards step by step
     "demonstration_making.py": "writes them into a file of demonstrations, for judging alone",
+    "demonstration_recording.py": "writes them into a file of demonstrations, for judging alone",
     "noise_ranking.py": "keeps them in the run folder, for judging alone",
     "stages.py": "keeps them in the run folder, for judging alone",
 }
