@@ -117,17 +117,17 @@ EXPERIMENTS: Experiments = {
 def _compare(
     repeats: int,
     ours: Callable[[Pairs, int], Curve],
-    against: Callable[[Pairs, int], Curve],
+    other: Callable[[Pairs, int], Curve],
     *,
+    against: str,
     target: float,
-    **words: str,
 ) -> Comparison:
     """Both curves of every repeat, to their end; the best accuracy that either reaches is the measure."""
     pairs = ranked_pairs()
-    ours(pairs, repeats), against(pairs, repeats)  # the first step in a process imports much
+    ours(pairs, repeats), other(pairs, repeats)  # the first step in a process imports much
     mine, others = [], []
     for seed in range(repeats):
-        curves = ours(pairs, seed), against(pairs, seed)
+        curves = ours(pairs, seed), other(pairs, seed)
         wanted = SHARE_OF_BEST * max(accuracy for curve in curves for _, accuracy in curve)
         rate_of_mine, rate_of_other = (1.0 / seconds_to(wanted, curve) for curve in curves)
         mine.append(rate_of_mine)
@@ -138,8 +138,8 @@ def _compare(
         unit="1/s",
         ours_values=mine,
         against_values=others,
+        against=against,
         target=target,
-        **words,
     )
 
 
