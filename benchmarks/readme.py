@@ -5,12 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks import mujoco, throughput, trex
+from benchmarks import ablations, mujoco, throughput, trex
 from benchmarks.runner import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
 PAGES = (README, Path(__file__).parent / "README.md", README.parent / "docs" / "trex.md")
-TABLES = {"mujoco": mujoco.table, "throughput": throughput.table, "trex": trex.table}
+TABLES = {
+    "mujoco": mujoco.table,
+    "ablations": ablations.table,
+    "throughput": throughput.table,
+    "trex": trex.table,
+}
 
 
 def with_tables(text: str) -> str:

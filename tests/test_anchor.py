@@ -167,9 +167,7 @@ def test_a_control_cost_is_refused_for_actions_without_a_size():
         world.terminated,
         world.last_observations,
     )
-    with pytest.raises(
-        UserError, match=r"anchor\.control_cost: expected 0 .* 0\.1 for actions of int64"
-    ):
+    with pytest.raises(UserError, match=r"anchor\.control_cost: expected 0 .* 0\.1 for actions of int64"):
         anchor(reward, discrete, AnchorSettings(control_cost=0.1), gamma=0.9)
 
 
