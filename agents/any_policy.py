@@ -63,7 +63,9 @@ def save_trained(model: BaseAlgorithm, settings: PolicySettings, folder: Path) -
         names = [name for name, known in ALGORITHMS.items() if known.kind == type(model).__name__]
         weights = {name: part.detach().cpu().clone() for name, part in model.policy.state_dict().items()}
         save_file(weights, folder / "policy.safetensors")
-        facts = {"format": FORMAT, "algorithm": names[0], "arguments": model.policy_kwargs}
+        # What trained it is a class, which JSON has no word for, and no part of how it acts.
+        shaping = {k: v for k, v in model.policy_kwargs.items() if not k.startswith("optimizer_")}
+        facts = {"format": FORMAT, "algorithm": names[0], "arguments": shaping}
         (folder / "policy.json").write_text(json.dumps(facts, indent=2) + "\n")
     model.save(folder / "policy.zip")
 

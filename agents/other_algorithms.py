@@ -11,7 +11,7 @@ import inspect
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast, get_args
+from typing import Annotated, Any, Literal, cast
 
 import gymnasium
 import numpy as np
@@ -113,6 +113,10 @@ class Algorithm:
     takes_clone: bool = False
     environments: int = 1
 
+    def acts_in(self, space: gymnasium.Space[Any]) -> bool:
+        """Whether it can choose such actions."""
+        return self.actions is None or isinstance(space, self.actions)
+
     def load(self) -> type[BaseAlgorithm]:
         """Its class.
 
@@ -143,6 +147,31 @@ ALGORITHMS: Mapping[str, Algorithm] = {
     "qrdqn": Algorithm("sb3_contrib", "QRDQN", _DISCRETE),
 }
 """Every algorithm by its name on the command line."""
+
+
+def check_algorithm(settings: AlgorithmSettings, action_space: gymnasium.Space[Any]) -> None:
+    """Refuse what could not be trained, before anything is learned that it would be trained on.
+
+    Raises:
+        UserError: an algorithm that is not installed or cannot act in the space, or arguments of names that
+            it does not take.
+    """
+    algorithm = ALGORITHMS[settings.name]
+    if not algorithm.acts_in(action_space):
+        fitting = [name for name, other in ALGORITHMS.items() if other.acts_in(action_space)]
+        raise UserError(
+            f"algorithm.name {settings.name}",
+            expected=f"actions in {getattr(algorithm.actions, '__name__', '')}",
+            found=str(action_space),
+            do=f"take one of {', '.join(fitting)}",
+        )
+    refused = {*_OURS_TO_SET, *(["policy_kwargs"] if algorithm.takes_clone else [])}
+    known = [name for name in inspect.signature(algorithm.load()).parameters if name not in refused]
+    unknown = sorted(set(settings.parsed()) - set(known))
+    if unknown:
+        raise UserError(
+            "algorithm.arguments", expected=f"some of {', '.join(known)}", found=", ".join(unknown)
+        )
 
 
 def train(
@@ -182,7 +211,7 @@ def train(
     set_random_seed(seed)
     environments = LearnedRewardVecEnv(make(settings.environments or algorithm.environments, seed), reward)
     try:
-        _check_actions(settings.name, algorithm, environments.action_space)
+        check_algorithm(settings, environments.action_space)
         model = _make(kind, algorithm, settings, policy_settings, environments, seed=seed, device=device)
         if algorithm.takes_clone and settings.start_from == "clone" and start_from is not None:
             cast("ActorCriticPolicy", model.policy).load_state_dict(start_from.state_dict())
@@ -208,14 +237,6 @@ def _make(
 ) -> BaseAlgorithm:
     space = environments.observation_space
     arguments: dict[str, Any] = {"gamma": settings.gamma}
-    given = settings.parsed()
-    refused = {*_OURS_TO_SET, *(["policy_kwargs"] if algorithm.takes_clone else [])}
-    known = [name for name in inspect.signature(kind).parameters if name not in refused]
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        raise UserError(
-            "algorithm.arguments", expected=f"some of {', '.join(known)}", found=", ".join(unknown)
-        )
     network = "MlpPolicy"
     if algorithm.takes_clone:
         arguments["policy_kwargs"] = policy_arguments(policy_settings)
@@ -228,26 +249,11 @@ def _make(
         size = int(np.prod(environments.action_space.shape or ()))
         arguments["action_noise"] = NormalActionNoise(np.zeros(size), np.full(size, 0.1))
     try:
-        return kind(network, environments, **(arguments | given), seed=seed, device=device)
+        return kind(network, environments, **(arguments | settings.parsed()), seed=seed, device=device)
     except (AssertionError, TypeError, ValueError) as reason:
         raise UserError(
             "algorithm.arguments", expected=f"values that {algorithm.kind} takes", found=str(reason)
         ) from reason
-
-
-def _check_actions(name: str, algorithm: Algorithm, space: gymnasium.Space[Any]) -> None:
-    if algorithm.actions is not None and not isinstance(space, algorithm.actions):
-        fitting = [
-            other
-            for other in get_args(AlgorithmName)
-            if ALGORITHMS[other].actions is None or isinstance(space, ALGORITHMS[other].actions or object)
-        ]
-        raise UserError(
-            f"algorithm.name {name}",
-            expected=f"actions in {algorithm.actions.__name__}",
-            found=str(space),
-            do=f"take one of {', '.join(fitting)}",
-        )
 
 
 class _LearnedRewardWatch(BaseCallback):

@@ -9,6 +9,7 @@ from typing import Any
 
 from stable_baselines3.common.policies import ActorCriticPolicy
 
+from drex.agents.other_algorithms import check_algorithm
 from drex.bundled import bundled_demonstrations
 from drex.demonstrations import Demonstrations, load_demonstrations
 from drex.durable_files import write_json
@@ -72,6 +73,7 @@ def run(
     settings = preset("default", task, method) if settings is None else settings
     file = Path(bundled_demonstrations(task) if demonstrations is None else demonstrations)
     observation_space, action_space, horizon = task_spaces(task)
+    check_algorithm(settings.algorithm, action_space)
     given = load_demonstrations(
         file, observation_space=observation_space, action_space=action_space, horizon=horizon, task=task
     )

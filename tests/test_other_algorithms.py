@@ -141,6 +141,15 @@ def test_dqn_trains_on_choices_and_its_files_give_its_policy(tmp_path):
     assert act(seen).shape == (50,)
 
 
+def test_files_leave_out_what_is_of_training_alone(tmp_path):
+    arguments = {"net_arch": [8], "optimizer_class": torch.optim.RMSprop, "optimizer_kwargs": {"eps": 0.01}}
+    environments = make_environments(DISCRETE_WALK, 1, seed=0)
+    model = DQN("MlpPolicy", environments, policy_kwargs=arguments, buffer_size=10, device="cpu")
+    save_trained(model, NETWORK, tmp_path)
+    assert json.loads((tmp_path / "policy.json").read_text())["arguments"] == {"net_arch": [8]}
+    assert same_weights(load_trained(tmp_path, *task_spaces(DISCRETE_WALK)[:2]), model.policy)
+
+
 def test_dqn_sees_images_by_a_convolutional_network(tmp_path):
     model = trained("dqn", MEET, 12, policy_kwargs={"features_extractor_kwargs": {"features_dim": 8}})
     save_trained(model, NETWORK, tmp_path)
@@ -213,6 +222,14 @@ def test_what_an_algorithm_cannot_do_is_one_sentence(name, task, arguments, sent
     with pytest.raises(UserError) as refused:
         trained(name, task, 10, **arguments)
     assert sentence in str(refused.value)
+
+
+def test_a_run_is_refused_before_it_learns_anything(tmp_path):
+    file = demonstrate(tmp_path / "walk.npz", DISCRETE_WALK, with_rewards=True)
+    asked = dataclasses.replace(TINY, algorithm=settings("sac", 200))
+    with pytest.raises(UserError, match=r"sac: expected actions in Box, found Discrete\(4\)"):
+        start(tmp_path / "run", file, task=DISCRETE_WALK, settings=asked)
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize(

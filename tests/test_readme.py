@@ -33,7 +33,7 @@ SHELL = "".join(re.findall(r"^```\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTIL
 @pytest.mark.parametrize("line", re.findall(r"^drex .*", SHELL, flags=re.MULTILINE))
 def test_every_command_is_one_that_drex_knows(line, capsys):
     words = shlex.split(line, comments=True)[1:]
-    named = 2 if words[0] == "demos" else 1
+    named = 2 if words[0] in ("demos", "reward") else 1
     task = [] if words[0] == "report" else words[named : named + 1]
     with_help = [*words[:named], *[word for word in task if not word.endswith(".npz")], "--help"]
     assert main(with_help) == 0
