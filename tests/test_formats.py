@@ -226,6 +226,30 @@ def test_a_way_through_all_formats_ends_where_it_began(case: DemonstrationFields
             before = after
 
 
+@pytest.mark.parametrize("kind", ENDINGS)
+@pytest.mark.parametrize("greatest", [1, 2**15, 2**40])
+def test_whole_numbers_stay_what_they_are(kind, greatest, tmp_path):
+    case = DemonstrationFields(
+        observations=np.array([0, greatest, 1, 0]),
+        actions=np.array([[0.0], [1.0], [0.5], [0.0]], np.float16),
+        lengths=np.array([4]),
+        rewards=None,
+        terminated=np.array([False]),
+        last_observations=None,
+        task=None,
+        about={},
+    )
+    after = tmp_path / f"after{ENDINGS[kind]}"
+    kinds.write(after, case, kind)
+    assert_equal(case, kinds.read(after))
+
+
+def test_a_column_for_each_of_very_many_options_is_refused():
+    rows = Rows([0, 2**30])
+    with pytest.raises(UserError, match=rf"expected {2**16} options at most, found {2**31}"):
+        minari_spaces.flat_rows(spaces.Discrete(2**31), rows, "here", jpeg=False)
+
+
 @pytest.mark.parametrize(
     "name", ["cartpole/random-v0", "room/random-v0", "picture-v0", str(REAL / "imitation")]
 )

@@ -21,7 +21,8 @@ from drex.formats.opening import check_numbers_dtype
 JSON = Any
 """Whatever a file holds."""
 MOST_OPTIONS = 2**16
-"""Whole numbers up to this are taken for the options of a Discrete, greater ones for quantities."""
+"""Actions below this are taken for the options of a Discrete, greater ones for quantities; observations of
+more options in all are not laid out, since each takes a column."""
 
 
 class Node(Protocol):
@@ -52,12 +53,18 @@ def space_from_json(text: object, where: str) -> Space[Any]:
         raise UserError(where, expected=expected, found=f"{str(text)[:80]} ({error})") from error
 
 
-def space_to_json(array: npt.NDArray[Any]) -> str:
-    """A space that holds every row of the array, since arrays do not tell the space that they came from."""
+def space_to_json(array: npt.NDArray[Any], *, options: bool) -> str:
+    """A space that holds every row of the array, since arrays do not tell the space that they came from.
+
+    Args:
+        array: (rows, ...) numbers.
+        options: single whole numbers are the options of a Discrete, as actions are. Observations are not:
+            those of a Discrete would be laid out as one column an option when they are read again.
+    """
     shape, kind = array.shape[1:], array.dtype
     if kind.kind == "f":
         low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
-    elif not shape and kind == np.int64 and array.min() >= 0 and array.max() < MOST_OPTIONS:
+    elif options and not shape and kind == np.int64 and array.min() >= 0 and array.max() < MOST_OPTIONS:
         return json.dumps({"type": "Discrete", "dtype": "int64", "start": 0, "n": int(array.max()) + 1})
     else:
         bounds = np.iinfo(kind)
@@ -130,6 +137,8 @@ def _columns(
         row, column = outside[0]
         expected = f"values of which there are {counts[column]}, as the space says"
         raise UserError(where, expected=expected, found=f"number {values[row, column]} in row {row}")
+    if counts.sum() > MOST_OPTIONS:
+        raise UserError(where, expected=f"{MOST_OPTIONS} options at most", found=str(counts.sum()))
     flat = np.zeros((len(values), int(counts.sum())), kind)
     firsts = np.cumsum(counts) - counts
     flat[np.arange(len(values))[:, None], firsts + values] = 1
