@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, cast
@@ -26,6 +25,7 @@ from stable_baselines3.common.utils import set_random_seed
 
 from drex.agents.improve import MakeEnvironments
 from drex.agents.policies import PolicySettings, policy_arguments
+from drex.envs.json_options import json_object
 from drex.envs.learned_reward import LearnedRewardVecEnv, RewardFunction
 from drex.envs.stacked_frames import holds_images
 from drex.errors import UserError
@@ -73,12 +73,7 @@ class AlgorithmSettings:
         Raises:
             UserError: they are no JSON object.
         """
-        try:
-            found = json.loads(self.arguments)
-        except ValueError as reason:
-            raise UserError("algorithm.arguments", expected="a JSON object", found=str(reason)) from reason
-        if not isinstance(found, dict):
-            raise UserError("algorithm.arguments", expected="a JSON object", found=self.arguments)
+        found = json_object(self.arguments, "algorithm.arguments")
         return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
     def how_it_starts(self, *, cloned: bool) -> str:

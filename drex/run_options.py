@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,8 +10,8 @@ from typing import Annotated, Literal
 
 import tyro
 
+from drex.envs.json_options import json_object
 from drex.envs.task_names import task_name
-from drex.errors import UserError
 from drex.presets import preset
 from drex.settings import Control, Method, Settings
 
@@ -60,12 +59,7 @@ class RunOptions:
         Raises:
             UserError: something in it cannot be read.
         """
-        try:
-            kwargs = json.loads(self.env_kwargs)
-        except ValueError as reason:
-            raise UserError("--env-kwargs", expected="a JSON object", found=str(reason)) from reason
-        if not isinstance(kwargs, dict):
-            raise UserError("--env-kwargs", expected="a JSON object", found=self.env_kwargs)
+        kwargs = json_object(self.env_kwargs, "--env-kwargs")
         return task_name(self.task, kwargs=kwargs, wrappers=self.wrappers)
 
     def folder(self) -> Path:
