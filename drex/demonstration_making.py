@@ -6,7 +6,6 @@ T-REX: the order in which they arose is a ranking, written beside them.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from drex.agents.demonstrator import DemonstratorSettings, PolicyHistory, train_
 from drex.agents.policies import stochastic
 from drex.agents.rollouts import collect
 from drex.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
+from drex.durable_files import read_json, refuse_existing, write_json
 from drex.envs.make import make_environments
 from drex.envs.trajectories import Trajectories
 from drex.envs.true_returns import TrueReturns
@@ -74,10 +74,7 @@ def make_demonstrations(
             reached.
     """
     file = Path(out)
-    if file.exists():
-        raise UserError(
-            str(file), expected="a new file", found="one that exists", do="name another or remove it"
-        )
+    refuse_existing(file)
     history = PolicyHistory() if settings.history else None
     unfinished = file.with_name(f"{file.name}.unfinished")
     if history is None:
@@ -133,7 +130,7 @@ def make_demonstrations(
 def _claim(unfinished: Path, asked: JSON) -> None:
     """Note what is trained beside its checkpoints, so that none of another training is continued."""
     note = unfinished / "training.json"
-    if note.exists() and json.loads(note.read_text()) != asked:
+    if note.exists() and read_json(note) != asked:
         raise UserError(
             str(note),
             expected="an unfinished training of the same task, seed and settings",
@@ -141,7 +138,7 @@ def _claim(unfinished: Path, asked: JSON) -> None:
             do="finish that one, or remove the folder",
         )
     unfinished.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps(asked) + "\n")
+    write_json(note, asked)
 
 
 def _record(

@@ -17,6 +17,7 @@ from drex.agents.policies import Policy
 from drex.agents.policy_zips import load_zip
 from drex.agents.rollouts import collect
 from drex.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
+from drex.durable_files import refuse_existing
 from drex.envs.make import make_environments, task_spaces
 from drex.envs.task_names import Factory, task_name
 from drex.errors import UserError
@@ -74,10 +75,7 @@ def record(
     """
     settings, task = settings or RecordingSettings(), task_name(task)
     file = Path(out)
-    if file.exists():
-        raise UserError(
-            str(file), expected="a new file", found="one that exists", do="name another or remove it"
-        )
+    refuse_existing(file)
     if isinstance(policy, BaseAlgorithm):
         policy = policy.policy
     if isinstance(policy, BasePolicy):

@@ -24,6 +24,18 @@ PARTIAL = re.compile(r"\.partial-\d+$")  # what is being written by the process 
 _LOG = logging.getLogger("drex")
 
 
+def refuse_existing(file: Path) -> None:
+    """Nothing that a user has is overwritten.
+
+    Raises:
+        UserError: the file exists.
+    """
+    if file.exists():
+        raise UserError(
+            str(file), expected="a new file", found="one that exists", do="name another or remove it"
+        )
+
+
 def write_json(path: Path, value: JSON) -> None:
     """Write a JSON file whole or not at all, flushed to the disk.
 

@@ -20,7 +20,7 @@ import gymnasium
 import numpy as np
 import torch
 
-from drex.durable_files import read_json
+from drex.durable_files import read_json, refuse_existing
 from drex.envs.make import task_spaces
 from drex.envs.stacked_frames import holds_images
 from drex.errors import UserError
@@ -40,10 +40,7 @@ def export_reward(
     place = Path(file)
     if place.suffix != SUFFIX:
         raise UserError(str(place), expected=f"a name that ends in {SUFFIX}", found=repr(place.suffix))
-    if place.exists():
-        raise UserError(
-            str(place), expected="a new file", found="one that exists", do="name another or remove it"
-        )
+    refuse_existing(place)
     graph = RewardGraph(reward, images=holds_images(observation_space))
     observations, actions = _two(observation_space), _two(action_space)
     _check_features(graph, reward, observations, actions)
