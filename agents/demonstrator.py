@@ -18,6 +18,8 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, Vec
 from drex.agents.improve import MakeEnvironments, PPOSettings, improve
 from drex.agents.policies import PolicySettings
 from drex.agents.ppo import PPO
+from drex.envs.atari import AtariOptions
+from drex.envs.true_reward_ledger import take_true_return
 from drex.errors import UserError
 
 Watcher = Callable[[int, float], None]
@@ -44,6 +46,8 @@ class DemonstratorSettings:
     """The training itself; environment_steps is the most it may take."""
     policy: PolicySettings = field(default_factory=lambda: PolicySettings(policy_hidden_sizes=(64, 64)))
     """The demonstrator's network."""
+    atari: AtariOptions = field(default_factory=AtariOptions)
+    """How training differs from the games that are recorded, for Atari games alone."""
 
 
 def train_demonstrator(
@@ -132,23 +136,17 @@ class PolicyHistory(BaseCallback):
 
 
 class _ScaledReward(VecEnvWrapper):
-    """The true reward times a factor; whole true returns are kept in ``info["return"]``."""
+    """The true reward times a factor."""
 
     def __init__(self, environments: VecEnv, scale: float) -> None:
         super().__init__(environments)
         self._scale = scale
-        self._running = np.zeros(self.num_envs)
 
     def reset(self) -> VecEnvObs:
-        self._running[:] = 0.0
         return self.venv.reset()
 
     def step_wait(self) -> VecEnvStepReturn:
         observations, rewards, dones, infos = self.venv.step_wait()
-        self._running += rewards
-        for index in np.flatnonzero(dones):
-            infos[index]["return"] = self._running[index]
-            self._running[index] = 0.0
         return observations, rewards * self._scale, dones, infos
 
 
@@ -164,7 +162,9 @@ class _StopAtReturn(BaseCallback):
 
     def _on_step(self) -> bool:
         for index in np.flatnonzero(self.locals["dones"]):
-            self._latest.append(float(self.locals["infos"][index]["return"]))
+            # Where a lost life ends an episode, the game goes on and its return is not known yet.
+            if "true_return" in self.locals["infos"][index]:
+                self._latest.append(float(take_true_return(self.locals["infos"][index]).reveal()[0]))
         if len(self._latest) == self._latest.maxlen:
             self.best = max(self.best, float(np.mean(self._latest)))
             self.reached = self.best >= self._target

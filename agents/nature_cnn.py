@@ -19,6 +19,16 @@ Precision = Literal["single", "bfloat16"]
 """Of the products inside the network; weights, sums over minibatches and the optimiser stay single."""
 
 
+def fastest_precision() -> Precision:
+    """bfloat16 where this machine's processor computes in it, else single.
+
+    It is asked for once, where settings are chosen, and kept in them: a network that was trained in one
+    precision is loaded in the same on every machine.
+    """
+    computes = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return "bfloat16" if computes else "single"
+
+
 class BytesCNN(NatureCNN):
     """Three convolutions and a linear layer over images as bytes.
 

@@ -19,6 +19,7 @@ from drex.agents.policies import stochastic
 from drex.agents.rollouts import collect
 from drex.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
 from drex.durable_files import read_json, refuse_existing, write_json
+from drex.envs.atari import atari_options
 from drex.envs.make import make_environments
 from drex.envs.trajectories import Trajectories
 from drex.envs.true_returns import TrueReturns
@@ -77,6 +78,7 @@ def make_demonstrations(
     refuse_existing(file)
     history = PolicyHistory() if settings.history else None
     unfinished = file.with_name(f"{file.name}.unfinished")
+    atari = atari_options(task, settings.demonstrator.atari)
     if history is None:
         _claim(unfinished, {"task": task, "seed": seed, "settings": settings_to_json(settings.demonstrator)})
     try:
@@ -89,7 +91,7 @@ def make_demonstrations(
                 bar.update(steps - bar.n)
 
             model = train_demonstrator(
-                lambda count, stream: make_environments(task, count, seed=stream, reward="true"),
+                lambda count, stream: make_environments(task, count, seed=stream, reward="true", atari=atari),
                 settings.demonstrator,
                 seed=seed,
                 history=history,

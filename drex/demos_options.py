@@ -5,8 +5,9 @@ Those of ``make`` are what to record, and every field of the demonstrator's sett
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -14,6 +15,7 @@ import tyro
 
 from drex.agents.demonstrator import DemonstratorSettings
 from drex.agents.noise import NoiseKind
+from drex.presets import demonstrator
 
 Format = Literal["npz", "minari", "imitation", "recordings", "d4rl"]
 
@@ -46,7 +48,11 @@ def parse_make_options(task: str, arguments: Sequence[str]) -> MakeOptions:
         UserError: settings that contradict each other.
         SystemExit: status 2 for what cannot be parsed, 0 after printing help.
     """
-    return tyro.cli(MakeOptions, prog=f"drex demos make {task}", args=arguments)
+    settings = demonstrator(task)
+    if math.isnan(settings.target_return):  # nothing is known of this task: the user must say
+        settings = replace(settings, target_return=tyro.MISSING)
+    defaults = MakeOptions(out=tyro.MISSING, demonstrator=settings)
+    return tyro.cli(MakeOptions, prog=f"drex demos make {task}", args=arguments, default=defaults)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,12 +6,19 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from drex.agents.behavioral_cloning import CloningSettings
+from drex.agents.demonstrator import DemonstratorSettings
 from drex.agents.improve import PPOSettings
 from drex.agents.noise import NoiseSchedule
 from drex.agents.policies import PolicySettings
 from drex.envs.atari import is_atari
 from drex.errors import UserError
-from drex.presets_atari import default_atari, paper_atari_drex, paper_atari_trex
+from drex.presets_atari import (
+    atari_demonstrator,
+    default_atari,
+    paper_atari_drex,
+    paper_atari_trex,
+    small_atari,
+)
 from drex.reward_anchor import AnchorSettings
 from drex.reward_learning import RewardSettings
 from drex.settings import Method, Settings
@@ -125,7 +132,21 @@ _TASKS: dict[str, Callable[[], Settings]] = {
     "Swimmer": _swimmer,
 }
 
-PRESETS: dict[str, Callable[[str, Method], Settings]] = {"default": default, "paper": paper}
+
+def small(task: str, method: Method = "drex") -> Settings:
+    """An Atari game in less than two hours on two cores.
+
+    Raises:
+        UserError: another task, whose default is as small.
+    """
+    if not is_atari(task):
+        raise UserError(
+            "preset", expected="default or paper, since small is for Atari games", found=f"small for {task}"
+        )
+    return _for_few_trajectories(small_atari(task)) if method == "trex" else small_atari(task)
+
+
+PRESETS: dict[str, Callable[[str, Method], Settings]] = {"default": default, "small": small, "paper": paper}
 """Every preset by name; each makes the settings for a task and a method."""
 
 
@@ -138,6 +159,11 @@ def preset(name: str, task: str, method: Method = "drex") -> Settings:
     if name not in PRESETS:
         raise UserError("preset", expected=f"one of {', '.join(PRESETS)}", found=repr(name))
     return PRESETS[name](task, method)
+
+
+def demonstrator(task: str) -> DemonstratorSettings:
+    """How a demonstrator of a task is trained: to the paper's score on Atari, else the generic way."""
+    return atari_demonstrator(task) if is_atari(task) else DemonstratorSettings()
 
 
 def _family(task: str) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from drex.agents.behavioral_cloning import CloningSettings
+from drex.agents.demonstrator import DemonstratorSettings
 from drex.agents.improve import PPOSettings
+from drex.agents.nature_cnn import fastest_precision
 from drex.agents.noise import NoiseSchedule
 from drex.agents.policies import PolicySettings
+from drex.envs.atari import AtariOptions, game_name
 from drex.envs.atari_masks import score_mask
 from drex.evaluation import EvaluationSettings
 from drex.reward_anchor import AnchorSettings
@@ -73,6 +77,7 @@ def paper_atari_drex(task: str) -> Settings:
             start_from="scratch",
             value_only_rollouts=0,
         ),
+        atari=AtariOptions(episodic_life=True),
         evaluation=EvaluationSettings(episodes=30, environments=16),
     )
 
@@ -100,7 +105,7 @@ def paper_atari_trex(task: str) -> Settings:
 
 
 def default_atari(task: str) -> Settings:
-    """Sized for hours on two cores, not for days on a GPU.
+    """Sized for hours on a GPU.
 
     The published networks and noise, but a reward of three members and many pairs a gradient step, and PPO
     from the clone.
@@ -111,6 +116,7 @@ def default_atari(task: str) -> Settings:
     )
     return replace(
         settings,
+        policy=replace(settings.policy, image_precision=fastest_precision()),
         bc=CloningSettings(
             gradient_steps=8_000, batch_size=64, learning_rate=3e-4, l2=0.0, check_every=250, patience=5
         ),
@@ -129,10 +135,64 @@ def default_atari(task: str) -> Settings:
         anchor=AnchorSettings(squash="sigmoid", offset="zero"),
         ppo=replace(
             settings.ppo,
-            environment_steps=1_000_000,
+            environment_steps=5_000_000,
             environments=8,
             batch_size=256,
             start_from="clone",
             value_only_rollouts=8,
         ),
     )
+
+
+def small_atari(task: str) -> Settings:
+    """The default, sized for less than two hours on two cores without a GPU."""
+    settings = default_atari(task)
+    reward = settings.reward
+    return replace(
+        settings,
+        bc=replace(settings.bc, gradient_steps=4_000),
+        reward=replace(
+            reward, gradient_steps=500, snippets=replace(reward.snippets, maximum_length=100, trajectories=12)
+        ),
+        ppo=replace(settings.ppo, environment_steps=600_000),
+    )
+
+
+def atari_demonstrator(task: str) -> DemonstratorSettings:
+    """PPO with RL Zoo's hyperparameters, to the mean score of the paper's demonstrations of the game.
+
+    Training sees clipped rewards and ends episodes at lost lives; the target is the score of whole games.
+    Games that the paper does not play have no target: NaN, which is never reached.
+    """
+    return DemonstratorSettings(
+        target_return=_DEMONSTRATOR_SCORES.get(game_name(task), math.nan),
+        episodes_watched=40,
+        reward_scale=1.0,
+        ppo=PPOSettings(
+            environment_steps=10_000_000,
+            environments=8,
+            rollout_steps=128,
+            batch_size=256,
+            epochs=4,
+            learning_rate=2.5e-4,
+            final_learning_rate=2.5e-4,
+            clip_range=0.1,
+            entropy_weight=0.01,
+            start_from="scratch",
+            value_only_rollouts=0,
+        ),
+        policy=PolicySettings(policy_hidden_sizes=(), value_hidden_sizes=()),
+        atari=AtariOptions(episodic_life=True, clip_rewards=True),
+    )
+
+
+_DEMONSTRATOR_SCORES = {
+    "BeamRider": 1524.0,
+    "Breakout": 34.5,
+    "Enduro": 85.5,
+    "Pong": 3.7,
+    "Qbert": 770.0,
+    "Seaquest": 524.0,
+    "SpaceInvaders": 538.5,
+}
+"""Mean scores of the ten demonstrations of each game that D-REX's authors published."""

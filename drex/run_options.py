@@ -31,7 +31,8 @@ class RunOptions:
     run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """The folder that the run leaves; runs/ENV/PRESET-seedN if none is named."""
     preset: str = "default"
-    """The settings that the options below start from: default (our best) or paper (as published)."""
+    """The settings that the options below start from: default (our best), paper (as published), or small (an
+    Atari game in less than two hours on two cores)."""
     method: Method = "drex"
     """Where the ranking comes from: drex disturbs a clone of the demonstrations by degrees; trex takes one
     that the demonstrations carry."""

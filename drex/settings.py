@@ -10,6 +10,7 @@ from drex.agents.improve import PPOSettings
 from drex.agents.noise import NoiseSchedule
 from drex.agents.other_algorithms import ALGORITHMS, AlgorithmSettings
 from drex.agents.policies import PolicySettings
+from drex.envs.atari import AtariOptions
 from drex.errors import UserError
 from drex.evaluation import EvaluationSettings
 from drex.ranked_episodes import OwnRankingSettings
@@ -54,6 +55,9 @@ class Settings:
     """What trains the policy on the learned reward."""
     ppo: PPOSettings = field(default_factory=PPOSettings)
     """PPO on the learned reward; read with algorithm.name ppo alone."""
+    atari: AtariOptions = field(default_factory=AtariOptions)
+    """How the games that train the policy differ from those that are recorded and judged, for Atari games
+    alone."""
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     """Judging at the end."""
 

@@ -21,6 +21,7 @@ from drex.agents.policies import Policy, deterministic, stochastic, uniform
 from drex.agents.policy_files import load_policy, save_policy
 from drex.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
 from drex.durable_files import read_json, write_json
+from drex.envs.atari import atari_options, is_atari
 from drex.envs.learned_reward import RewardFunction
 from drex.envs.make import make_environments, task_spaces
 from drex.envs.trajectories import Trajectories
@@ -279,6 +280,8 @@ class Stages:
 
         trained = {"algorithm": settings_to_json(settings.algorithm)} if others else {}
         trained = trained or {"ppo": settings_to_json(settings.ppo)}
+        if is_atari(self.task):
+            trained["atari"] = settings_to_json(settings.atari)
         return self.folder.keep(
             stage,
             make,
@@ -290,7 +293,9 @@ class Stages:
         )
 
     def _environments(self, count: int, seed: int) -> VecEnv:
-        return make_environments(self.task, count, seed=seed)
+        return make_environments(
+            self.task, count, seed=seed, atari=atari_options(self.task, self.settings.atari)
+        )
 
     def control(self, name: Control, episodes: RankedEpisodes, bc: ActorCriticPolicy | None) -> BasePolicy:
         """The same training from the same start on a reward that must be beaten."""

@@ -68,6 +68,14 @@ class AtariOptions:
             )
 
 
+def atari_options(task: str, chosen: AtariOptions) -> AtariOptions | None:
+    """What to hand to ``make_environments``: nothing for other tasks, unless something was chosen.
+
+    Options left as they are say nothing, so that settings of every task may hold some.
+    """
+    return chosen if is_atari(task) or chosen != AtariOptions() else None
+
+
 def is_atari(task: str) -> bool:
     """Whether a task is an Atari game by its id, ``ALE/Breakout-v5`` for example."""
     return task.removeprefix("ale_py:").startswith("ALE/")

@@ -46,7 +46,8 @@ def make_environments(
         wrappers: classes or functions around each environment, or their names ``module:Wrapper``, innermost
             first. Observations that are no Box are flattened into one around them all.
         reward: ``"none"`` pays 0 and diverts the true reward, sealed, into ``info["true_return"]`` at the end
-            of an episode; ``"true"`` pays the environment's own, which only demonstrators are trained on.
+            of an episode; ``"true"`` pays the environment's own as well, which only demonstrators are trained
+            on.
         backend: ``"auto"`` takes ALE's own for Atari games, EnvPool where it serves the very same
             environment, else gymnasium.
         threads: of EnvPool or of the Atari emulator; 0 takes as many as this process may use cores.
@@ -85,7 +86,7 @@ def make_environments(
         if use_envpool
         else GymnasiumVecEnv(task, count, seed=seed)
     )
-    return environments if reward == "true" else TrueRewardLedger(environments)
+    return TrueRewardLedger(environments, pays=reward == "true")
 
 
 @functools.cache

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tiny_environments  # registers the tasks
@@ -11,7 +13,11 @@ from drex.agents.demonstrator import DemonstratorSettings
 from drex.agents.improve import PPOSettings
 from drex.agents.ppo import PPO
 from drex.demonstration_making import MakingSettings, make_demonstrations
+from drex.demos_options import parse_make_options
+from drex.envs.atari import AtariOptions
+from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
+from drex.presets import demonstrator
 
 del tiny_environments
 
@@ -71,3 +77,42 @@ def test_a_training_is_watched(tmp_path, capsys):
     again = make_demonstrations(WALK, tmp_path / "e.npz", settings(target=-100.0, steps=14_336), seed=0)
     assert capsys.readouterr().err == ""
     assert np.isfinite(again.true_returns.reveal()).all()
+
+
+def test_atari_demonstrators_aim_at_the_published_scores():
+    breakout, unknown = demonstrator("ALE/Breakout-v5"), demonstrator("ALE/Skiing-v5")
+    assert (breakout.target_return, demonstrator("ALE/Pong-v5").target_return) == (34.5, 3.7)
+    assert breakout.atari == AtariOptions(episodic_life=True, clip_rewards=True)
+    assert np.isnan(unknown.target_return)
+    with pytest.raises(SystemExit):
+        parse_make_options("ALE/Skiing-v5", ["--out", "d.npz"])
+    asked = parse_make_options("ALE/Skiing-v5", ["--out", "d.npz", "--target-return", "-9000"])
+    assert asked.demonstrator == replace(unknown, target_return=-9000.0)
+
+
+def test_games_are_watched_whole_and_unclipped_though_training_ends_them_at_lost_lives(tmp_path, monkeypatch):
+    task, lives = "ALE/Breakout-v5", []
+    ppo = replace(demonstrator(task).ppo, environments=2, rollout_steps=128, batch_size=256, epochs=1)
+    asked = replace(demonstrator(task), target_return=-1.0, episodes_watched=2, ppo=ppo)
+    told = []
+    monkeypatch.setattr(
+        "drex.demonstration_making.tqdm.set_description", lambda _, words, **options: told.append(words)
+    )
+    step = PPO._update_info_buffer
+    monkeypatch.setattr(
+        PPO, "_update_info_buffer", lambda self, infos, dones=None: lives.append(step(self, infos, dones))
+    )
+    making = MakingSettings(episodes=2, demonstrator=asked)
+    made = make_demonstrations(task, tmp_path / "games.npz", making, seed=0)
+    assert isinstance(made.trajectories, Trajectories)
+    assert len(made.trajectories) == 2
+    assert made.trajectories.terminated.all()
+    # Two games hold ten lives, each of which ended an episode of training.
+    assert len(lives) >= 9
+    assert told[-1] != "mean return nan"
+
+
+def test_options_of_games_are_refused_elsewhere(tmp_path):
+    asked = replace(settings().demonstrator, atari=AtariOptions(clip_rewards=True))
+    with pytest.raises(UserError, match="atari: expected options for tasks whose ids begin with ALE/"):
+        make_demonstrations(WALK, tmp_path / "d.npz", MakingSettings(demonstrator=asked), seed=0)

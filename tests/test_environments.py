@@ -14,7 +14,6 @@ import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tiny_environments import DISCRETE_WALK, WALK
 
-from drex.envs.autoreset import SameStepVecEnv
 from drex.envs.envpool_backend import EnvPoolVecEnv, envpool_serves
 from drex.envs.gymnasium_backend import GymnasiumVecEnv
 from drex.envs.learned_reward import LearnedRewardVecEnv
@@ -163,7 +162,7 @@ def test_the_door_pays_nothing_and_seals_the_true_return(rows, monkeypatch):
     task, count = WALK, 4
     paying = make_environments(task, count, seed=SEED, reward="true")
     silent = make_environments(task, count, seed=SEED)
-    assert isinstance(paying, SameStepVecEnv)
+    assert isinstance(paying, TrueRewardLedger)
     assert isinstance(silent, TrueRewardLedger)
     generator, sums, finished = np.random.default_rng(0), np.zeros(count), 0
     np.testing.assert_array_equal(paying.reset(), silent.reset())
@@ -213,10 +212,13 @@ def test_tasks_are_served_by_envpool_only_where_it_means_the_same():
     assert envpool_serves("CartPole-v1")
     assert not envpool_serves("Pendulum-v1")  # moves the angle by a speed that gymnasium bounds first
     assert not envpool_serves(WALK)
-    assert isinstance(make_environments("Hopper-v5", 1, seed=0, reward="true"), EnvPoolVecEnv)
-    assert isinstance(make_environments("Pendulum-v1", 1, seed=0, reward="true"), GymnasiumVecEnv)
-    chosen = make_environments("Hopper-v5", 1, seed=0, reward="true", backend="gymnasium")
-    assert isinstance(chosen, GymnasiumVecEnv)
+    for environments, backend in (
+        (make_environments("Hopper-v5", 1, seed=0), EnvPoolVecEnv),
+        (make_environments("Pendulum-v1", 1, seed=0), GymnasiumVecEnv),
+        (make_environments("Hopper-v5", 1, seed=0, backend="gymnasium"), GymnasiumVecEnv),
+    ):
+        assert isinstance(environments, TrueRewardLedger)
+        assert isinstance(environments.venv, backend)
     with pytest.raises(UserError, match=r"backend for Pendulum-v1: expected .* use backend='gymnasium'"):
         make_environments("Pendulum-v1", 1, seed=0, backend="envpool")
 

@@ -24,6 +24,7 @@ from drex.snippets import SnippetSettings
 
 PACKAGE = Path(drex.__file__).parent
 MAY_REVEAL = {  # module: why it may open true returns
+    "agents/demonstrator.py": "stops a demonstrator's training at its target",
     "evaluation.py": "judges",
 }
 MAY_REVEAL_STEPS = {  # module: why it may open true rewards step by step
