@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from drex.finished_run import Curve, FinishedRun
+from drex.image_figures import attention, frames_highest_and_lowest
 from drex.tables import CONTROLS
 
 _NOISE_COLOURS = {"uniform": "tab:blue", "held": "tab:orange", "no_op": "tab:green"}
@@ -170,6 +171,8 @@ FIGURES: Mapping[str, Callable[[FinishedRun], Figure | None]] = {
     "ranking_and_reward": ranking_and_reward,
     "learning_curve": learning_curve,
     "reward_training": reward_training,
+    "frames_highest_and_lowest": frames_highest_and_lowest,
+    "attention": attention,
 }
 """Every figure by name; ``None`` where the run has nothing to draw."""
 

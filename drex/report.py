@@ -32,6 +32,10 @@ _CAPTIONS = {
     "ranking_and_reward": "Does the learned reward order the demonstrations as the user does?",
     "learning_curve": "What training on the learned reward did. The true return was watched, never used.",
     "reward_training": "How the reward learned its ranking; held-out pairs are of trajectories it never saw.",
+    "frames_highest_and_lowest": "What the reward likes and dislikes most, of steps drawn from rollouts and "
+    "demonstrations. It does not see what is hatched.",
+    "attention": "What adds to the reward (red) and takes from it (blue): its change when a small square is "
+    "hidden in all frames of the stack.",
 }
 
 _STYLE = """
