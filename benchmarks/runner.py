@@ -10,10 +10,12 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+VERSIONS = ("torch", "numpy", "stable-baselines3", "gymnasium", "envpool", "mujoco", "ale-py")
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,7 @@ def _finish(one: Experiment, status: int, results: Path, runs: Path) -> None:
         print(f"{one.label} failed with status {status}; see {runs / one.label}.log", flush=True)
         return
     evaluation = json.loads((runs / one.label / "evaluation.json").read_text())
-    for points in ("predicted_and_true", "noise"):
-        evaluation.pop(points)
+    evaluation.pop("predicted_and_true")  # a point for every episode
     results.mkdir(parents=True, exist_ok=True)
     facts = {"name": one.name, "command": one.shown(), "machine": machine()} | evaluation
     (results / f"{one.label}.json").write_text(json.dumps(facts, indent=1) + "\n")
@@ -106,3 +107,14 @@ def machine() -> dict[str, Any]:
         lines = information.read_text().splitlines()
         model = next((line.split(":", 1)[1].strip() for line in lines if "model name" in line), model)
     return {"cpu": model, "cores": os.cpu_count()}
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of what most figures depend on, where it is installed."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONS:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue  # an optional one
+    return found

@@ -30,4 +30,4 @@ def bundled_demonstrations(task: str) -> Path:
 def bundled_tasks() -> list[str]:
     """Tasks that have bundled demonstrations."""
     folder = Path(str(resources.files("drex"))) / _FOLDER
-    return sorted(file.stem for file in folder.glob("*.npz"))
+    return sorted(file.stem.replace("ALE-", "ALE/") for file in folder.glob("*.npz"))

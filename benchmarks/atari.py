@@ -1,0 +1,98 @@
+"""D-REX on Atari from bundled demonstrations, at the preset for two cores; one JSON file a run and one table.
+
+``python -m benchmarks atari`` runs what has no result yet; a killed one resumes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tyro
+
+from benchmarks.mujoco import CONTROLS
+from benchmarks.runner import RESULTS, Experiment, run_all
+from drex.bundled import bundled_tasks
+from drex.envs.atari import is_atari
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Run D-REX with its controls on Atari, for what has no result yet, and print the table."""
+
+    tasks: tuple[str, ...] = tuple(task for task in bundled_tasks() if is_atari(task))
+    """Games with bundled demonstrations."""
+    seeds: tuple[int, ...] = (0,)
+    """Each seed draws everything anew: clone, rollouts, reward and PPO."""
+    control_seeds: tuple[int, ...] = (0,)
+    """Seeds that also train the controls."""
+    preset: str = "small"
+    """The settings: small, default or paper."""
+    runs: Path = Path("runs/benchmarks/atari")
+    """Where the run folders go."""
+    jobs: int = 1
+    """Runs side by side, each on a CPU core of its own; at most as many as there are."""
+    table: bool = False
+    """Only print the table of the results that are there."""
+
+
+def experiments(options: Options) -> Iterator[Experiment]:
+    """Every run that the options ask for."""
+    for seed in options.seeds:
+        controls = CONTROLS if seed in options.control_seeds else ()
+        for task in options.tasks:
+            name = f"{task.removeprefix('ALE/')}-{options.preset}"
+            yield Experiment(name, task, seed, ("--preset", options.preset, *controls))
+
+
+def row(facts: dict[str, Any]) -> str:
+    """One result as a row of the table."""
+    policy, controls, demonstrator = facts["policy"], facts["controls"], facts["demonstrator"]
+    beaten = {
+        "average": policy["mean"] > demonstrator["mean"],
+        "best": policy["mean"] > demonstrator["best"],
+        "clone": policy["mean"] > facts["bc"]["mean"],
+    }
+    cells = [
+        facts["name"].replace("-v5", ""),
+        facts["seed"],
+        f"{demonstrator['mean']:.1f} / {demonstrator['best']:.0f}",
+        f"{facts['bc']['mean']:.1f}",
+        f"**{policy['mean']:.1f}** [{policy['interval'][0]:.1f}, {policy['interval'][1]:.1f}]",
+        f"{facts['policy_deterministic']['mean']:.1f}",
+        *(
+            f"{controls[name]['mean']:.1f}" if name in controls else ""
+            for name in ("alive", "random_rankings")
+        ),
+        f"{facts['random']['mean']:.1f}",
+        f"{facts['reward']['kendall_tau']:.2f}",
+        ", ".join(name for name, above in beaten.items() if above) or "nothing",
+        f"{sum(facts['seconds'].values()) / 60:.0f}",
+    ]
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+def table(folder: Path) -> str:
+    """The results as a markdown table, one row a run."""
+    head = (
+        "| game, preset | seed | demonstrations' mean / best | clone | D-REX [95%] | its likeliest actions | "
+        "+1 a step | random rankings | uniform random | tau | D-REX is above | minutes |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|---|"
+    )
+    return "\n".join([head, *(row(json.loads(file.read_text())) for file in sorted(folder.glob("*.json")))])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what the command line asks for and print the table."""
+    options = tyro.cli(Options, args=arguments, description=__doc__)
+    results = RESULTS / "atari"
+    if not options.table:
+        run_all(list(experiments(options)), results=results, runs=options.runs, jobs=options.jobs)
+    print(table(results))
+
+
+if __name__ == "__main__":
+    main()
