@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
@@ -26,6 +27,7 @@ STEPS_SCORED = 1_000
 """Of the rollouts, and as many of the demonstrations: they are too many to score all."""
 SHOWN, MAPPED = 6, 3
 """Frames of highest reward, and as many of lowest, that are shown, and with a map."""
+_LOWERS_RAISES = LinearSegmentedColormap.from_list("lowers, raises", ["deepskyblue", "black", "orangered"])
 _SMALL: dict[str, Any] = {"fontsize": 7, "color": "0.2"}
 
 
@@ -71,7 +73,7 @@ def attention(run: FinishedRun) -> Figure | None:
     both = extremes(run, reward, MAPPED)
     maps = [occlusion_map(reward, np.stack([frame.stack for frame in frames])) for frames in both]
     limit = max(float(np.abs(found).max()) for found in maps) or 1.0
-    figure = Figure(figsize=(11.0, 5.2), dpi=120, layout="constrained")
+    figure = Figure(figsize=(11.0, 4.6), dpi=120, layout="constrained")
     grid = figure.subplots(2, 2 * MAPPED, squeeze=False)
     drawn = None
     for row, said, frames, found in zip(grid, ("highest", "lowest"), both, maps, strict=True):
@@ -81,7 +83,7 @@ def attention(run: FinishedRun) -> Figure | None:
         for (axes, frame), changes in zip(_filled(row[1::2], frames), found, strict=True):
             _show(axes, frame, reward)
             drawn = axes.imshow(
-                changes, cmap="RdBu_r", vmin=-limit, vmax=limit, alpha=np.abs(changes / limit) ** 0.5
+                changes, cmap=_LOWERS_RAISES, vmin=-limit, vmax=limit, alpha=np.abs(changes / limit) ** 0.5
             )
         row[0].set_ylabel(f"{said} reward")
     if drawn is not None:
@@ -125,14 +127,20 @@ class _Step:
 def _scored(
     reward: LearnedReward, trajectories: Trajectories, names: list[str], generator: np.random.Generator
 ) -> Iterator[_Step]:
-    """Some steps of these episodes, one in each of as many equal stretches of all their steps."""
+    """Some steps of these episodes, one in each of as many equal stretches of all their steps.
+
+    Left out are the first of an episode, whose stacks are not full: nothing is as strange as frames of zeros.
+    """
     ahead = "next_observations" in reward.inputs
     images = trajectories.next_observations() if ahead else trajectories.observations
     stretches = min(STEPS_SCORED, len(images))
     rows = ((np.arange(stretches) + generator.random(stretches)) * len(images) / stretches).astype(np.int64)
-    episodes, starts = trajectories.episode_of_step[rows], trajectories.starts
-    for row, episode, value in zip(rows, episodes, raw_reward(reward, images, rows), strict=True):
-        yield _Step(float(value), names[episode], int(row - starts[episode]), images, int(row))
+    episodes = trajectories.episode_of_step[rows]
+    steps = rows - trajectories.starts[episodes]
+    full = steps >= images.shape[1] - 1
+    values = raw_reward(reward, images, rows[full])
+    for row, episode, step, value in zip(rows[full], episodes[full], steps[full], values, strict=True):
+        yield _Step(float(value), names[episode], int(step), images, int(row))
 
 
 def _one_an_episode(steps: Iterable[_Step], count: int) -> list[ScoredFrame]:

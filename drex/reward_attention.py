@@ -19,7 +19,7 @@ from drex.reward import LearnedReward
 
 SQUARE = 5
 """Side of the hidden square in pixels; a ball of Breakout is 1×2, its paddle 8×2."""
-STRIDE = 3
+STRIDE = 2
 """Pixels from one square to the next."""
 _IMAGES_AT_ONCE = 256
 

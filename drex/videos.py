@@ -23,16 +23,20 @@ from drex.agents.any_policy import as_callable, load_trained
 from drex.agents.policies import Policy, deterministic, uniform
 from drex.agents.policy_files import load_policy
 from drex.demonstrations import load_demonstrations
+from drex.envs.atari import is_atari
+from drex.envs.atari_screen import AtariScreen
 from drex.envs.own_environments import build_environment
+from drex.envs.stacked_frames import are_images
 from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
 from drex.finished_run import METHODS, FinishedRun, read_finished_run
 
-SECONDS = 10.0
-"""Longest video."""
+SECONDS, GAME_SECONDS = 10.0, 20.0
+"""Longest video, and longest video of an Atari game."""
 PANEL = (320, 240)
 """Width and height of each of the four panels in pixels."""
 _FRAMES_PER_SECOND = 25
+_BAR = 20
 _DRIVERS = ("egl", "osmesa")
 _TIMEOUT = 300.0
 
@@ -40,7 +44,7 @@ Frame = npt.NDArray[np.uint8]
 
 
 def make_video(run: FinishedRun, file: Path) -> str | None:
-    """Write an mp4 (H.264, 640×480, at most 10 seconds) of a run, where its task renders.
+    """Write an mp4 (H.264, 640×480, at most 10 seconds, of Atari 20) of a run, where its task renders.
 
     MuJoCo renders by the driver that ``MUJOCO_GL`` names, else by egl or osmesa, whichever works first.
 
@@ -75,7 +79,7 @@ def render(run: FinishedRun, file: Path) -> None:
     environment = _make(run.task)
     rate = float(environment.metadata.get("render_fps") or _FRAMES_PER_SECOND)
     stride = max(1, round(rate / _FRAMES_PER_SECOND))
-    frames = round(SECONDS * rate / stride)
+    frames = round((GAME_SECONDS if is_atari(run.task) else SECONDS) * rate / stride)
     panels = [list(panel) for panel in _panels(run, environment, stride, frames)]
     environment.close()
     shown = min(frames, max(map(len, panels)))
@@ -106,6 +110,8 @@ def _panels(
     skipped = _positions_left_out(environment, demonstrations)
     if skipped is not None:
         yield _replay(environment, demonstrations, skipped, (stride, frames))
+    elif are_images(demonstrations.observations):
+        yield _recorded(environment, demonstrations, (stride, frames))
     actors: dict[str, Policy] = {"uniform random": uniform(environment.action_space, seed=seed)}
     if (run.path / "bc").is_dir():
         actors["behavioral clone"] = deterministic(load_policy(run.path / "bc", *spaces))
@@ -171,16 +177,42 @@ def _replay(
         yield _captioned(environment.render(), f"demonstrator, replayed   step {step}{over}")
 
 
+def _recorded(
+    environment: gymnasium.Env[Any, Any], demonstrations: Trajectories, timing: tuple[int, int]
+) -> Iterator[Frame]:
+    """The longest demonstration's newest frames, or the screens of the game where it can be played again."""
+    stride, frames = timing
+    episode = int(np.argmax(demonstrations.lengths))
+    first, length = int(demonstrations.starts[episode]), int(demonstrations.lengths[episode])
+    steps = slice(first, first + min(length, stride * frames))
+    seen = demonstrations.observations[steps]
+    screens = (
+        environment.replay(seen, demonstrations.actions[steps])
+        if isinstance(environment, AtariScreen)
+        else None
+    )
+    said = "demonstrator, as recorded" if screens is None else "demonstrator, played again"
+    for step in range(0, len(seen), stride):
+        over = "   (ended)" if step == length - 1 else ""
+        shown = np.repeat(seen[step, -1][..., None], 3, axis=-1) if screens is None else screens[step]
+        yield _captioned(shown, f"{said}   step {step}{over}")
+
+
 def _captioned(frame: Any, words: str) -> Frame:  # noqa: ANN401 (what an environment renders)
-    """The frame in the panel's size, with words on a dark bar at its top."""
-    image = ImageOps.pad(Image.fromarray(np.asarray(frame, np.uint8)), PANEL)
+    """The frame in the panel's size, with words on a dark bar at its top, where high frames give it room."""
+    picture = Image.fromarray(np.asarray(frame, np.uint8))
+    image = Image.new("RGB", PANEL)
+    top = _BAR if picture.height >= picture.width else 0  # a game shows its score up there
+    image.paste(ImageOps.pad(picture, (PANEL[0], PANEL[1] - top)), (0, top))
     drawing = ImageDraw.Draw(image)
-    drawing.rectangle((0, 0, PANEL[0], 20), fill=(20, 20, 20))
+    drawing.rectangle((0, 0, PANEL[0], _BAR), fill=(20, 20, 20))
     drawing.text((6, 4), words, fill=(255, 255, 255))
     return np.asarray(image, np.uint8)
 
 
 def _make(task: str) -> gymnasium.Env[Any, Any]:
+    if is_atari(task):
+        return AtariScreen(task)
     try:
         # unasked, the camera may stay where the walker left from
         environment = build_environment(
@@ -196,6 +228,8 @@ def _make(task: str) -> gymnasium.Env[Any, Any]:
 
 
 def _render_modes(task: str) -> list[str]:
+    if is_atari(task):
+        return ["rgb_array"]
     environment = build_environment(task)
     environment.close()
     return list(environment.metadata.get("render_modes", []))

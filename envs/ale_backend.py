@@ -17,6 +17,7 @@ from drex.envs.atari import (
     FRAMES,
     FRAMES_PER_STEP,
     NO_OP_FRAMES,
+    SCREEN,
     SIDE,
     STACKED_FRAMES,
     WAITS_FOR_FIRE,
@@ -42,11 +43,22 @@ class AleVecEnv(SameStepVecEnv):
         seed: game ``i`` is seeded ``seed + i``: it decides how many no-ops come first.
         threads: emulator threads.
         options: ``fire_after_life`` and ``maximum_frames`` are read here, the others by ``AtariTraining``.
+        screen: observe the screen in colour, (1, 210, 160, 3), in place of what is learned from.
     """
 
-    def __init__(self, task: str, count: int, *, seed: int, threads: int, options: AtariOptions) -> None:
+    def __init__(
+        self,
+        task: str,
+        count: int,
+        *,
+        seed: int,
+        threads: int,
+        options: AtariOptions,
+        screen: bool = False,
+    ) -> None:
         from ale_py.vector_env import AtariVectorEnv
 
+        height, width = SCREEN.shape[1:3] if screen else (SIDE, SIDE)
         self._games = AtariVectorEnv(
             gymnasium.spec(task.removeprefix("ale_py:")).kwargs["game"],
             count,
@@ -55,10 +67,10 @@ class AleVecEnv(SameStepVecEnv):
             repeat_action_probability=0.0,
             full_action_space=False,
             autoreset_mode=gymnasium.vector.AutoresetMode.SAME_STEP,
-            img_height=SIDE,
-            img_width=SIDE,
-            grayscale=True,
-            stack_num=STACKED_FRAMES,
+            img_height=height,
+            img_width=width,
+            grayscale=not screen,
+            stack_num=1 if screen else STACKED_FRAMES,
             frameskip=FRAMES_PER_STEP,
             maxpool=True,
             noop_max=NO_OP_FRAMES,
@@ -73,7 +85,8 @@ class AleVecEnv(SameStepVecEnv):
         self._lives: npt.NDArray[np.int32] = np.zeros(count, np.int32)
         self.lost_life: npt.NDArray[np.bool_] = np.zeros(count, np.bool_)
         """(n,) which games lost a life in the last step and go on with another."""
-        super().__init__(count, FRAMES, self._games.single_action_space, seed=seed)
+        space = SCREEN if screen else FRAMES
+        super().__init__(count, space, self._games.single_action_space, seed=seed)
 
     def engine_reset(self, seed: int | None) -> npt.NDArray[Any]:
         """Start all games anew."""

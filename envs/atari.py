@@ -35,6 +35,8 @@ NO_OP_FRAMES = 30
 """A game starts after 0 to 29 emulator frames without action, FIRE included, drawn by its seed."""
 FRAMES = gymnasium.spaces.Box(0, 255, (STACKED_FRAMES, SIDE, SIDE), np.uint8)
 """The space of observations."""
+SCREEN = gymnasium.spaces.Box(0, 255, (1, 210, 160, 3), np.uint8)
+"""The space of screens in colour, for films alone."""
 
 WAITS_FOR_FIRE = frozenset({"Breakout"})
 """Games that stand still after a lost life until FIRE is pressed."""

@@ -24,6 +24,7 @@ from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
 from drex.evaluation import EvaluationSettings
 from drex.pipeline import run
+from drex.report import write_report
 from drex.reward import load_reward
 from drex.reward_learning import RewardSettings
 from drex.settings import Settings
@@ -245,6 +246,10 @@ def test_a_whole_run_from_pixels_resumes_and_its_reward_masks_what_it_was_told_t
     )
     assert again["policy"] == found["policy"]
     assert again["reward"] == found["reward"]
+    report = write_report(tmp_path / "run")
+    drawn = {picture.stem for picture in (tmp_path / "run" / "figures").glob("*.png")}
+    assert {"predicted_and_true", "frames_highest_and_lowest", "attention"} <= drawn
+    assert "when a small square is hidden" in report.path.read_text()
 
 
 def test_the_stochastic_clone_draws_by_its_logits(cloned, shown):
