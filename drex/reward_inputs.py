@@ -56,6 +56,8 @@ def step_inputs(
         np.asarray(ahead),
         action_options=options_of(trajectories.actions),
     )
+    if settings.inputs in (("observations",), ("actions",)):
+        features = features.copy()  # a network that works in place must not change the trajectories
     shift, spread = _standardisation(features, settings.standardize_inputs)
     if settings.standardize_inputs:
         features = (features - shift) / spread

@@ -106,7 +106,7 @@ def transition_features(
     *,
     action_options: tuple[int, ...] = (),
 ) -> npt.NDArray[np.float32]:
-    """(n, features): the chosen parts of each transition, flattened and laid side by side.
+    """(n, features): the chosen parts of each transition, flattened and laid side by side; one part: no copy.
 
     Actions that are choices come as one number an option, 1 where it is taken: an option's index is no
     quantity. An option beyond ``action_options``, those of each choice, is all zeros.
@@ -117,9 +117,8 @@ def transition_features(
             [chosen[:, [entry]] == np.arange(options) for entry, options in enumerate(action_options)], axis=1
         )
     parts = {"observations": observations, "actions": actions, "next_observations": next_observations}
-    return np.concatenate(
-        [np.asarray(parts[name], np.float32).reshape(len(observations), -1) for name in inputs], axis=1
-    )
+    rows = [np.asarray(parts[name], np.float32).reshape(len(observations), -1) for name in inputs]
+    return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1)
 
 
 def options_of(actions: npt.NDArray[Any]) -> tuple[int, ...]:

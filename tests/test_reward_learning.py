@@ -457,6 +457,27 @@ def test_an_own_network_that_answers_in_another_shape_is_refused():
         learn_reward(ranked_linear_world(8, seed=0), SMALL, seed=0, network=Column)
 
 
+@pytest.mark.parametrize("part", ["observations", "actions", "next_observations"])
+def test_a_network_that_works_in_place_leaves_the_trajectories_as_they_are(part):
+    class InPlace(torch.nn.Module):
+        def __init__(self, features):
+            super().__init__()
+            self.layer = torch.nn.Linear(features, 1)
+
+        def forward(self, inputs):
+            return self.layer(inputs.mul_(2.0)).squeeze(-1)
+
+    world, quality = linear_world(8, seed=0)
+    world = dataclasses.replace(world, actions=1.0 + world.actions)
+    for array in (world.observations, world.actions):
+        array.setflags(write=False)
+    settings = dataclasses.replace(SMALL, inputs=(part,), gradient_steps=1)
+    before = world.observations.copy()
+    learn_reward(RankedTrajectories(world, from_scores(quality)), settings, seed=0, network=InPlace)
+    np.testing.assert_array_equal(world.observations, before)
+    np.testing.assert_array_equal(world.actions, np.ones_like(world.actions))
+
+
 def test_features_are_the_chosen_parts_side_by_side():
     before, actions, after = np.arange(4).reshape(2, 2), np.array([7, 8]), 10 * np.arange(4).reshape(2, 1, 2)
     found = transition_features(("next_observations", "actions"), before, actions, after)
