@@ -118,30 +118,33 @@ class _SeenArrays:
 
 
 class _SeenImages:
-    """Each frame goes to the pool once."""
+    """Each frame goes to the pool once; of a finished episode nothing but rows stays in memory."""
 
     def __init__(self, episodes: int) -> None:
         self._pool = FramePool()
-        self._episodes = [StackRecorder(self._pool) for _ in range(episodes)]
+        self._rows: list[npt.NDArray[np.int32]] = [np.zeros((0, 0), np.int32)] * episodes
         self._playing: dict[int, StackRecorder] = {}
 
     def keep_only(self, environments: npt.NDArray[np.int64]) -> None:
         self._playing = {kept: self._playing[kept] for kept in environments.tolist() if kept in self._playing}
 
     def begin(self, environment: int, episode: int) -> None:
-        self._playing[environment] = self._episodes[episode]
+        self._playing[environment] = StackRecorder(self._pool)
 
     def add(self, observations: npt.NDArray[Any]) -> None:
         for environment, recorder in self._playing.items():
             recorder.append(observations[environment])
 
     def finish(self, environment: int, episode: int, terminal: npt.NDArray[Any]) -> None:
-        self._episodes[episode].append(terminal)
+        # A recorder holds the frames of its last stack, each within the stack that it came in: 113 kB of
+        # 84×84×4, half a gigabyte over 5,000 episodes.
+        recorder = self._playing.pop(environment)
+        recorder.append(terminal)
+        self._rows[episode] = recorder.rows()
 
     def join(self, spans: Spans) -> tuple[Observations, Observations]:
         frames = self._pool.mapped()
-        rows = [recorder.rows() for recorder in self._episodes]
         return (
-            StackedFrames(frames, np.concatenate([episode[:-1] for episode in rows])),
-            StackedFrames(frames, np.stack([episode[-1] for episode in rows])),
+            StackedFrames(frames, np.concatenate([episode[:-1] for episode in self._rows])),
+            StackedFrames(frames, np.stack([episode[-1] for episode in self._rows])),
         )

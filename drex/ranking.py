@@ -158,18 +158,21 @@ def from_scores(
         raise UserError(
             f"{source}: scores", expected="a vector of finite numbers", found=f"{values.tolist()}"
         )
-    gaps = values[:, None] - values[None, :]
+    names = [""] * len(values) if groups is None else [str(group) for group in groups]
+    if len(names) != len(values):
+        raise UserError(f"{source}: groups", expected=f"{len(values)}, one a score", found=f"{len(names)}")
+    # Trajectories of one score and group are compared with the same ones: of thousands of them a table of
+    # everyone with everyone would take more memory than all of their pairs.
+    _, labels = np.unique(np.array(names), return_inverse=True)
+    kinds, kind_of = np.unique(np.stack([values, labels], axis=1), axis=0, return_inverse=True)
+    kind_of = kind_of.reshape(-1)
+    gaps = kinds[:, None, 0] - kinds[None, :, 0]
     # Levels such as 0.6 and 0.9 differ by a rounding error less than 0.3: the pair counts all the same.
-    prefer = (gaps > 0) & (gaps >= minimum_gap - 1e-9)
-    if groups is not None:
-        if len(groups) != len(values):
-            raise UserError(
-                f"{source}: groups", expected=f"{len(values)}, one a score", found=f"{len(groups)}"
-            )
-        labels = np.array([str(group) for group in groups])
-        prefer &= labels[:, None] == labels[None, :]
-    better, worse = np.nonzero(prefer)
-    return from_pairs(better, worse, source=source)
+    prefer = (gaps > 0) & (gaps >= minimum_gap - 1e-9) & (kinds[:, None, 1] == kinds[None, :, 1])
+    beaten = [np.flatnonzero(row[kind_of]) for row in prefer]
+    better = np.repeat(np.arange(len(values)), [len(beaten[kind]) for kind in kind_of])
+    worse = np.concatenate([np.zeros(0, np.int64), *(beaten[kind] for kind in kind_of)])
+    return Preferences(better, worse, np.ones(len(better), np.float32), source)
 
 
 def from_order(worst_to_best: Sequence[int], *, source: str = "order") -> Preferences:

@@ -20,6 +20,9 @@ from drex.reward_networks import Inputs, options_of
 from drex.reward_networks_cnn import PUBLISHED_CONVOLUTIONS, Convolution, ImageInputs
 from drex.snippets import SnippetBatch, SnippetPairs, SnippetSettings, draw_snippet_pairs, lay_out
 
+_IMAGES_AT_ONCE = 256
+_VECTORS_AT_ONCE = 65536
+
 
 @dataclass(frozen=True, kw_only=True)
 class RewardSettings:
@@ -121,7 +124,7 @@ def learn_reward(
     _train(net, inputs, ranked.trajectories.lengths, (training, held_out), settings, generator, log)
     net.requires_grad_(False)
     with torch.no_grad():
-        chunks = inputs.sample() if isinstance(inputs, ImageInputs) else inputs.split(65536)
+        chunks = inputs.sample() if isinstance(inputs, ImageInputs) else inputs.split(_VECTORS_AT_ONCE)
         scores = torch.cat([net(chunk[None]) for chunk in chunks], dim=1).cpu().double()
     return LearnedReward(
         network=net.cpu(),
@@ -191,7 +194,10 @@ def _look(
     """The held-out loss a member; all that is known of held-out snippets goes to the log."""
     with torch.no_grad():
         batch = lay_out(judged)
-        rewards = _encode(net, inputs, batch)
+        # Held-out snippets are as many as held-out trajectories: few of their images are in memory at a time.
+        at_once = _IMAGES_AT_ONCE if isinstance(inputs, ImageInputs) else _VECTORS_AT_ONCE
+        parts = torch.as_tensor(batch.steps).split(at_once, dim=1)
+        rewards = torch.cat([_encode(net, inputs, steps) for steps in parts], dim=1)
         loss, accuracy = _bradley_terry(rewards, batch, settings)
         scale = rewards.std(dim=1, keepdim=True).clamp(min=1e-8)
         spread = ((rewards - rewards.mean(dim=1, keepdim=True)) / scale).std(dim=0, correction=0).mean()
@@ -219,14 +225,14 @@ def preference_loss(
         settings: for the snippet return and the label noise.
     """
     batch = lay_out(draws)
-    return _bradley_terry(_encode(network, inputs, batch), batch, settings)
+    return _bradley_terry(_encode(network, inputs, torch.as_tensor(batch.steps)), batch, settings)
 
 
 def _encode(
-    network: Callable[[torch.Tensor], torch.Tensor], inputs: StepInputs, batch: SnippetBatch
+    network: Callable[[torch.Tensor], torch.Tensor], inputs: StepInputs, steps: torch.Tensor
 ) -> torch.Tensor:
-    """(members, longest): every member's rewards of the steps that it has to score."""
-    return network(inputs[torch.as_tensor(batch.steps)]).cpu()
+    """(members, n): every member's rewards of the steps, (members, n), that it has to score."""
+    return network(inputs[steps]).cpu()
 
 
 def _bradley_terry(

@@ -322,6 +322,29 @@ def test_a_gradient_step_reads_each_image_once_however_many_pairs_it_serves(nois
     assert 2 * 16 * 5 + 2 <= Counting.read <= 2 * 16 * 10 + 2
 
 
+def test_held_out_images_are_judged_a_few_at_a_time_to_the_same_end(noisy, monkeypatch):
+    sizes, forward = [], EnsembleCNN.forward
+    monkeypatch.setattr(
+        EnsembleCNN, "forward", lambda net, seen: sizes.append(len(seen[0])) or forward(net, seen)
+    )
+    settings = dataclasses.replace(QUICK, gradient_steps=1, held_out=0.3)
+    found = []
+    for at_once in (10_000, 7):
+        monkeypatch.setattr("drex.reward_learning._IMAGES_AT_ONCE", at_once)
+        sizes.clear()
+        scalars = {}
+        learn_reward(
+            noisy.ranked(minimum_gap=0.3),
+            settings,
+            seed=0,
+            log=lambda name, value, _, kept=scalars: kept.update({name: value}),
+        )
+        found.append((sizes[0], [scalars[f"reward/held_out_{name}"] for name in ("loss", "accuracy")]))
+    (together, expected), (apart, judged) = found
+    assert apart == 7 < together
+    np.testing.assert_allclose(judged, expected, rtol=1e-5)
+
+
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -94,6 +95,40 @@ def test_scores_agree_with_their_order_and_tiers(scores):
 @given(scores=st.lists(st.integers(-50, 50), min_size=2, max_size=8).filter(lambda s: len(set(s)) > 1))
 def test_scores_are_used_as_ranks_alone(scores):
     assert pairs(from_scores(scores)) == pairs(from_scores([np.sinh(s / 10) for s in scores]))
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(
+    trajectories=st.lists(
+        st.tuples(st.sampled_from([0.0, 0.25, 0.5, 1.0, float("nan")]), st.sampled_from("ab")), max_size=9
+    ),
+    gap=st.sampled_from([0.0, 0.25, 0.3]),
+)
+def test_every_two_trajectories_far_enough_apart_are_compared_in_their_order(trajectories, gap):
+    scores, groups = [score for score, _ in trajectories], [group for _, group in trajectories]
+    expected = [
+        (better, worse)
+        for better, worse in itertools.product(range(len(scores)), repeat=2)
+        if scores[better] > scores[worse]
+        and scores[better] - scores[worse] >= gap
+        and groups[better] == groups[worse]
+    ]
+    if expected:
+        found = from_scores(scores, minimum_gap=gap, groups=groups)
+        assert list(zip(found.better.tolist(), found.worse.tolist(), strict=True)) == expected
+    else:
+        with pytest.raises(UserError, match="expected at least one pair, found none"):
+            from_scores(scores, minimum_gap=gap, groups=groups)
+
+
+def test_ranking_thousands_of_trajectories_takes_little_more_memory_than_their_pairs():
+    tracemalloc.start()
+    found = from_noise_levels(np.repeat([0.0, 0.5, 1.0], 400))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    kept = found.better.nbytes + found.worse.nbytes + found.weight.nbytes
+    assert len(found) == 3 * 400 * 400
+    assert peak < 1.2 * kept
 
 
 # Noise

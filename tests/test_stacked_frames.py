@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 import zipfile
 
 import gymnasium
@@ -16,6 +17,7 @@ from tiny_image_environments import ENDING_MEET, MEET, best_actions
 
 from drex.agents.noise import NoiseJob
 from drex.agents.policies import uniform
+from drex.agents.recording import Recording
 from drex.agents.rollouts import collect
 from drex.demonstrations import load_demonstrations, save_demonstrations
 from drex.envs.make import make_environments, task_spaces
@@ -188,6 +190,22 @@ def test_collected_stacks_equal_what_the_environment_gave_over_whole_episodes(ta
     if task == ENDING_MEET:
         assert kept.terminated.tolist() == under.tolist()
     assert len(kept.observations.frames) <= len(policy.seen) + 2 * len(kept)
+
+
+def test_a_finished_episode_leaves_no_image_in_memory():
+    space, picture = gymnasium.spaces.Box(0, 255, (4, 84, 84), np.uint8), np.zeros((1, 4, 84, 84), np.uint8)
+    recording = Recording(space, 1, 300)
+    tracemalloc.start()
+    for episode in range(300):
+        recording.begin(0, episode)
+        for step in range(4):
+            picture[:, -1] = step
+            recording.add(picture, np.zeros(1, np.int64))
+        recording.finish(0, {"terminal_observation": picture[0], "TimeLimit.truncated": False})
+    kept = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert kept < 300 * picture.nbytes / 10
+    assert len(recording.join()[0]) == 300
 
 
 def test_side_by_side_episodes_keep_their_frames_apart():
