@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks import ablations, mujoco, throughput, trex
+from benchmarks import ablations, atari_memory, mujoco, throughput, trex
 from benchmarks.runner import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
@@ -15,6 +15,7 @@ TABLES = {
     "ablations": ablations.table,
     "throughput": throughput.table,
     "trex": trex.table,
+    "atari-memory": atari_memory.table,
 }
 
 

@@ -11,21 +11,17 @@ import dataclasses
 import importlib
 import json
 import os
-import platform
 import statistics
 import time
-from importlib import metadata
 from pathlib import Path
 from pkgutil import iter_modules
 
 import tyro
 
 from benchmarks import throughput_experiments
-from benchmarks.runner import RESULTS, machine
+from benchmarks.runner import RESULTS, machine, versions
 from benchmarks.throughput_experiments.comparison import Comparison, Experiments
 from drex.errors import UserError
-
-VERSIONS = ("torch", "numpy", "stable-baselines3", "gymnasium", "envpool", "mujoco", "ale-py")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +78,7 @@ def measure(options: Options, experiments: Experiments) -> None:
             "seconds": round(time.perf_counter() - began, 1),
             "load_at_start": round(load, 2),
             "machine": machine(),
-            "versions": _versions(),
+            "versions": versions(),
         }
         file.write_text(json.dumps(facts, indent=1) + "\n")
         print(f"{name}: {comparison.ratio:.2f} in {facts['seconds']:.0f} s", flush=True)
@@ -121,19 +117,9 @@ def shown(value: float, unit: str) -> str:
     return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.3g} {unit}"
 
 
-def _versions() -> dict[str, str]:
-    versions = {"python": platform.python_version()}
-    for name in VERSIONS:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue  # an optional one
-    return versions
-
-
 if __name__ == "__main__":
     chosen = tyro.cli(Options, prog="benchmarks throughput")
     if not chosen.table:
-        print(", ".join(f"{key} {value}" for key, value in (machine() | _versions()).items()), flush=True)
+        print(", ".join(f"{key} {value}" for key, value in (machine() | versions()).items()), flush=True)
         measure(chosen, all_experiments())
     print(table(chosen.results))
