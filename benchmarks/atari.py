@@ -18,6 +18,14 @@ from benchmarks.runner import RESULTS, Experiment, run_all
 from drex.bundled import bundled_tasks
 from drex.envs.atari import is_atari
 
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "as-preset": (),
+    "any-start": ("--reward.snippets.no-better-starts-no-earlier",),
+    "from-scratch": ("--ppo.start-from", "scratch"),
+}
+"""What is tried, and the words that change it: snippets are compared wherever in their games they start; PPO
+starts from random weights."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -31,6 +39,8 @@ class Options:
     """Seeds that also train the controls."""
     preset: str = "small"
     """The settings: small, default or paper."""
+    variants: tuple[str, ...] = ("as-preset",)
+    """Some of as-preset, any-start and from-scratch."""
     runs: Path = Path("runs/benchmarks/atari")
     """Where the run folders go."""
     jobs: int = 1
@@ -44,8 +54,11 @@ def experiments(options: Options) -> Iterator[Experiment]:
     for seed in options.seeds:
         controls = CONTROLS if seed in options.control_seeds else ()
         for task in options.tasks:
-            name = f"{task.removeprefix('ALE/')}-{options.preset}"
-            yield Experiment(name, task, seed, ("--preset", options.preset, *controls))
+            for variant in options.variants:
+                changed = "" if variant == "as-preset" else f"-{variant}"
+                name = f"{task.removeprefix('ALE/')}-{options.preset}{changed}"
+                words = ("--preset", options.preset, *VARIANTS[variant], *controls)
+                yield Experiment(name, task, seed, words)
 
 
 def row(facts: dict[str, Any]) -> str:
@@ -76,13 +89,33 @@ def row(facts: dict[str, Any]) -> str:
 
 
 def table(folder: Path) -> str:
-    """The results as a markdown table, one row a run."""
+    """The results as two markdown tables, one row a run: judged policies, and the clone under noise."""
+    results = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
     head = (
         "| game, preset | seed | demonstrations' mean / best | clone | D-REX [95%] | its likeliest actions | "
         "+1 a step | random rankings | uniform random | tau | D-REX is above | minutes |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|---|"
     )
-    return "\n".join([head, *(row(json.loads(file.read_text())) for file in sorted(folder.glob("*.json")))])
+    return "\n".join([head, *map(row, results), "", *noise_table(results)])
+
+
+def noise_table(results: Sequence[dict[str, Any]]) -> list[str]:
+    """Mean score of the disturbed clone, and mean steps a game, at every level of uniform noise."""
+    levels = sorted({point["level"] for facts in results for point in facts["noise"]})
+    lines = [
+        "| the clone's score (and steps a game) at noise | " + " | ".join(map(str, levels)) + " |",
+        "|---" * (len(levels) + 1) + "|",
+    ]
+    for facts in results:
+        found = {point["level"]: point for point in facts["noise"]}
+        cells = [
+            f"{found[level]['return']['mean']:.1f} ({found[level]['length']:.0f})" if level in found else ""
+            for level in levels
+        ]
+        lines.append(
+            " | ".join([f"| {facts['name'].replace('-v5', '')}, seed {facts['seed']}", *cells]) + " |"
+        )
+    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

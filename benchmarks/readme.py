@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks import ablations, atari_memory, mujoco, throughput, trex
+from benchmarks import ablations, atari, atari_memory, mujoco, throughput, trex
 from benchmarks.runner import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
-PAGES = (README, Path(__file__).parent / "README.md", README.parent / "docs" / "trex.md")
+PAGES = (
+    README,
+    Path(__file__).parent / "README.md",
+    README.parent / "docs" / "trex.md",
+    README.parent / "docs" / "atari.md",
+)
 TABLES = {
     "mujoco": mujoco.table,
     "ablations": ablations.table,
+    "atari": atari.table,
     "throughput": throughput.table,
     "trex": trex.table,
     "atari-memory": atari_memory.table,

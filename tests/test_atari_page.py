@@ -1,0 +1,95 @@
+"""The page on Atari says what the presets hold, and its commands are ones that drex knows."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from benchmarks.atari import noise_table, row
+from benchmarks.readme import with_tables
+from drex.cli import main
+from drex.presets import demonstrator, preset
+
+PAGE = Path(__file__).parent.parent / "docs" / "atari.md"
+TEXT = PAGE.read_text()
+PUBLISHED = ("BeamRider", "Breakout", "Enduro", "Pong", "Qbert", "Seaquest", "SpaceInvaders")
+
+
+def test_the_tables_are_those_of_the_results():
+    assert with_tables(TEXT) == TEXT
+
+
+@pytest.mark.parametrize("line", re.findall(r"^drex .*", TEXT, flags=re.MULTILINE))
+def test_every_option_on_the_page_is_one_that_drex_knows(line, capsys):
+    words = shlex.split(line, comments=True)[1:]
+    assert main([*words, "--help"]) == 0
+    said = capsys.readouterr().out
+    assert [word for word in words if word.startswith("--") and word not in said] == []
+
+
+def test_the_page_states_the_presets_sizes():
+    small, default, paper = (preset(name, "ALE/Breakout-v5") for name in ("small", "default", "paper"))
+    steps = re.search(r"\| PPO \| ([\d,]+) steps, .*\| (\d+)M, .*\| (\d+)M,", TEXT)
+    rewards = re.search(r"\| three networks, (\d+) gradient steps \| three networks, ([\d,]+) \|", TEXT)
+    assert steps is not None and rewards is not None
+    assert int(steps[1].replace(",", "")) == small.ppo.environment_steps
+    assert int(steps[2]) * 1_000_000 == default.ppo.environment_steps
+    assert int(steps[3]) * 1_000_000 == paper.ppo.environment_steps
+    assert int(rewards[1]) == small.reward.gradient_steps
+    assert int(rewards[2].replace(",", "")) == default.reward.gradient_steps
+    assert {small.reward.members, default.reward.members, paper.reward.members} == {3, 1}
+
+
+def test_the_page_states_the_published_demonstrators_scores():
+    sentence = (
+        " ".join(TEXT.split()).split("that D-REX's authors published: ")[1].split(". What is bundled")[0]
+    )
+    stated = [float(score) for score in re.findall(r" ([\d.]+)(?:,|$)", sentence)]
+    targets = [demonstrator(f"ALE/{game}-v5").target_return for game in PUBLISHED]
+    assert stated == [pytest.approx(target, abs=0.6) for target in targets]
+
+
+def some_facts(**changes):
+    facts = {
+        "name": "Breakout-v5-small",
+        "seed": 0,
+        "demonstrator": {"mean": 14.5, "best": 21.0},
+        "bc": {"mean": 15.6},
+        "policy": {"mean": 18.25, "interval": [17.0, 19.5]},
+        "policy_deterministic": {"mean": 20.0},
+        "controls": {"alive": {"mean": 12.0}},
+        "random": {"mean": 1.5},
+        "reward": {"kendall_tau": 0.75},
+        "seconds": {"bc": 60.0, "policy": 1740.0},
+        "noise": [
+            {"level": level, "return": {"mean": 10 - 9 * level}, "length": 400} for level in (0.0, 1.0)
+        ],
+    }
+    return facts | changes
+
+
+def test_a_row_says_what_was_beaten():
+    cells = [cell.strip() for cell in row(some_facts()).strip("|").split("|")]
+    assert cells == [
+        "Breakout-small",
+        "0",
+        "14.5 / 21",
+        "15.6",
+        "**18.2** [17.0, 19.5]",
+        "20.0",
+        "12.0",
+        "",
+        "1.5",
+        "0.75",
+        "average, clone",
+        "30",
+    ]
+    beaten = some_facts(policy={"mean": 3.0, "interval": [2.0, 4.0]})
+    assert row(beaten).split("|")[-3].strip() == "nothing"
+
+
+def test_the_noise_table_holds_every_level():
+    assert noise_table([some_facts()])[-1] == "| Breakout-small, seed 0 | 10.0 (400) | 1.0 (400) |"
