@@ -21,9 +21,9 @@ import numpy.typing as npt
 
 from drex.errors import UserError
 
-_FRAMES_BETWEEN_RELEASES = 8192
+_FRAMES_BETWEEN_RELEASES = 2048
 """Frames read from a mapped file before its pages are given back: the kernel maps 64 KiB around each, so that
-at most 512 MiB stay resident, however large the file."""
+at most 128 MiB of it stay resident between two reads, however large it is."""
 
 
 class StackedFrames:
