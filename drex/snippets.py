@@ -29,7 +29,8 @@ class SnippetSettings:
     trajectories: int = 0
     """Trajectories, drawn anew each time, from which shared takes a snippet; 0 takes one from each."""
     better_starts_no_earlier: bool = False
-    """Whether the better snippet must not start before the worse one (published for Atari)."""
+    """Whether the better snippet must not start before the worse one (published for Atari). It teaches
+    time as well: a reward learned under it from shuffled rankings grows with the step of the game."""
     stride: int = 1
     """Every how many steps of a snippet are scored."""
 
