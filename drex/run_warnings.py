@@ -26,6 +26,7 @@ def warnings_of(evaluation: Mapping[str, Any]) -> list[str]:
         *_noise_does_not_hurt(evaluation),
         *_reward_orders_badly(evaluation),
         *_reward_misled(evaluation),
+        *_clone_is_as_good(evaluation),
         *_control_is_as_good(evaluation),
     ]
 
@@ -106,11 +107,28 @@ def _reward_misled(evaluation: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _control_is_as_good(evaluation: Mapping[str, Any]) -> list[str]:
-    policy = evaluation["policy"]["mean"]
+def _clone_is_as_good(evaluation: Mapping[str, Any]) -> list[str]:
+    clone, policy = evaluation.get("bc"), evaluation["policy"]["mean"]
+    demonstrator = evaluation["demonstrator"]["mean"]
+    if clone is None or None in (clone["mean"], policy, demonstrator) or clone["mean"] < policy:
+        return []
+    if policy <= demonstrator:
+        return []  # that the reward misled, or was not optimised, says more
     return [
-        f"The control {name!r} reached {control['mean']:.0f}, no less than the policy's {policy:.0f}: what "
-        "was gained is not owed to the learned reward."
+        f"The clone's likeliest actions reach {clone['mean']:.0f}, no less than the policy's {policy:.0f}: "
+        "what is above the demonstrations is owed to cloning them without their randomness."
+    ]
+
+
+def _control_is_as_good(evaluation: Mapping[str, Any]) -> list[str]:
+    policy = evaluation["policy"]
+    if policy["mean"] is None or policy["interval"] is None:
+        return []
+    low, high = policy["interval"]
+    return [
+        f"The control {name!r} reached {control['mean']:.0f}, which is not clearly below the policy's "
+        f"{policy['mean']:.0f} [{low:.0f}, {high:.0f}]: what was gained need not be owed to the learned "
+        "reward."
         for name, control in evaluation.get("controls", {}).items()
-        if policy is not None and control["mean"] is not None and control["mean"] >= policy
+        if control["mean"] is not None and control["mean"] >= low
     ]

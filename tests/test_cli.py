@@ -152,7 +152,10 @@ def test_a_task_with_a_slash_and_a_module_has_one_folder():
             ["Nowhere-v0", "--demos", "x.npz"],
             "task 'Nowhere-v0': expected an environment that gymnasium can make",
         ),
-        (["Pendulum-v1", "--preset", "beste"], "preset: expected one of default, paper, found 'beste'"),
+        (
+            ["Pendulum-v1", "--preset", "beste"],
+            "preset: expected one of default, small, paper, found 'beste'",
+        ),
         (["Pendulum-v1", "--run-dir", "{tmp}/run", "--demos", "{tmp}/no.npz"], "no.npz"),
         (
             ["Pendulum-v1", "--run-dir", "{tmp}/run"],

@@ -118,7 +118,15 @@ RISING = [
             {"policy__mean": 6.0},
             r"The reward misled.*learned return 40\.0 against 2\.5.*\(6 against 10\)",
         ),
-        ({"controls": {"alive": {"mean": 2000.0}}}, r"control 'alive' reached 2000, no less than .* 1234"),
+        (
+            {"controls": {"alive": {"mean": 2000.0}}},
+            r"control 'alive' reached 2000, which is not clearly below the policy's 1234 \[",
+        ),
+        (
+            {"controls": {"alive": {"mean": 1201.0}}, "policy__interval": [1200.0, 1260.0]},
+            r"control 'alive' reached 1201, .* 1234 \[1200, 1260\]: what was gained need not be owed",
+        ),
+        ({"bc__mean": 1300.0}, r"clone's likeliest actions reach 1300, no less than the policy's 1234"),
     ],
 )
 def test_each_failed_assumption_is_named_with_its_numbers(changes, words):
