@@ -64,23 +64,25 @@ def paper_atari_drex(task: str) -> Settings:
             patience=5,
         ),
         anchor=AnchorSettings(squash="sigmoid", offset="zero", scale="none"),
-        ppo=PPOSettings(
-            environment_steps=50_000_000,
-            environments=9,
-            rollout_steps=128,
-            batch_size=288,
-            epochs=4,
-            learning_rate=2.5e-4,
-            clip_range=0.1,
-            final_clip_range=0.0,
-            entropy_weight=0.01,
-            start_from="scratch",
-            value_only_rollouts=0,
-        ),
+        ppo=_PUBLISHED_PPO,
         atari=AtariOptions(episodic_life=True),
         evaluation=EvaluationSettings(episodes=30, environments=16),
     )
 
+
+_PUBLISHED_PPO = PPOSettings(
+    environment_steps=50_000_000,
+    environments=9,
+    rollout_steps=128,
+    batch_size=288,
+    epochs=4,
+    learning_rate=2.5e-4,
+    clip_range=0.1,
+    final_clip_range=0.0,
+    entropy_weight=0.01,
+    start_from="scratch",
+    value_only_rollouts=0,
+)
 
 _ATARI_NOISE = NoiseSchedule(levels=(0.02, 0.25, 0.5, 0.75, 1.0), episodes_per_level=20)
 
@@ -170,18 +172,13 @@ def atari_demonstrator(task: str) -> DemonstratorSettings:
         target_return=_DEMONSTRATOR_SCORES.get(game_name(task), math.nan),
         episodes_watched=40,
         reward_scale=1.0,
-        ppo=PPOSettings(
+        ppo=replace(
+            _PUBLISHED_PPO,
             environment_steps=10_000_000,
             environments=8,
-            rollout_steps=128,
             batch_size=256,
-            epochs=4,
-            learning_rate=2.5e-4,
-            final_learning_rate=2.5e-4,
-            clip_range=0.1,
-            entropy_weight=0.01,
-            start_from="scratch",
-            value_only_rollouts=0,
+            final_learning_rate=_PUBLISHED_PPO.learning_rate,  # held, since where training stops is not known
+            final_clip_range=None,
         ),
         policy=PolicySettings(policy_hidden_sizes=(), value_hidden_sizes=()),
         atari=AtariOptions(episodic_life=True, clip_rewards=True),
