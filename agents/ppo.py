@@ -23,6 +23,7 @@ from stable_baselines3.common.utils import explained_variance
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.choices import as_actions, choices
+from drex.agents.fused_adam import many_steps
 from drex.agents.nature_cnn import extract_features
 from drex.agents.plain_mlp import PlainActorCritic, plain_actor_critic
 from drex.agents.policies import action_mean, clip_to_space
@@ -33,6 +34,7 @@ from drex.agents.ppo_gradient import (
     averages,
     log_probabilities,
     policy_gradient,
+    standardized,
     value_gradient,
 )
 from drex.agents.relabelled_buffer import RelabelledRolloutBuffer
@@ -157,10 +159,10 @@ class PPO(StablePPO):
             entropy_weight=float(self.ent_coef),
             value_weight=float(self.vf_coef),
             leaving_penalty=self.leaving_penalty * max(self._current_progress_remaining, 0.0),
-            normalize=self.normalize_advantage,
         )
         plain = plain_actor_critic(self.policy)
         placed = None if plain is None else plain.place_gradients(value_only=value_only)
+        step = self.policy.optimizer.step if plain is None else many_steps(self.policy.optimizer)
         rollout = self._rollout_tensors(plain)
         seen: list[Seen] = []
         last_epoch, stop = 0, False
@@ -180,7 +182,7 @@ class PPO(StablePPO):
                 else:
                     norm = torch.linalg.vector_norm(placed)
                     placed.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
-                self.policy.optimizer.step()
+                step()
                 seen.append(part)
                 last_epoch += 1
             self._n_updates += 1
@@ -194,18 +196,18 @@ class PPO(StablePPO):
         self, plain: PlainActorCritic, batch: Minibatch, loss: Loss, value_only: bool
     ) -> Seen:
         """Set every parameter's gradient on a minibatch; plain networks only."""
-        with torch.no_grad():
-            kept = plain.critic.activations(batch["observations"])
-            at_values, errors = value_gradient(kept[-1].squeeze(1), batch, loss)
-            plain.critic.backward(kept, at_values[:, None])
-            if value_only:
-                return _value_only_seen(errors)
-            kept = plain.actor.activations(batch["observations"])
-            part = policy_gradient(self.action_space, kept[-1], plain.log_std, batch=batch, loss=loss)
-            plain.actor.backward(kept, part.at_outputs)
-            if plain.log_std is not None and plain.log_std.grad is not None and part.at_log_std is not None:
-                plain.log_std.grad.copy_(part.at_log_std)
-            return Seen(part.gain, part.log_ratio, part.entropy, errors)
+        kept = plain.critic.activations(batch["observations"])
+        at_values, errors = value_gradient(kept[-1].squeeze(1), batch, loss)
+        plain.critic.backward(kept, at_values[:, None])
+        if value_only:
+            return _value_only_seen(errors)
+        kept = plain.actor.activations(batch["observations"])
+        log_std = None if plain.log_std is None else plain.log_std.detach()
+        part = policy_gradient(self.action_space, kept[-1], log_std, batch=batch, loss=loss)
+        plain.actor.backward(kept, part.at_outputs)
+        if plain.log_std is not None and plain.log_std.grad is not None and part.at_log_std is not None:
+            plain.log_std.grad.copy_(part.at_log_std)
+        return Seen(part.gain, part.log_ratio, part.entropy, errors)
 
     def _gradients_by_autograd(self, batch: Minibatch, loss: Loss, value_only: bool) -> Seen:
         """Set every parameter's gradient on a minibatch; networks of any kind."""
@@ -326,9 +328,11 @@ class PPO(StablePPO):
         environment, step = np.divmod(theirs, count // self.n_envs)
         order = torch.as_tensor(step * self.n_envs + environment, device=self.device)
         # Shuffled once a pass, minibatches are views of neighbouring rows.
-        shuffled = [tensor[order].split(self.batch_size) for tensor in rollout.values()]
-        for tensors in zip(*shuffled, strict=True):
-            yield dict(zip(rollout, tensors, strict=True))
+        shuffled = {name: tensor[order] for name, tensor in rollout.items()}
+        if self.normalize_advantage:
+            shuffled["advantages"] = standardized(shuffled["advantages"], self.batch_size)
+        for tensors in zip(*(tensor.split(self.batch_size) for tensor in shuffled.values()), strict=True):
+            yield dict(zip(shuffled, tensors, strict=True))
 
     def _check_attached(self, buffer: RelabelledRolloutBuffer) -> None:
         """Refuse to go on without what a loaded algorithm has lost."""

@@ -19,7 +19,8 @@ from drex.agents.choices import divergence, log_probability_and_entropy
 
 Minibatch = dict[str, torch.Tensor]
 """``actions`` (n, actions), and (n,) each: ``values``, ``log_probs``, ``advantages``, ``returns``; where
-leaving a clone is penalised also ``clone_outputs``, as the outputs."""
+leaving a clone is penalised also ``clone_outputs``, as the outputs. Advantages are ``standardized`` already,
+if they are to be."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,8 +37,6 @@ class Loss:
     """Weight of the squared error of the values."""
     leaving_penalty: float
     """Weight of the distance from the clone."""
-    normalize: bool
-    """Whether advantages are standardised in every minibatch."""
 
 
 class Seen(NamedTuple):
@@ -82,17 +81,21 @@ def policy_gradient(
     """
     if log_std is None:
         return _gradient_of_choices(space, outputs, batch, loss)
-    precision = (-log_std).exp()
-    deviations = (batch["actions"] - outputs) * precision
+    # An operation with a Python number costs twice one between tensors, and here calls are all that costs.
+    precision = log_std.neg().exp_()
+    deviations = torch.sub(batch["actions"], outputs).mul_(precision)
     squares = deviations.square()
-    log_ratio = -0.5 * squares.sum(dim=1) - (log_std + _HALF_LOG_TAU).sum() - batch["log_probs"]
+    spread = (log_std + _HALF_LOG_TAU).sum()
+    log_ratio = torch.add(batch["log_probs"] + spread, squares.sum(dim=1), alpha=0.5).neg_()
     gain, at_log_prob = _clipped_gain(log_ratio, batch["advantages"], loss)
-    gradient = at_log_prob[:, None] * deviations * precision
-    at_log_std = at_log_prob @ squares - at_log_prob.sum() - loss.entropy_weight
+    gradient = (deviations * at_log_prob[:, None]).mul_(precision)
+    at_log_std = at_log_prob @ squares - at_log_prob.sum()
+    if loss.entropy_weight:
+        at_log_std -= loss.entropy_weight
     if loss.leaving_penalty:
-        left = (outputs - batch["clone_outputs"]) * precision.square()
-        gradient += (2.0 * loss.leaving_penalty / len(outputs)) * left
-    entropy = (log_std + 0.5 + _HALF_LOG_TAU).sum().expand(len(outputs))
+        left = torch.sub(outputs, batch["clone_outputs"]).mul_(precision.square())
+        gradient.add_(left, alpha=2.0 * loss.leaving_penalty / len(outputs))
+    entropy = (spread + 0.5 * len(log_std)).expand(len(outputs))
     return PolicyPart(gradient, at_log_std, gain, log_ratio, entropy)
 
 
@@ -135,6 +138,18 @@ def log_probabilities(
     return -0.5 * deviations.square().sum(dim=1) - (log_std + _HALF_LOG_TAU).sum()
 
 
+def standardized(advantages: torch.Tensor, batch_size: int) -> torch.Tensor:
+    """(n,) advantages, standardised within each minibatch of neighbouring rows, all minibatches at once."""
+    whole = len(advantages) // batch_size * batch_size
+    parts = []
+    for rows in (advantages[:whole].view(-1, batch_size), advantages[whole:].view(1, -1)):
+        if rows.shape[1] > 1:
+            std, mean = torch.std_mean(rows, dim=1, keepdim=True)
+            rows = (rows - mean) / (std + 1e-8)
+        parts.append(rows.flatten())
+    return torch.cat(parts)
+
+
 def averages(seen: Sequence[Seen], last_epoch: int, loss: Loss) -> dict[str, float]:
     """Scalars of an update as stable-baselines3 logs them: means over minibatches of their means.
 
@@ -167,14 +182,11 @@ def _clipped_gain(
     log_ratio: torch.Tensor, advantages: torch.Tensor, loss: Loss
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """(n,) what the policy gains, and the loss's gradient at the log-probability."""
-    if loss.normalize and len(advantages) > 1:
-        std, mean = torch.std_mean(advantages)
-        advantages = (advantages - mean) / (std + 1e-8)
     ratio = log_ratio.exp()
     free = advantages * ratio
-    held = advantages * ratio.clamp(1.0 - loss.clip, 1.0 + loss.clip)
+    gain = torch.minimum(free, advantages * ratio.clamp(1.0 - loss.clip, 1.0 + loss.clip))
     # Where clipping holds the gain down, it no longer depends on the policy.
-    return torch.minimum(free, held), (free <= held) * free * (-1.0 / len(free))
+    return gain, (gain == free).mul(free).mul_(-1.0 / len(free))
 
 
 _HALF_LOG_TAU = 0.5 * math.log(2.0 * math.pi)

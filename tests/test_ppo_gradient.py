@@ -15,7 +15,7 @@ from drex.agents.choices import divergence
 from drex.agents.plain_mlp import plain_actor_critic
 from drex.agents.policies import PolicySettings, policy_arguments, uniform_actions
 from drex.agents.ppo import PPO
-from drex.agents.ppo_gradient import Loss, policy_gradient, value_gradient
+from drex.agents.ppo_gradient import Loss, policy_gradient, standardized, value_gradient
 from drex.envs.make import make_environments
 
 SEEN = Box(-1.0, 1.0, (3,), np.float32)
@@ -26,13 +26,12 @@ LOSSES = {
     "clipped values": {"value_clip": 0.1},
     "entropy": {"entropy_weight": 0.3},
     "near the clone": {"leaving_penalty": 0.7},
-    "raw advantages": {"normalize": False},
 }
 
 
 def make_loss(**changes):
     chosen = {"clip": 0.1, "value_clip": None, "entropy_weight": 0.0, "value_weight": 0.6}
-    return Loss(**{**chosen, "leaving_penalty": 0.0, "normalize": True, **changes})
+    return Loss(**{**chosen, "leaving_penalty": 0.0, **changes})
 
 
 def make_case(space, seed=0, **arguments):
@@ -68,8 +67,6 @@ def loss_by_autograd(policy, batch, loss):
     actions = batch["actions"].flatten() if isinstance(space, Discrete) else batch["actions"]
     values, log_prob, entropy = policy.evaluate_actions(batch["observations"], actions)
     values, advantages = values.flatten(), batch["advantages"]
-    if loss.normalize:
-        advantages = (advantages - advantages.mean()) / (advantages.std() + 1e-8)
     ratio = (log_prob - batch["log_probs"]).exp()
     gain = torch.min(advantages * ratio, advantages * ratio.clamp(1 - loss.clip, 1 + loss.clip))
     if loss.value_clip is not None:
@@ -111,6 +108,16 @@ def test_every_parameters_gradient_is_autograds(space, changes):
     assert float(errors.abs().max()) > 0.1
 
 
+@pytest.mark.parametrize("rows", [ROWS, 10, 7, 13, 39])
+def test_advantages_are_standardised_within_each_minibatch(rows):
+    advantages = torch.randn(ROWS, generator=torch.Generator().manual_seed(0)) * 3.0 + 1.0
+    expected = [
+        part if len(part) == 1 else (part - part.mean()) / (part.std() + 1e-8)
+        for part in advantages.split(rows)
+    ]
+    torch.testing.assert_close(standardized(advantages, rows), torch.cat(expected))
+
+
 def test_where_clipping_holds_the_gain_down_a_row_teaches_nothing():
     outputs, log_std = torch.zeros(4, 1), torch.zeros(1)
     actions = torch.ones(4, 1)
@@ -121,7 +128,7 @@ def test_where_clipping_holds_the_gain_down_a_row_teaches_nothing():
         "log_probs": log_prob - ratios.log(),
         "advantages": torch.tensor([1.0, -1.0, 1.0, -1.0]),
     }
-    loss = make_loss(clip=0.2, normalize=False)
+    loss = make_loss(clip=0.2)
     part = policy_gradient(Box(-1, 1, (1,)), outputs, log_std, batch=batch, loss=loss)
     # the gradient at the log-probability is -advantage · ratio / rows, and at the mean that times 1
     expected = [0.0, 1.5 / 4, -0.5 / 4, 0.0]
