@@ -16,6 +16,7 @@ Inference = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
 _ALONE = 2**18
 """Multiplications up to which OpenBLAS keeps to one thread; the others step environments."""
 _FEWEST_ROWS = 8
+"""Fewer at a time do not pay where there are more to come."""
 
 
 def inference(policy: ActorCriticPolicy) -> Inference:
@@ -28,8 +29,9 @@ def inference(policy: ActorCriticPolicy) -> Inference:
 
     plain = plain_actor_critic(policy) if policy.device.type == "cpu" else None
     rows = 0 if plain is None else _ALONE // max(weight.numel() for weight in plain.actor.weights)
-    if plain is None or rows < _FEWEST_ROWS:
-        return _by_torch(policy)
+    by_torch = _by_torch(policy)
+    if plain is None or not rows:
+        return by_torch
     standardize = _standardization(plain.features)
     rectify = plain.actor.nonlinearity is torch.nn.ReLU
     weights = [weight.detach().numpy().T for weight in plain.actor.weights]
@@ -47,6 +49,8 @@ def inference(policy: ActorCriticPolicy) -> Inference:
         return np.asarray(values @ weights[-1] + biases[-1])
 
     def infer(observations: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        if len(observations) > rows and rows < _FEWEST_ROWS:
+            return by_torch(observations)
         flat = np.asarray(observations, np.float32).reshape(len(observations), -1)
         if len(flat) <= rows:
             return infer_few(flat)

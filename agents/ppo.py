@@ -24,9 +24,10 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.choices import as_actions, choices
 from drex.agents.fused_adam import many_steps
+from drex.agents.inference import inference
 from drex.agents.nature_cnn import extract_features
 from drex.agents.plain_mlp import PlainActorCritic, plain_actor_critic
-from drex.agents.policies import action_mean, clip_to_space
+from drex.agents.policies import Policy, action_mean, clip_to_space
 from drex.agents.ppo_gradient import (
     Loss,
     Minibatch,
@@ -108,16 +109,19 @@ class PPO(StablePPO):
         buffer.reset()
         callback.on_rollout_start()
         plain = plain_actor_critic(self.policy)
+        sample = self._sampler(plain)
         truncated_at: list[tuple[int, int]] = []
         self._noted = []
         observations = cast("npt.NDArray[Any]", self._last_obs)
         for step in range(n_rollout_steps):
-            actions = self._sample(observations, plain)
+            actions = sample(observations)
             executed = clip_to_space(actions, self.action_space)
+            env.step_async(executed)
+            # While environments step.
             buffer.observations[step] = observations
             buffer.actions[step] = actions.reshape(self.n_envs, -1)
             buffer.episode_starts[step] = self._last_episode_starts
-            stepped, rewards, dones, infos = env.step(executed)
+            stepped, rewards, dones, infos = env.step_wait()
             new_observations = cast("npt.NDArray[Any]", stepped)
             self.num_timesteps += env.num_envs
             callback.update_locals(locals())
@@ -138,7 +142,7 @@ class PPO(StablePPO):
             observations = new_observations
             self._last_obs, self._last_episode_starts = observations, dones
         buffer.full, buffer.pos = True, n_rollout_steps
-        self._fill_in(buffer, truncated_at)
+        self._fill_in(buffer, truncated_at, plain)
         with torch.no_grad():
             last_values = self.policy.predict_values(self._tensor(observations))
         buffer.compute_returns_and_advantage(last_values, cast("npt.NDArray[Any]", self._last_episode_starts))
@@ -249,28 +253,37 @@ class PPO(StablePPO):
     def _value_clip(self) -> float:
         return float(self.clip_range_vf(self._current_progress_remaining))  # type: ignore[misc,operator]
 
-    def _sample(self, observations: npt.NDArray[Any], plain: PlainActorCritic | None) -> npt.NDArray[Any]:
-        """Actions drawn from the policy, before clipping, without autograd graphs or distributions."""
-        with torch.no_grad():
-            seen = self._tensor(observations)
-            if plain is None:
-                # Layers before the heads cost most, and values share them: note both now.
-                self._noted.append(self._outputs_and_values(seen))
-                mean = self._noted[-1][0]
-            else:
-                mean = plain.actor(plain.features(seen))
-            if isinstance(self.action_space, gymnasium.spaces.Box):
-                actions = mean + self.policy.log_std.exp() * torch.randn_like(mean)
-            else:
-                chosen = [
-                    torch.multinomial(logits.softmax(dim=1), 1).flatten().cpu().numpy()
-                    for logits in choices(self.action_space, mean)
-                ]
-                return as_actions(self.action_space, chosen)
-            return actions.cpu().numpy()
+    def _sampler(self, plain: PlainActorCritic | None) -> Policy:
+        """Draws actions from the policy as it is now, before clipping, without graphs or distributions."""
+        infer = None if plain is None else inference(self.policy)
+        log_std = _log_std(self.policy)
+        std = None if log_std is None else log_std.detach().exp()
 
-    def _outputs_and_values(self, observations: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def sample(observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            if infer is None:
+                with torch.no_grad():
+                    # Layers before the heads cost most, and values share them: note both now.
+                    self._noted.append(self._outputs_and_values(self._tensor(observations)))
+                outputs = self._noted[-1][0]
+            else:
+                outputs = torch.from_numpy(infer(observations)).to(self.device)
+            if std is not None:
+                return (outputs + std * torch.randn_like(outputs)).cpu().numpy()
+            drawn = [
+                torch.multinomial(logits.softmax(dim=1), 1).flatten().cpu().numpy()
+                for logits in choices(self.action_space, outputs)
+            ]
+            return as_actions(self.action_space, drawn)
+
+        return sample
+
+    def _outputs_and_values(
+        self, observations: torch.Tensor, plain: PlainActorCritic | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """What ``action_mean`` gives, and values (n,); features that both share are computed once."""
+        if plain is not None:
+            seen = plain.features(observations)
+            return plain.actor(seen), plain.critic(seen).flatten()
         policy = self.policy
         features = extract_features(policy, observations)
         for_actions, for_values = features if isinstance(features, tuple) else (features, features)
@@ -278,13 +291,18 @@ class PPO(StablePPO):
         values = policy.value_net(policy.mlp_extractor.forward_critic(for_values))
         return outputs, values.flatten()
 
-    def _fill_in(self, buffer: RelabelledRolloutBuffer, truncated_at: list[tuple[int, int]]) -> None:
+    def _fill_in(
+        self,
+        buffer: RelabelledRolloutBuffer,
+        truncated_at: list[tuple[int, int]],
+        plain: PlainActorCritic | None,
+    ) -> None:
         """Values and log-probabilities of the whole rollout, and the bootstrap after cut-offs."""
         flat = buffer.buffer_size * buffer.n_envs
         with torch.no_grad():
             observations = self._tensor(buffer.observations.reshape(flat, *buffer.obs_shape))
             noted = [torch.cat(parts) for parts in zip(*self._noted, strict=True)]
-            mean, values = noted or self._outputs_and_values(observations)
+            mean, values = noted or self._outputs_and_values(observations, plain)
             self._noted = []
             actions = self._tensor(buffer.actions.reshape(flat, -1))
             log_probs = log_probabilities(self.action_space, mean, _log_std(self.policy), actions)

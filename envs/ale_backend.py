@@ -94,12 +94,16 @@ class AleVecEnv(SameStepVecEnv):
         self._lives, self.lost_life = info["lives"], np.zeros(self.num_envs, np.bool_)
         return np.asarray(observations)
 
-    def engine_step(self, actions: npt.NDArray[Any]) -> EngineStep:
-        """Step every game once; a game that is over starts anew within the same step."""
+    def engine_send(self, actions: npt.NDArray[Any]) -> None:
+        """Let the emulator's threads step every game once."""
         chosen = np.asarray(actions, np.int32)
         if self._fire is not None:
             chosen = np.where(self.lost_life, self._fire, chosen)
-        observations, rewards, terminated, truncated, info = self._games.step(chosen)
+        self._games.send(chosen)
+
+    def engine_receive(self) -> EngineStep:
+        """Wait for every game; one that is over has started anew within the same step."""
+        observations, rewards, terminated, truncated, info = self._games.recv()
         over = terminated | truncated
         # Q*bert shows 0 lives for some frames before its game is over: that is no lost life, an end follows.
         self.lost_life = ~over & (info["lives"] < self._lives) & (info["lives"] > 0)

@@ -37,7 +37,10 @@ class EngineStep(NamedTuple):
 
 
 class SameStepVecEnv(VecEnv):
-    """A stable-baselines3 ``VecEnv`` over an engine that steps all its environments in one call.
+    """A stable-baselines3 ``VecEnv`` over an engine that steps all its environments at once.
+
+    Between ``step_async`` and ``step_wait`` an engine with threads of its own steps on them, so that there is
+    time for whatever does not need the new observations.
 
     The engine's own ``info`` entries are dropped: several hold pieces of the true reward (velocities, say).
     """
@@ -51,7 +54,7 @@ class SameStepVecEnv(VecEnv):
         seed: int,
     ) -> None:
         self.render_mode: str | None = None
-        self._waiting: npt.NDArray[Any] | None = None
+        self._stepping = False
         super().__init__(count, observation_space, action_space)
         self.seed(seed)
 
@@ -63,26 +66,33 @@ class SameStepVecEnv(VecEnv):
         """
 
     @abstractmethod
-    def engine_step(self, actions: npt.NDArray[Any]) -> EngineStep:
-        """Step all environments once and reset those that finished."""
+    def engine_send(self, actions: npt.NDArray[Any]) -> None:
+        """Begin a step of all environments."""
+
+    @abstractmethod
+    def engine_receive(self) -> EngineStep:
+        """End the step that was begun, and reset the environments that finished."""
 
     def reset(self) -> VecEnvObs:
         """Start all environments anew, with the seeds of the last ``seed`` call if there was one since."""
+        if self._stepping:
+            self.step_wait()
         self.reset_infos = [{} for _ in range(self.num_envs)]
         first_seed = self._seeds[0]
         self._reset_seeds()
         return self.engine_reset(first_seed)
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
-        """Keep the actions for ``step_wait``."""
-        self._waiting = actions
+        """Begin a step."""
+        self.engine_send(actions)
+        self._stepping = True
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Step with the kept actions."""
-        if self._waiting is None:
+        """End the step that was begun."""
+        if not self._stepping:
             raise RuntimeError("step_wait without step_async")
-        step = self.engine_step(self._waiting)
-        self._waiting = None
+        self._stepping = False
+        step = self.engine_receive()
         infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
         for row, index in enumerate(step.finished):
             infos[index]["terminal_observation"] = step.final_observations[row]

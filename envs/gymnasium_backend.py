@@ -29,9 +29,13 @@ class GymnasiumVecEnv(SameStepVecEnv):
         observations, _ = self._vector.reset(seed=seed)
         return np.asarray(observations)
 
-    def engine_step(self, actions: npt.NDArray[Any]) -> EngineStep:
+    def engine_send(self, actions: npt.NDArray[Any]) -> None:
+        """Keep the actions: these environments step nowhere else."""
+        self._actions = actions
+
+    def engine_receive(self) -> EngineStep:
         """Step every environment once; finished ones are reset within the same step."""
-        observations, rewards, terminated, truncated, info = self._vector.step(actions)
+        observations, rewards, terminated, truncated, info = self._vector.step(self._actions)
         finished = np.flatnonzero(terminated | truncated)
         final = np.empty((len(finished), *observations.shape[1:]), observations.dtype)
         for row, index in enumerate(finished):

@@ -47,6 +47,8 @@ class LearnedRewardVecEnv(VecEnvWrapper):
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
         """Remember the actions that will be scored."""
+        if self._observations is None:
+            raise RuntimeError("step before reset")
         self._actions = np.array(actions)
         self.venv.step_async(actions)
 

@@ -45,7 +45,7 @@ class TrueRewardLedger(VecEnvWrapper):
             self._make_room()
         self._rewards[self._steps] = rewards
         self._steps += 1
-        for index in np.flatnonzero(dones):
+        for index in dones.nonzero()[0]:
             own = self._rewards[self._starts[index] : self._steps, index]
             infos[index]["true_return"] = TrueReturns(math.fsum(own.tolist()), own)
             self._starts[index] = self._steps
