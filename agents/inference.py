@@ -37,24 +37,26 @@ def inference(policy: ActorCriticPolicy) -> Inference:
     weights = [weight.detach().numpy().T for weight in plain.actor.weights]
     biases = [bias.detach().numpy() for bias in plain.actor.biases]
 
-    def infer_few(flat: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        values = standardize(flat)
+    def product(values: npt.NDArray[np.float32], weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        found: npt.NDArray[np.float32] = np.empty((len(values), weight.shape[1]), np.float32)
+        for first in range(0, len(values), rows):
+            np.matmul(values[first : first + rows], weight, out=found[first : first + rows])
+        return found
+
+    def infer(observations: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        if len(observations) > rows and rows < _FEWEST_ROWS:
+            return by_torch(observations)
+        values = standardize(np.asarray(observations, np.float32).reshape(len(observations), -1))
         for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-            values = values @ weight
+            values = product(values, weight)
             values += bias
             if rectify:
                 np.maximum(values, 0.0, out=values)
             else:
                 np.tanh(values, out=values)
-        return np.asarray(values @ weights[-1] + biases[-1])
-
-    def infer(observations: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        if len(observations) > rows and rows < _FEWEST_ROWS:
-            return by_torch(observations)
-        flat = np.asarray(observations, np.float32).reshape(len(observations), -1)
-        if len(flat) <= rows:
-            return infer_few(flat)
-        return np.concatenate([infer_few(flat[first : first + rows]) for first in range(0, len(flat), rows)])
+        outputs = product(values, weights[-1])
+        outputs += biases[-1]
+        return outputs
 
     return infer
 
@@ -67,9 +69,11 @@ def _standardization(features: torch.nn.Module) -> Inference:
     shift, spread = cast("torch.Tensor", mean).numpy(), cast("torch.Tensor", std).numpy()
 
     def standardize(observations: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        values = observations - shift
+        values: npt.NDArray[np.float32] = observations - shift
         values /= spread
-        return np.asarray(np.clip(values, -10.0, 10.0, out=values))
+        np.maximum(values, -10.0, out=values)
+        np.minimum(values, 10.0, out=values)
+        return values
 
     return standardize
 

@@ -72,9 +72,10 @@ def collect(
         if not np.isfinite(actions).all():
             raise UserError("policy", expected="finite actions", found="NaN or infinity")
         noise.disturb(actions)
-        recording.add(observations, actions)
-        following, _, dones, infos = environments.step(actions)
-        for environment in np.flatnonzero(dones).tolist():
+        environments.step_async(actions)
+        recording.add(observations, actions)  # while environments step
+        following, _, dones, infos = environments.step_wait()
+        for environment in dones.nonzero()[0].tolist():
             if recording.finish(environment, infos[environment]) and progress is not None:
                 progress(1)
             begin(environment)

@@ -14,6 +14,7 @@ import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tiny_environments import DISCRETE_WALK, WALK
 
+from drex.agents.policies import uniform
 from drex.envs.envpool_backend import EnvPoolVecEnv, envpool_serves
 from drex.envs.gymnasium_backend import GymnasiumVecEnv
 from drex.envs.learned_reward import LearnedRewardVecEnv
@@ -340,6 +341,34 @@ def test_environments_in_an_engine_refuse_what_cannot_be_reached():
         environments.env_method("jump")
     with pytest.raises(RuntimeError, match="step_wait without step_async"):
         environments.step_wait()
+
+
+@pytest.mark.parametrize("task", [WALK, "HalfCheetah-v5", "ALE/Breakout-v5"])
+def test_what_a_step_gave_stays_as_it_is_while_the_next_one_is_on_its_way(task):
+    environments = make_environments(task, 3, seed=0)
+    act = uniform(environments.action_space, seed=0)
+    observations, handed, copied = environments.reset(), [], []
+    for _ in range(20):
+        actions = act(observations)
+        handed.append(observations)
+        copied.append(observations.copy())
+        environments.step_async(actions)
+        observations = environments.step_wait()[0]
+    for mine, copy in zip(handed, copied, strict=True):
+        np.testing.assert_array_equal(mine, copy)
+    environments.close()
+
+
+@pytest.mark.parametrize("task", [WALK, "HalfCheetah-v5", "ALE/Breakout-v5"])
+def test_a_reset_lets_go_of_a_step_that_is_on_its_way(task):
+    environments = make_environments(task, 2, seed=0)
+    first = environments.reset()
+    environments.step_async(uniform(environments.action_space, seed=0)(first))
+    environments.seed(0)
+    np.testing.assert_array_equal(environments.reset(), first)
+    with pytest.raises(RuntimeError, match="step_wait without step_async"):
+        environments.step_wait()
+    environments.close()
 
 
 def test_mujoco_leaves_no_log_in_the_working_directory(tmp_path):
