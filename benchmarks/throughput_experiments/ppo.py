@@ -112,29 +112,30 @@ def learned_or_true_reward(repeats: int) -> Comparison:
     )
 
 
-def one_thread_or_two(repeats: int) -> Comparison:
-    """Torch threads on small networks."""
+def one_thread_or_two(repeats: int, *, others: int = 0) -> Comparison:
+    """Torch threads on small networks, while so many other processes keep a core busy each."""
 
-    def two_threads() -> PPO:
-        torch.set_num_threads(2)
+    def ours_with(threads: int) -> PPO:
+        torch.set_num_threads(threads)
         return _ours_at_preset(learned=True)
 
-    def one_thread() -> PPO:
-        torch.set_num_threads(1)
-        return _ours_at_preset(learned=True)
-
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(others)]
     try:
         return _steps_per_second(
             repeats,
-            16_384,
-            (one_thread, two_threads),
-            what="PPO on small networks, HalfCheetah, the default preset's hyperparameters",
+            4096 if others else 16_384,
+            (partial(ours_with, 1), partial(ours_with, 2)),
+            what="PPO on small networks, HalfCheetah, the default preset's hyperparameters"
+            + (", another process on one of two cores" if others else ""),
             ours="one torch thread",
             against="two torch threads",
             target=1.0,
         )
     finally:
         torch.set_num_threads(1)
+        for process in busy:
+            process.kill()
+            process.wait()
 
 
 def time_to_return(repeats: int) -> Comparison:
@@ -288,6 +289,7 @@ EXPERIMENTS: Experiments = {
     "ppo_learned_reward_preset": learned_reward_preset,
     "ppo_learned_or_true_reward": learned_or_true_reward,
     "ppo_one_thread_or_two": one_thread_or_two,
+    "ppo_one_thread_or_two_busy": partial(one_thread_or_two, others=1),
     "ppo_time_to_return": time_to_return,
     "run_memory": memory,
 }
