@@ -1,8 +1,7 @@
 """How many threads, and which device: small networks are computed on one CPU thread.
 
-Where nothing else runs, two threads are about as fast; where anything does, every small operation waits for a
-thread that has no core (``python -m benchmarks throughput --only ppo_one_thread_or_two_busy``). And results do not
-depend on how many cores there are.
+Two may be faster where nothing else runs; where anything does, every small operation waits for a thread that
+has no core (``python -m benchmarks throughput --only ppo_one_thread_or_two_busy``).
 """
 
 from __future__ import annotations
