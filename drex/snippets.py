@@ -32,7 +32,8 @@ class SnippetSettings:
     """Whether the better snippet must not start before the worse one (published for Atari). It teaches
     time as well: a reward learned under it from shuffled rankings grows with the step of the game."""
     stride: int = 1
-    """Every how many steps of a snippet are scored."""
+    """Every how many steps of a snippet are scored. Neighbouring steps are nearly the same evidence: where
+    each of them counts, networks grow sure of single snippets by whatever sets these apart."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.minimum_length <= self.maximum_length:

@@ -120,7 +120,15 @@ def test_our_own_t_rex_is_our_own_d_rex_that_holds_nothing_out(task):
     ours, drex = default(task, "trex"), default(task)
     assert (ours.reward.held_out, ours.held_out_folds) == (0.0, 4)
     assert dataclasses.replace(ours, reward=drex.reward, held_out_folds=0) == drex
+    assert ours.reward.hidden_sizes == drex.reward.hidden_sizes
     assert ours.trex.clone_share == 0.25
+
+
+def test_our_own_scores_few_steps_of_many_rollouts_and_every_step_of_few_demonstrations():
+    """10 of 200 steps a snippet, further apart than a gait's steps are alike; a dozen episodes spare none."""
+    snippets, few = default("Hopper-v5").reward.snippets, default("Hopper-v5", "trex").reward.snippets
+    assert (snippets.minimum_length, snippets.maximum_length, snippets.stride) == (200, 200, 20)
+    assert (few.minimum_length, few.maximum_length, few.stride) == (50, 50, 1)
 
 
 @pytest.mark.parametrize("task", TASKS)
