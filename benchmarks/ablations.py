@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,16 @@ from typing import Any
 import numpy as np
 import tyro
 
-from benchmarks.runner import RESULTS, Experiment, run_all
+from benchmarks.runner import RESULTS, Experiment, RunOptions, read_results, run_and_show
+
+EVERY_STEP = (
+    "every step of snippets of 50 steps is scored",
+    (
+        *("--reward.snippets.minimum-length", "50"),
+        *("--reward.snippets.maximum-length", "50"),
+        *("--reward.snippets.stride", "1"),
+    ),
+)
 
 CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "hopper-offset-mean": ("Hopper-v5", "offset: mean is zero", ("--anchor.offset", "mean")),
@@ -29,10 +37,17 @@ CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("--anchor.offset", "percentile", "--anchor.percentile", "0"),
     ),
     "hopper-from-scratch": ("Hopper-v5", "PPO from random weights", ("--ppo.start-from", "scratch")),
-    "cheetah-no-penalty": (
+    "hopper-every-step": ("Hopper-v5", EVERY_STEP[0], EVERY_STEP[1]),
+    "cheetah-every-step": ("HalfCheetah-v5", EVERY_STEP[0], EVERY_STEP[1]),
+    "cheetah-own-std": (
         "HalfCheetah-v5",
-        "no penalty on leaving the clone",
-        ("--ppo.leaving-penalty", "0"),
+        "PPO starts with the clone's own standard deviation",
+        ("--ppo.initial-std", "None"),
+    ),
+    "cheetah-penalty": (
+        "HalfCheetah-v5",
+        "a falling penalty of 0.01 on leaving the clone",
+        ("--ppo.leaving-penalty", "0.01"),
     ),
     "cheetah-deterministic-rollouts": (
         "HalfCheetah-v5",
@@ -42,7 +57,7 @@ CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "cheetah-from-scratch": (
         "HalfCheetah-v5",
         "PPO from random weights",
-        ("--ppo.start-from", "scratch", "--ppo.leaving-penalty", "0"),
+        ("--ppo.start-from", "scratch"),
     ),
     "walker-no-penalty": (
         "Walker2d-v5",
@@ -54,19 +69,13 @@ CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(RunOptions):
     """Run the ablations that have no result yet and print the table."""
 
     only: tuple[str, ...] = tuple(CHOICES)
     """Names of ablations."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of each."""
-    runs: Path = Path("runs/benchmarks/ablations")
-    """Where the run folders go."""
-    jobs: int = 2
-    """Runs side by side, each on a CPU core of its own; at most as many as there are."""
-    table: bool = False
-    """Only print the table of the results that are there."""
 
 
 def table(folder: Path) -> str:
@@ -92,8 +101,7 @@ def table(folder: Path) -> str:
 
 def _policies(folder: Path, name: str) -> dict[int, dict[str, Any]]:
     """What became of the policy, by seed."""
-    found = [json.loads(file.read_text()) for file in sorted(folder.glob(f"{name}-seed*.json"))]
-    return {facts["seed"]: facts["policy"] for facts in found}
+    return {facts["seed"]: facts["policy"] for facts in read_results(folder, f"{name}-seed*.json")}
 
 
 def _row(task: str, words: str, policies: dict[int, dict[str, Any]]) -> str:
@@ -111,10 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for seed in options.seeds
         for name in options.only
     ]
-    results = RESULTS / "ablations"
-    if not options.table:
-        run_all(asked, results=results, runs=options.runs, jobs=options.jobs)
-    print(table(results))
+    run_and_show("ablations", asked, options, table)
 
 
 if __name__ == "__main__":

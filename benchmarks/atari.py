@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks.mujoco import CONTROLS
-from benchmarks.runner import RESULTS, Experiment, run_all
+from benchmarks.runner import ControlledOptions, Experiment, read_results, run_and_show
 from drex.bundled import bundled_tasks
 from drex.envs.atari import is_atari
 
@@ -28,31 +26,25 @@ starts from random weights."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(ControlledOptions):
     """Run D-REX with its controls on Atari, for what has no result yet, and print the table."""
 
     tasks: tuple[str, ...] = tuple(task for task in bundled_tasks() if is_atari(task))
     """Games with bundled demonstrations."""
     seeds: tuple[int, ...] = (0,)
     """Each seed draws everything anew: clone, rollouts, reward and PPO."""
-    control_seeds: tuple[int, ...] = (0,)
-    """Seeds that also train the controls."""
     preset: str = "small"
     """The settings: small, default or paper."""
     variants: tuple[str, ...] = ("as-preset",)
     """Some of as-preset, any-start and from-scratch."""
-    runs: Path = Path("runs/benchmarks/atari")
-    """Where the run folders go."""
     jobs: int = 1
     """Runs side by side, each on a CPU core of its own; at most as many as there are."""
-    table: bool = False
-    """Only print the table of the results that are there."""
 
 
 def experiments(options: Options) -> Iterator[Experiment]:
     """Every run that the options ask for."""
     for seed in options.seeds:
-        controls = CONTROLS if seed in options.control_seeds else ()
+        controls = options.controls(seed)
         for task in options.tasks:
             for variant in options.variants:
                 changed = "" if variant == "as-preset" else f"-{variant}"
@@ -90,7 +82,7 @@ def row(facts: dict[str, Any]) -> str:
 
 def table(folder: Path) -> str:
     """The results as two markdown tables, one row a run: judged policies, and the clone under noise."""
-    results = [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+    results = read_results(folder)
     head = (
         "| game, preset | seed | demonstrations' mean / best | clone | D-REX [95%] | its likeliest actions | "
         "+1 a step | random rankings | uniform random | tau | D-REX is above | minutes |\n"
@@ -121,10 +113,7 @@ def noise_table(results: Sequence[dict[str, Any]]) -> list[str]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the command line asks for and print the table."""
     options = tyro.cli(Options, args=arguments, description=__doc__)
-    results = RESULTS / "atari"
-    if not options.table:
-        run_all(list(experiments(options)), results=results, runs=options.runs, jobs=options.jobs)
-    print(table(results))
+    run_and_show("atari", experiments(options), options, table)
 
 
 if __name__ == "__main__":

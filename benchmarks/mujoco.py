@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,37 +13,26 @@ from typing import Any
 
 import tyro
 
-from benchmarks.runner import RESULTS, Experiment, run_all
+from benchmarks.runner import ControlledOptions, Experiment, read_results, run_and_show
 
 TASKS = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Swimmer-v5")
 PAPER_TASKS = ("HalfCheetah", "Hopper")
-CONTROLS = ("--controls", "alive", "random_rankings")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(ControlledOptions):
     """Run D-REX with its controls on MuJoCo, for what has no result yet, and print the table."""
 
     tasks: tuple[str, ...] = TASKS
     """Tasks with bundled demonstrations."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Each seed draws everything anew: clone, rollouts, reward and PPO."""
-    control_seeds: tuple[int, ...] = (0,)
-    """Seeds that also train the controls."""
     paper_demos: Path | None = None
     """Folder with drex-paper-HalfCheetah-v2.npz and drex-paper-Hopper-v2.npz."""
-    runs: Path = Path("runs/benchmarks/mujoco")
-    """Where the run folders go."""
-    jobs: int = 2
-    """Runs side by side, each on a CPU core of its own; at most as many as there are."""
-    table: bool = False
-    """Only print the table of the results that are there."""
 
 
 def experiments(options: Options) -> Iterator[Experiment]:
     """Every run that the options ask for."""
     for seed in options.seeds:
-        controls = CONTROLS if seed in options.control_seeds else ()
+        controls = options.controls(seed)
         if options.paper_demos is not None:
             for task in PAPER_TASKS:
                 file = options.paper_demos / f"drex-paper-{task}-v2.npz"
@@ -80,16 +68,13 @@ def table(folder: Path) -> str:
         "| demonstrations | seed | their mean / best | clone | D-REX [95%] | +1 a step | random rankings | "
         "tau | beats best and clone |\n|---|---|---|---|---|---|---|---|---|"
     )
-    return "\n".join([head, *(row(json.loads(file.read_text())) for file in sorted(folder.glob("*.json")))])
+    return "\n".join([head, *map(row, read_results(folder))])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the command line asks for and print the table."""
     options = tyro.cli(Options, args=arguments, description=__doc__)
-    results = RESULTS / "mujoco"
-    if not options.table:
-        run_all(list(experiments(options)), results=results, runs=options.runs, jobs=options.jobs)
-    print(table(results))
+    run_and_show("mujoco", experiments(options), options, table)
 
 
 if __name__ == "__main__":

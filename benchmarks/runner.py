@@ -8,14 +8,41 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+CONTROLS = ("--controls", "alive", "random_rankings")
 VERSIONS = ("torch", "numpy", "stable-baselines3", "gymnasium", "envpool", "mujoco", "ale-py")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What every benchmark of ``drex run`` is asked beside its own questions."""
+
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Each seed draws everything anew: clone, rollouts, reward and PPO."""
+    runs: Path = Path("runs/benchmarks")
+    """Where the run folders go, in a folder of the benchmark's name."""
+    jobs: int = 2
+    """Runs side by side, each on a CPU core of its own; at most as many as there are."""
+    table: bool = False
+    """Only print the table of the results that are there."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlledOptions(RunOptions):
+    """The same where some runs have the rewards beside them that must be beaten."""
+
+    control_seeds: tuple[int, ...] = (0,)
+    """Seeds that also train the controls."""
+
+    def controls(self, seed: int) -> tuple[str, ...]:
+        """The words that ask for the controls, where this seed has some."""
+        return CONTROLS if seed in self.control_seeds else ()
 
 
 @dataclass(frozen=True)
@@ -51,6 +78,28 @@ class Experiment:
         demos = [] if self.demos is None else ["--demos", str(self.demos)]
         run_dir = ["--run-dir", str(runs / self.label), "--quiet", "--resume"]
         return ["run", self.task, "--seed", str(self.seed), *demos, *self.options, *run_dir]
+
+
+def run_and_show(
+    name: str, asked: Iterable[Experiment], options: RunOptions, table: Callable[[Path], str]
+) -> None:
+    """Run what has no result yet, unless only the table is asked for, and print the table.
+
+    Args:
+        name: of the benchmark, whose results lie in the folder of this name.
+        asked: every run that the options ask for.
+        options: of the command line.
+        table: makes the table from the folder of results.
+    """
+    results = RESULTS / name
+    if not options.table:
+        run_all(list(asked), results=results, runs=options.runs / name, jobs=options.jobs)
+    print(table(results))
+
+
+def read_results(folder: Path, pattern: str = "*.json") -> list[dict[str, Any]]:
+    """What was found, a dictionary a file, in the order of their names."""
+    return [json.loads(file.read_text()) for file in sorted(folder.glob(pattern))]
 
 
 def run_all(experiments: Sequence[Experiment], *, results: Path, runs: Path, jobs: int) -> None:

@@ -6,7 +6,6 @@ The demonstrations lie in ``benchmarks/data``, with the command that made them a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks.runner import RESULTS, Experiment, run_all
+from benchmarks.runner import Experiment, RunOptions, read_results, run_and_show
 
 TASK = "Hopper-v5"
 HISTORY = Path(__file__).parent / "data" / f"{TASK}-history.npz"
@@ -29,19 +28,11 @@ beside the demonstrations; the published protocol."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(RunOptions):
     """Run T-REX on a learner's history, for what has no result yet, and print the table."""
 
     variants: tuple[str, ...] = ("as-preset",)
     """Some of as-preset, from-scratch, beside-noise and paper."""
-    seeds: tuple[int, ...] = (0, 1, 2)
-    """Each seed draws everything anew: clone, reward and PPO."""
-    runs: Path = Path("runs/benchmarks/trex")
-    """Where the run folders go."""
-    jobs: int = 2
-    """Runs side by side, each on a CPU core of its own; at most as many as there are."""
-    table: bool = False
-    """Only print the table of the results that are there."""
 
 
 def experiments(options: Options) -> Iterator[Experiment]:
@@ -76,16 +67,13 @@ def table(folder: Path) -> str:
         "| variant | seed | demonstrations' mean / best | clone of the best quarter | T-REX [95%] | "
         "ranked pairs ordered | held-out pairs ordered | beats best |\n|---|---|---|---|---|---|---|---|"
     )
-    return "\n".join([head, *(row(json.loads(file.read_text())) for file in sorted(folder.glob("*.json")))])
+    return "\n".join([head, *map(row, read_results(folder))])
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the command line asks for and print the table."""
     options = tyro.cli(Options, args=arguments, description=__doc__)
-    results = RESULTS / "trex"
-    if not options.table:
-        run_all(list(experiments(options)), results=results, runs=options.runs, jobs=options.jobs)
-    print(table(results))
+    run_and_show("trex", experiments(options), options, table)
 
 
 if __name__ == "__main__":
