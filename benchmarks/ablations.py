@@ -16,13 +16,19 @@ import tyro
 from benchmarks.runner import RESULTS, Experiment, RunOptions, read_results, run_and_show
 
 EVERY_STEP = (
-    "every step of snippets of 50 steps is scored",
-    (
-        *("--reward.snippets.minimum-length", "50"),
-        *("--reward.snippets.maximum-length", "50"),
-        *("--reward.snippets.stride", "1"),
-    ),
+    *("--reward.snippets.minimum-length", "50"),
+    *("--reward.snippets.maximum-length", "50"),
+    *("--reward.snippets.stride", "1"),
+    *("--reward.l2", "0.01"),
 )
+"""Every step of short snippets is scored, as by default."""
+FEW_STEPS = (
+    *("--reward.snippets.minimum-length", "200"),
+    *("--reward.snippets.maximum-length", "200"),
+    *("--reward.snippets.stride", "20"),
+    *("--reward.l2", "0.03"),
+)
+"""Few steps of long snippets are scored, as on HalfCheetah."""
 
 CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "hopper-offset-mean": ("Hopper-v5", "offset: mean is zero", ("--anchor.offset", "mean")),
@@ -37,8 +43,7 @@ CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         ("--anchor.offset", "percentile", "--anchor.percentile", "0"),
     ),
     "hopper-from-scratch": ("Hopper-v5", "PPO from random weights", ("--ppo.start-from", "scratch")),
-    "hopper-every-step": ("Hopper-v5", EVERY_STEP[0], EVERY_STEP[1]),
-    "cheetah-every-step": ("HalfCheetah-v5", EVERY_STEP[0], EVERY_STEP[1]),
+    "cheetah-every-step": ("HalfCheetah-v5", "every step of 50-step snippets scored, L2 0.01", EVERY_STEP),
     "cheetah-own-std": (
         "HalfCheetah-v5",
         "PPO starts with the clone's own standard deviation",
@@ -64,6 +69,14 @@ CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "no penalty on leaving the clone",
         ("--ppo.leaving-penalty", "0"),
     ),
+} | {
+    f"{name}-few-steps": (task, "every 20th step of 200-step snippets scored, L2 0.03", FEW_STEPS)
+    for name, task in {
+        "hopper": "Hopper-v5",
+        "walker": "Walker2d-v5",
+        "ant": "Ant-v5",
+        "swimmer": "Swimmer-v5",
+    }.items()
 }
 """Name: task, what is changed, and the words that change it."""
 

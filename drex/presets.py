@@ -27,22 +27,14 @@ from drex.snippets import SnippetSettings
 
 def default(task: str, method: Method = "drex") -> Settings:
     """Our best for a task; tasks without values of their own take the generic ones."""
-    if is_atari(task):
-        settings = default_atari(task)
-        return settings if method == "drex" else _for_few_trajectories(settings)
-    settings = _TASKS.get(_family(task), Settings)()
-    return settings if method == "drex" else _for_few_trajectories(_every_step(settings))
+    settings = default_atari(task) if is_atari(task) else _TASKS.get(_family(task), Settings)()
+    return settings if method == "drex" else _for_few_trajectories(settings)
 
 
 def _for_few_trajectories(settings: Settings) -> Settings:
     # A dozen demonstrations hold a twentieth of what noisy rollouts do: none are left out of the reward, and
     # what it makes of those it never saw is measured by learning others.
     return replace(settings, reward=replace(settings.reward, held_out=0.0, patience=0), held_out_folds=4)
-
-
-def _every_step(settings: Settings) -> Settings:
-    # Of so few steps none is passed over.
-    return replace(settings, reward=replace(settings.reward, snippets=SnippetSettings(), l2=0.01))
 
 
 def paper(task: str, method: Method = "drex") -> Settings:
@@ -113,8 +105,14 @@ def _paper_trex(task: str) -> Settings:
 
 def _half_cheetah() -> Settings:
     # Nothing ends an episode here: what a step earns shows within about 50 steps, and to act more at random
-    # than the clone costs little.
-    return Settings(ppo=PPOSettings(gamma=0.98, gae_lambda=0.92, initial_std=0.5))
+    # than the clone costs little. Of every step of short snippets a reward learns how the joints shake; a few
+    # steps, far apart, leave progress.
+    return Settings(
+        reward=RewardSettings(
+            l2=0.03, snippets=SnippetSettings(minimum_length=200, maximum_length=200, stride=20)
+        ),
+        ppo=PPOSettings(gamma=0.98, gae_lambda=0.92, initial_std=0.5),
+    )
 
 
 def _walker() -> Settings:

@@ -43,9 +43,7 @@ class RewardSettings:
     standardize_inputs: bool = False
     """Whether inputs are standardised first. Raw inputs make velocities cheap and postures dear to a small
     network, which is a useful bias in locomotion."""
-    snippets: SnippetSettings = field(
-        default_factory=lambda: SnippetSettings(minimum_length=200, maximum_length=200, stride=20)
-    )
+    snippets: SnippetSettings = field(default_factory=SnippetSettings)
     """How snippets are cut."""
     snippet_return: Literal["mean", "sum"] = "mean"
     """mean: mean reward per step times maximum_length, so that length itself says nothing. sum: as published,
@@ -54,7 +52,7 @@ class RewardSettings:
     """Gradient steps, each on one draw of snippets a member."""
     learning_rate: float = 1e-3
     """Adam's step size."""
-    l2: float = 0.03
+    l2: float = 0.01
     """Weight of ½‖θ‖² in the loss, in the gradient rather than decoupled."""
     label_noise: float = 0.0
     """Probability, assumed by the loss, that a preference is the wrong way round."""
