@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks import ablations, atari, atari_memory, mujoco, throughput, trex
+from benchmarks import ablations, atari, atari_memory, atari_parity, mujoco, throughput, trex
 from benchmarks.runner import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
@@ -19,6 +19,7 @@ TABLES = {
     "mujoco": mujoco.table,
     "ablations": ablations.table,
     "atari": atari.table,
+    "atari-parity": atari_parity.table,
     "throughput": throughput.table,
     "trex": trex.table,
     "atari-memory": atari_memory.table,
