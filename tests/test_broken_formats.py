@@ -658,6 +658,16 @@ FILES = {
 }
 
 
+def test_a_nested_column_whose_name_is_no_text_is_refused_in_a_sentence(tmp_path):
+    path = sound.minari(tmp_path / "a", "room/parquet-v1")
+    file = path / "data" / "0" / "part-0.parquet"
+    content = bytearray(file.read_bytes())
+    content[1281] ^= 128  # the first letter of a part of the observations
+    file.write_bytes(content)
+    with pytest.raises(UserError, match="expected a whole Parquet file, found damage"):
+        kinds.read(path)
+
+
 @pytest.mark.parametrize("name", FILES)
 @settings(max_examples=40, deadline=None)
 @given(st.data())

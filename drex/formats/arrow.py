@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,17 @@ def read_table(path: Path, kind: str) -> Table:
                 opened = arrow.ipc.open_stream(source) if kind == "stream" else arrow.ipc.open_file(source)
                 table = opened.read_all()
         table.validate(full=True)
+        _read_names(table.schema)
     except Exception as error:  # untrusted bytes
         raise damaged(str(path), expected, error) from error
     return table
+
+
+def _read_names(fields: Iterable[Any]) -> None:
+    """Decode every column's name, also of nested ones: else whoever asks for it first finds the damage."""
+    for field in fields:
+        _ = field.name
+        _read_names(field.type.field(index) for index in range(field.type.num_fields))
 
 
 def to_array(column: Column, where: str) -> npt.NDArray[Any]:
