@@ -27,7 +27,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks.runner import RESULTS, machine, versions
+from benchmarks.runner import RESULTS, machine, read_results, versions
 from drex.agents.behavioral_cloning import clone
 from drex.agents.policies import uniform
 from drex.envs.make import make_environments, task_spaces
@@ -243,8 +243,8 @@ class _AnonymousMemory:
 def table(results: Path) -> str:
     """Markdown table of all results in the folder."""
     lines = ["| what | measured | limit |", "|---|---|---|"]
-    for file in sorted(results.glob("*.json")):
-        lines += rows(json.loads(file.read_text()))
+    for facts in read_results(results):
+        lines += rows(facts)
     return "\n".join(lines)
 
 

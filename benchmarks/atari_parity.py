@@ -23,7 +23,7 @@ import tyro
 from stable_baselines3 import PPO as StablePPO
 from stable_baselines3.common.callbacks import BaseCallback
 
-from benchmarks.runner import RESULTS, machine
+from benchmarks.runner import RESULTS, machine, read_results
 from benchmarks.throughput_experiments import atari
 from drex.agents.policies import stochastic
 from drex.agents.rollouts import collect
@@ -162,8 +162,7 @@ def table(results: Path) -> str:
         "| side | seed | steps | score of whole games | latest games of training | steps/s |",
         "|---|---|---|---|---|---|",
     ]
-    for file in sorted(results.glob("*.json")):
-        facts = json.loads(file.read_text())
+    for facts in read_results(results):
         score = f"{facts['mean_score']:.1f} ± {facts['std']:.1f} ({facts['games']} games)"
         rate = facts["steps"] / facts["seconds"]
         row = [

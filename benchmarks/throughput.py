@@ -19,7 +19,7 @@ from pkgutil import iter_modules
 import tyro
 
 from benchmarks import throughput_experiments
-from benchmarks.runner import RESULTS, machine, versions
+from benchmarks.runner import RESULTS, machine, read_results, versions
 from benchmarks.throughput_experiments.comparison import Comparison, Experiments
 from drex.errors import UserError
 
@@ -87,8 +87,7 @@ def measure(options: Options, experiments: Experiments) -> None:
 def table(results: Path) -> str:
     """Markdown table of all results in the folder."""
     lines = ["| what | here | against | ratio (lowest to highest) | target |", "|---|---|---|---|---|"]
-    for file in sorted(results.glob("*.json")):
-        facts = json.loads(file.read_text())
+    for facts in read_results(results):
         fields = {field.name: facts[field.name] for field in dataclasses.fields(Comparison)}
         lines.append(row(Comparison(**fields)))
     return "\n".join(lines)

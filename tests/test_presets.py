@@ -124,7 +124,7 @@ def test_our_own_t_rex_is_our_own_d_rex_that_holds_nothing_out(task):
 
 
 def test_half_cheetahs_reward_scores_few_steps_far_apart_and_others_every_step():
-    """10 of 200 steps a snippet; where episodes can end, that was worse in every trial."""
+    """10 of 200 steps a snippet; elsewhere that was worse in most trials."""
     cheetah, hopper = default("HalfCheetah-v5").reward.snippets, default("Hopper-v5").reward.snippets
     assert (cheetah.minimum_length, cheetah.maximum_length, cheetah.stride) == (200, 200, 20)
     assert (hopper.minimum_length, hopper.maximum_length, hopper.stride) == (50, 50, 1)
