@@ -20,9 +20,10 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "as-preset": (),
     "any-start": ("--reward.snippets.no-better-starts-no-earlier",),
     "from-scratch": ("--ppo.start-from", "scratch"),
+    "likeliest-disturbed": ("--rollout-policy", "deterministic"),
 }
 """What is tried, and the words that change it: snippets are compared wherever in their games they start; PPO
-starts from random weights."""
+starts from random weights; noise is put on the clone's likeliest actions even where they are stuck."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +57,17 @@ def experiments(options: Options) -> Iterator[Experiment]:
 def row(facts: dict[str, Any]) -> str:
     """One result as a row of the table."""
     policy, controls, demonstrator = facts["policy"], facts["controls"], facts["demonstrator"]
+    clones = [facts[name]["mean"] for name in ("bc", "bc_stochastic") if name in facts]
     beaten = {
         "average": policy["mean"] > demonstrator["mean"],
         "best": policy["mean"] > demonstrator["best"],
-        "clone": policy["mean"] > facts["bc"]["mean"],
+        "clone": policy["mean"] > max(clones),
     }
     cells = [
         facts["name"].replace("-v5", ""),
         facts["seed"],
         f"{demonstrator['mean']:.1f} / {demonstrator['best']:.0f}",
-        f"{facts['bc']['mean']:.1f}",
+        " / ".join(f"{mean:.1f}" for mean in clones),
         f"**{policy['mean']:.1f}** [{policy['interval'][0]:.1f}, {policy['interval'][1]:.1f}]",
         f"{facts['policy_deterministic']['mean']:.1f}",
         *(
@@ -84,8 +86,9 @@ def table(folder: Path) -> str:
     """The results as two markdown tables, one row a run: judged policies, and the clone under noise."""
     results = read_results(folder)
     head = (
-        "| game, preset | seed | demonstrations' mean / best | clone | D-REX [95%] | its likeliest actions | "
-        "+1 a step | random rankings | uniform random | tau | D-REX is above | minutes |\n"
+        "| game, preset | seed | demonstrations' mean / best | clone / sampled | D-REX [95%] | "
+        "its likeliest actions | +1 a step | random rankings | uniform random | tau | D-REX is above "
+        "| minutes |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|---|"
     )
     return "\n".join([head, *map(row, results), "", *noise_table(results)])
@@ -104,9 +107,10 @@ def noise_table(results: Sequence[dict[str, Any]]) -> list[str]:
             f"{found[level]['return']['mean']:.1f} ({found[level]['length']:.0f})" if level in found else ""
             for level in levels
         ]
-        lines.append(
-            " | ".join([f"| {facts['name'].replace('-v5', '')}, seed {facts['seed']}", *cells]) + " |"
-        )
+        disturbed = facts.get("ranking", {}).get("disturbed") or {"chosen": "deterministic"}
+        sampled = ", sampled" if disturbed["chosen"] == "stochastic" else ""
+        label = f"{facts['name'].replace('-v5', '')}, seed {facts['seed']}{sampled}"
+        lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return lines
 
 

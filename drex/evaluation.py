@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -122,7 +122,8 @@ def assemble(
         demonstrations: with their sealed returns.
         episodes: all that was ranked, with theirs.
         reward: the anchored reward.
-        judged: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` where there was a clone.
+        judged: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` and ``bc_stochastic`` where there
+            was a clone.
     """
     demo_returns, ranked_returns = demonstrations.true_returns.reveal(), episodes.true_returns.reveal()
     policy = judged["policy"].summary()
@@ -141,7 +142,7 @@ def assemble(
     return {
         "demonstrator": demonstrator,
         "random": judged["random"].summary(),
-        "bc": judged["bc"].summary() if "bc" in judged else None,
+        **{name: judged[name].summary() if name in judged else None for name in ("bc", "bc_stochastic")},
         "policy": policy,
         "policy_deterministic": judged["policy_deterministic"].summary(),
         "beats_best_demonstration": policy["mean"] > demonstrator["best"] if known else None,
@@ -172,6 +173,7 @@ def describe_ranking(episodes: RankedEpisodes, predicted: npt.NDArray[np.float64
         "compared": len(pairs.compared()),
         "pairs": len(pairs),
         "contradictions": pairs.contradictions(),
+        "disturbed": None if episodes.disturbed is None else asdict(episodes.disturbed),
         "own": [
             {"episode": int(episode), "share_won": float(share), "predicted": float(predicted[episode])}
             for episode, share in zip(compared, shares, strict=True)

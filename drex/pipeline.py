@@ -90,7 +90,7 @@ def run(
         bc: ActorCriticPolicy | None
         if own is None:  # D-REX: a clone of all demonstrations, disturbed by degrees, ranks itself
             bc = stages.clone(demos.trajectories)
-            ranked = stages.ranked_by_noise(bc)
+            ranked = stages.ranked_by_noise(demos.trajectories, bc)
         else:  # T-REX: the demonstrations are ranked, and the best of them are cloned
             bc = stages.clone_of_best(demos.trajectories, own)
             ranked = stages.ranked_as_given(demos, own, bc)

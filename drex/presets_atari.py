@@ -110,9 +110,10 @@ def default_atari(task: str) -> Settings:
     """Sized for hours on a GPU.
 
     The published networks and noise, but a reward of three members and many pairs a gradient step, and PPO
-    from the clone. The likeliest actions of a clone are disturbed, as published: demonstrators of Atari games
-    act at random for much of the time, and what a clone samples is hardly better than noise (Breakout: 7.5
-    points against 15.6). Of the same spread PPO has enough at the start, so no entropy is paid for.
+    from the clone. The likeliest actions of a clone are disturbed, as published, unless they are stuck:
+    demonstrators of Atari games act at random for much of the time, and what a clone samples may be hardly
+    better than noise (Breakout: 7.5 points against 15.6). Of the same spread PPO has enough at the start, so
+    no entropy is paid for.
     """
     settings = paper_atari_drex(task)
     snippets = SnippetSettings(
@@ -120,6 +121,7 @@ def default_atari(task: str) -> Settings:
     )
     return replace(
         settings,
+        rollout_policy="nearest",
         policy=replace(settings.policy, image_precision=fastest_precision()),
         bc=CloningSettings(
             gradient_steps=8_000, batch_size=64, learning_rate=3e-4, l2=0.0, check_every=250, patience=5

@@ -42,6 +42,18 @@ class Progress:
 
             yield advance
 
+    def advancing(self, advance: Callable[[int], None]) -> Callable[[str, float, int], None]:
+        """A log that also moves a bar to the step of each scalar."""
+        seen = 0
+
+        def log(name: str, value: float, step: int) -> None:
+            nonlocal seen
+            self.log(name, value, step)
+            advance(step - seen)
+            seen = step
+
+        return log
+
     def say(self, line: str) -> None:
         """One line on the terminal."""
         if not self._quiet:

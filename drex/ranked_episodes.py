@@ -14,6 +14,7 @@ from drex.errors import UserError
 from drex.noise_ranking import NoisyRollouts
 from drex.ranking import Preferences, RankedTrajectories, combine, equally_heavy
 from drex.reward import LearnedReward
+from drex.rollout_choice import RolloutChoice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,21 +42,26 @@ class RankedEpisodes:
         true_returns: one an episode, for judging alone; NaN where unknown.
         own: the user's ranking of the demonstrations; ``None`` where there is none.
         noise: the noisy rollouts among them; ``None`` where there are none.
+        disturbed: how the clone that they come from was chosen; ``None`` where the settings named it.
     """
 
     ranked: RankedTrajectories
     true_returns: TrueReturns
     own: Preferences | None = None
     noise: NoisyRollouts | None = None
+    disturbed: RolloutChoice | None = None
 
     def stages(self) -> list[str]:
         """The stages of a run that they come from."""
         return ["ranked", "ranked-noise"] if self.own is not None and self.noise is not None else ["ranked"]
 
 
-def by_noise(rollouts: NoisyRollouts, *, minimum_gap: float) -> RankedEpisodes:
+def by_noise(
+    rollouts: NoisyRollouts, *, minimum_gap: float, disturbed: RolloutChoice | None = None
+) -> RankedEpisodes:
     """D-REX: noisy rollouts alone."""
-    return RankedEpisodes(rollouts.ranked(minimum_gap=minimum_gap), rollouts.true_returns, noise=rollouts)
+    ranked = rollouts.ranked(minimum_gap=minimum_gap)
+    return RankedEpisodes(ranked, rollouts.true_returns, noise=rollouts, disturbed=disturbed)
 
 
 def as_given(
@@ -64,6 +70,7 @@ def as_given(
     *,
     beside: NoisyRollouts | None = None,
     minimum_gap: float = 0.3,
+    disturbed: RolloutChoice | None = None,
 ) -> RankedEpisodes:
     """T-REX: demonstrations as the user ranks them, on their own or with noisy rollouts ranked beside them.
 
@@ -77,6 +84,7 @@ def as_given(
         TrueReturns.concatenate([demonstrations.true_returns, beside.true_returns]),
         own,
         beside,
+        disturbed,
     )
 
 

@@ -42,7 +42,9 @@ def _ranking_contradicts_itself(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def _clone_is_random(evaluation: Mapping[str, Any]) -> list[str]:
-    clone, random = evaluation.get("bc"), evaluation.get("random")
+    disturbed = evaluation.get("ranking", {}).get("disturbed") or {"chosen": "deterministic"}
+    clone = evaluation.get("bc_stochastic" if disturbed["chosen"] == "stochastic" else "bc")
+    random = evaluation.get("random")
     if clone is None or random is None or clone["mean"] is None or random["interval"] is None:
         return []
     if clone["mean"] > random["interval"][1]:
@@ -108,15 +110,18 @@ def _reward_misled(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def _clone_is_as_good(evaluation: Mapping[str, Any]) -> list[str]:
-    clone, policy = evaluation.get("bc"), evaluation["policy"]["mean"]
-    demonstrator = evaluation["demonstrator"]["mean"]
-    if clone is None or None in (clone["mean"], policy, demonstrator) or clone["mean"] < policy:
-        return []
-    if policy <= demonstrator:
+    policy, demonstrator = evaluation["policy"]["mean"], evaluation["demonstrator"]["mean"]
+    if policy is None or demonstrator is None or policy <= demonstrator:
         return []  # that the reward misled, or was not optimised, says more
+    clones = {
+        "likeliest": (evaluation.get("bc"), "cloning them without their randomness"),
+        "sampled": (evaluation.get("bc_stochastic"), "cloning them"),
+    }
     return [
-        f"The clone's likeliest actions reach {clone['mean']:.0f}, no less than the policy's {policy:.0f}: "
-        "what is above the demonstrations is owed to cloning them without their randomness."
+        f"The clone's {name} actions reach {clone['mean']:.0f}, no less than the policy's {policy:.0f}: "
+        f"what is above the demonstrations is owed to {cause}."
+        for name, (clone, cause) in clones.items()
+        if clone is not None and clone["mean"] is not None and clone["mean"] >= policy
     ]
 
 

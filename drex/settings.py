@@ -33,9 +33,11 @@ class Settings:
     """The network that is cloned and then trained."""
     bc: CloningSettings = field(default_factory=CloningSettings)
     """Behavioral cloning."""
-    rollout_policy: Literal["stochastic", "deterministic"] = "stochastic"
+    rollout_policy: Literal["stochastic", "deterministic", "nearest"] = "stochastic"
     """Which clone is disturbed. A deterministic clone moves smoothly, so a reward can tell noise by its
-    jitter and learn nothing else; the stochastic one acts with the spread that the demonstrator showed."""
+    jitter and learn nothing else; the stochastic one acts with the spread that the demonstrator showed.
+    nearest is the deterministic one, unless the lengths of its episodes are unlike the demonstrations' and
+    those of the stochastic one are nearer."""
     noise: NoiseSchedule = field(default_factory=NoiseSchedule)
     """Noise-injected rollouts."""
     rollout_environments: int = 16

@@ -43,11 +43,22 @@ from drex.ranking_files import load_ranking, save_ranking
 from drex.reward import LearnedReward, load_reward
 from drex.reward_anchor import alive_bonus, anchor
 from drex.reward_learning import learn_reward, left_out_of_training
+from drex.rollout_choice import EPISODES, RolloutChoice, choose_rollout_policy
 from drex.run_folder import RunFolder
 from drex.settings import Control, Settings
 from drex.settings_json import JSON, settings_to_json
 
-_STAGES = ("demonstrations", "bc", "ranked", "reward", "policy", "evaluation", "held_out")
+_STAGES = (
+    "demonstrations",
+    "bc",
+    "ranked",
+    "reward",
+    "policy",
+    "evaluation",
+    "held_out",
+    "rollout_policy",
+)
+"""Their places are their random streams: new ones go to the end."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +119,7 @@ class Stages:
                     policy_settings=settings.policy,
                     settings=settings.bc,
                     seed=seed,
-                    log=self._advancing(advance),
+                    log=self.progress.advancing(advance),
                     device=self.device,
                 )
 
@@ -127,12 +138,17 @@ class Stages:
         """A clone of the best-ranked demonstrations; ``None`` where nothing starts from it, as published."""
         if not self.settings.starts_from_clone and not self.settings.trex.mix_noise:
             return None
-        best = own.rank(demonstrations).preferences.best(self.settings.trex.clone_share)
-        return self.clone(demonstrations, episodes=best.tolist())
+        return self.clone(demonstrations, episodes=self._best(demonstrations, own))
 
-    def ranked_by_noise(self, bc: ActorCriticPolicy) -> RankedEpisodes:
+    def _best(self, demonstrations: Trajectories, own: Ranking) -> list[int]:
+        best = own.rank(demonstrations).preferences.best(self.settings.trex.clone_share)
+        return [int(episode) for episode in best]
+
+    def ranked_by_noise(self, cloned: Trajectories, bc: ActorCriticPolicy) -> RankedEpisodes:
         """Rollouts of the clone under graded noise."""
-        return by_noise(self._noisy_rollouts("ranked", bc), minimum_gap=self.settings.minimum_level_gap)
+        disturbed = self._rollout_choice(cloned, bc)
+        rollouts = self._noisy_rollouts("ranked", bc, disturbed)
+        return by_noise(rollouts, minimum_gap=self.settings.minimum_level_gap, disturbed=disturbed)
 
     def ranked_as_given(
         self, demos: Demonstrations, own: Ranking, bc: ActorCriticPolicy | None
@@ -147,19 +163,49 @@ class Stages:
             seed=0,
             inputs=["demonstrations"],
         )
-        noisy = None
-        if self.settings.trex.mix_noise and bc is not None:
-            noisy = self._noisy_rollouts("ranked-noise", bc)
-        ranked = kept.rank(demos.trajectories)
-        return as_given(demos, ranked, beside=noisy, minimum_gap=self.settings.minimum_level_gap)
+        ranked, gap = kept.rank(demos.trajectories), self.settings.minimum_level_gap
+        if not self.settings.trex.mix_noise or bc is None:
+            return as_given(demos, ranked, minimum_gap=gap)
+        cloned = demos.trajectories.select(self._best(demos.trajectories, kept))
+        disturbed = self._rollout_choice(cloned, bc)
+        noisy = self._noisy_rollouts("ranked-noise", bc, disturbed)
+        return as_given(demos, ranked, beside=noisy, minimum_gap=gap, disturbed=disturbed)
 
-    def _noisy_rollouts(self, stage: str, bc: ActorCriticPolicy) -> NoisyRollouts:
+    def _rollout_choice(self, cloned: Trajectories, bc: ActorCriticPolicy) -> RolloutChoice | None:
+        """Which clone is disturbed; ``None`` where the settings say it."""
+        if self.settings.rollout_policy != "nearest":
+            return None
+        seed = self._seed("rollout_policy")
+
+        def make() -> RolloutChoice:
+            environments = make_environments(self.task, EPISODES, seed=seed)
+            choice = choose_rollout_policy(
+                cloned.lengths, deterministic(bc), stochastic(bc, seed=seed), environments, seed=seed
+            )
+            environments.close()
+            return choice
+
+        choice = self.folder.keep(
+            "rollout_policy",
+            make,
+            save=RolloutChoice.save,
+            load=RolloutChoice.load,
+            settings={},
+            seed=seed,
+            inputs=["bc"],
+        )
+        self.progress.say(f"the clone that is disturbed: {choice.said()}")
+        return choice
+
+    def _noisy_rollouts(
+        self, stage: str, bc: ActorCriticPolicy, disturbed: RolloutChoice | None
+    ) -> NoisyRollouts:
         settings, seed = self.settings, self._seed("ranked")
+        chosen = settings.rollout_policy if disturbed is None else disturbed.chosen
 
         def make() -> NoisyRollouts:
             environments = make_environments(self.task, settings.rollout_environments, seed=seed)
-            sampled = settings.rollout_policy == "stochastic"
-            actor = stochastic(bc, seed=seed) if sampled else deterministic(bc)
+            actor = stochastic(bc, seed=seed) if chosen == "stochastic" else deterministic(bc)
             with self.progress.bar(stage, len(settings.noise.jobs()), "episode") as advance:
                 rollouts = rank_by_noise(actor, environments, settings.noise, seed=seed, progress=advance)
             environments.close()
@@ -173,7 +219,7 @@ class Stages:
             settings={
                 "noise": settings_to_json(settings.noise),
                 "environments": settings.rollout_environments,
-                "rollout_policy": settings.rollout_policy,
+                "rollout_policy": chosen,
             },
             seed=seed,
             inputs=["bc"],
@@ -189,7 +235,7 @@ class Stages:
 
         def make() -> LearnedReward:
             with self.progress.bar(stage, settings.reward.gradient_steps, "step") as advance:
-                return self._learned(ranked, log=self._advancing(advance))
+                return self._learned(ranked, log=self.progress.advancing(advance))
 
         return self.folder.keep(
             stage,
@@ -318,7 +364,7 @@ class Stages:
         _, action_space, _ = task_spaces(self.task)
         policies: dict[str, Policy] = {
             "random": uniform(action_space, seed=seed),
-            **({} if bc is None else {"bc": deterministic(bc)}),
+            **({} if bc is None else {"bc": deterministic(bc), "bc_stochastic": stochastic(bc, seed=seed)}),
             "policy": as_callable(policy, seed=seed),
             "policy_deterministic": as_callable(policy, seed=None),
         }
@@ -383,15 +429,3 @@ class Stages:
         """The stage's own seed: adding a stage changes no other."""
         stream = np.random.SeedSequence(self.seed, spawn_key=(_STAGES.index(stage),))
         return int(stream.generate_state(1)[0] % 2**30)
-
-    def _advancing(self, advance: Callable[[int], None]) -> Callable[[str, float, int], None]:
-        """A log that also moves the bar to the step of each scalar."""
-        seen = 0
-
-        def log(name: str, value: float, step: int) -> None:
-            nonlocal seen
-            self.progress.log(name, value, step)
-            advance(step - seen)
-            seen = step
-
-        return log

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from drex.finished_run import METHODS
+from drex.rollout_choice import RolloutChoice
 
 UNKNOWN = "unknown"
 """What stands where ``evaluation.json`` holds null: never a number."""
@@ -68,6 +69,7 @@ def returns_table(evaluation: Mapping[str, Any]) -> Table:
         ("demonstrator", evaluation["demonstrator"]),
         ("uniform random", evaluation.get("random")),
         ("behavioral clone, deterministic", evaluation.get("bc")),
+        ("behavioral clone, sampled", evaluation.get("bc_stochastic")),
         *((CONTROLS.get(name, name), found) for name, found in evaluation.get("controls", {}).items()),
         (method, evaluation["policy"]),
         (f"{method}, deterministic", evaluation.get("policy_deterministic")),
@@ -97,11 +99,13 @@ CONTROLS = {"alive": "control: same reward every step", "random_rankings": "cont
 def findings_table(evaluation: Mapping[str, Any]) -> Table:
     """Whether the best demonstration was beaten, what the ranking says, and how well the reward orders it."""
     reward, ranking = evaluation["reward"], evaluation.get("ranking", {})
+    disturbed = ranking.get("disturbed")
     return Table(
         "What was found",
         ("what", "value"),
         (
             ("mean return above the best demonstration", yes_or_no(evaluation["beats_best_demonstration"])),
+            *([("clone that was disturbed", RolloutChoice(**disturbed).said())] if disturbed else []),
             (f"ranked pairs, from {ranking.get('source', UNKNOWN)}", number(ranking.get("pairs"))),
             ("of these, contradicted by others", percent(ranking.get("contradictions"))),
             ("ranked pairs that the reward orders as ranked", percent(reward["pair_accuracy"])),

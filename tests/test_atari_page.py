@@ -87,9 +87,13 @@ def test_a_row_says_what_was_beaten():
         "average, clone",
         "30",
     ]
+    sampled = row(some_facts(bc_stochastic={"mean": 19.0})).split("|")
+    assert sampled[4].strip() == "15.6 / 19.0" and sampled[-3].strip() == "average"
     beaten = some_facts(policy={"mean": 3.0, "interval": [2.0, 4.0]})
     assert row(beaten).split("|")[-3].strip() == "nothing"
 
 
 def test_the_noise_table_holds_every_level():
     assert noise_table([some_facts()])[-1] == "| Breakout-small, seed 0 | 10.0 (400) | 1.0 (400) |"
+    sampled = some_facts(ranking={"disturbed": {"chosen": "stochastic"}})
+    assert noise_table([sampled])[-1].startswith("| Breakout-small, seed 0, sampled | 10.0 (400)")

@@ -160,6 +160,7 @@ def assembled(demonstrator, rollouts=(8.0, 3.0, 9.0, 1.0), policy=(10.0, 20.0)):
     judged = {
         "random": judgement(0.0, 1.0),
         "bc": judgement(2.0, 4.0),
+        "bc_stochastic": judgement(1.0, 4.0),
         "policy": judgement(*policy),
         "policy_deterministic": judgement(12.0, 14.0),
     }
@@ -175,6 +176,7 @@ def test_everything_is_judged_side_by_side():
         "demonstrator",
         "random",
         "bc",
+        "bc_stochastic",
         "policy",
         "policy_deterministic",
         "beats_best_demonstration",
@@ -186,8 +188,9 @@ def test_everything_is_judged_side_by_side():
     assert (found["demonstrator"]["mean"], found["demonstrator"]["best"]) == (6.0, 7.0)
     assert found["policy"]["mean"] == 15.0
     assert found["policy"]["length"] == 2.0
+    assert found["bc_stochastic"]["mean"] == 2.5
     said = {"source": "noise", "trajectories": 4, "compared": 4, "pairs": 2, "contradictions": 0.0, "own": []}
-    assert found["ranking"] == said
+    assert found["ranking"] == said | {"disturbed": None}
     assert found["beats_best_demonstration"] is True
     # Predicted 4, 2, 6, 2 (sums of observations): both pairs, within their kinds, are ordered rightly.
     assert found["reward"]["pair_accuracy"] == 1.0
@@ -227,7 +230,7 @@ def test_a_users_ranking_is_judged_without_a_clone_and_without_rewards():
     judged = {name: judgement(10.0, 20.0) for name in ("random", "policy", "policy_deterministic")}
     found = assemble(demonstrations, as_given(demonstrations, given), observation_itself(), judged)
     json.dumps(found, allow_nan=False)
-    assert found["bc"] is None
+    assert found["bc"] is None and found["bc_stochastic"] is None
     assert found["demonstrator"]["mean"] is None
     assert found["beats_best_demonstration"] is None
     assert found["reward"] == {"kendall_tau": None, "pearson": None, "pair_accuracy": pytest.approx(2 / 3)}
@@ -239,6 +242,7 @@ def test_a_users_ranking_is_judged_without_a_clone_and_without_rewards():
         "compared": 3,
         "pairs": 3,
         "contradictions": pytest.approx(2 / 3),
+        "disturbed": None,
         "own": [
             {"episode": 0, "share_won": 0.5, "predicted": 3.0},
             {"episode": 1, "share_won": 0.4, "predicted": 2.0},

@@ -139,6 +139,7 @@ def test_the_evaluation_has_its_documented_layout(whole):
         "demonstrator",
         "random",
         "bc",
+        "bc_stochastic",
         "policy",
         "policy_deterministic",
         "controls",
@@ -153,7 +154,7 @@ def test_the_evaluation_has_its_documented_layout(whole):
     }
     assert (evaluation["task"], evaluation["method"], evaluation["seed"]) == (WALK, "drex", 1)
     assert set(evaluation["demonstrator"]) == SUMMARY | {"length"}
-    for judged in ("random", "bc", "policy", "policy_deterministic"):
+    for judged in ("random", "bc", "bc_stochastic", "policy", "policy_deterministic"):
         assert set(evaluation[judged]) == SUMMARY | {"length"}
         assert evaluation[judged]["episodes"] == 4
         low, high = evaluation[judged]["interval"]
@@ -168,6 +169,7 @@ def test_the_evaluation_has_its_documented_layout(whole):
         "compared": 24,
         "pairs": 2 * 3 * 16,
         "contradictions": 0.0,
+        "disturbed": None,
         "own": [],
     }
     assert set(evaluation["seconds"]) == {*STAGES, *CONTROLS}

@@ -127,11 +127,23 @@ RISING = [
             r"control 'alive' reached 1201, .* 1234 \[1200, 1260\]: what was gained need not be owed",
         ),
         ({"bc__mean": 1300.0}, r"clone's likeliest actions reach 1300, no less than the policy's 1234"),
+        (
+            {"bc_stochastic": {"mean": 1300.0}},
+            r"clone's sampled actions reach 1300, no less than the policy's 1234.*owed to cloning them\.",
+        ),
     ],
 )
 def test_each_failed_assumption_is_named_with_its_numbers(changes, words):
     found = warnings_of(evaluation(**changes))
     assert len(found) == 1 and re.search(words, found[0]), found
+
+
+def test_the_clone_that_was_disturbed_is_the_one_that_must_be_better_than_random():
+    disturbed = {"chosen": "stochastic"}
+    stuck = evaluation(bc__mean=1.4, bc_stochastic={"mean": 8.0}, ranking__disturbed=disturbed)
+    assert warnings_of(stuck) == []
+    noisy = evaluation(bc_stochastic={"mean": 1.2}, ranking__disturbed=disturbed)
+    assert len(warnings_of(noisy)) == 1 and "(mean return 1) is not clearly better" in warnings_of(noisy)[0]
 
 
 def test_a_policy_that_its_own_reward_does_not_prefer_is_told_to_train_longer():
