@@ -16,6 +16,7 @@ from drex.durable_files import write_json
 from drex.envs.make import task_spaces
 from drex.envs.task_names import Factory, task_name
 from drex.errors import UserError
+from drex.judging import Judging
 from drex.own_ranking import Ranking
 from drex.presets import preset
 from drex.progress import Progress
@@ -86,6 +87,7 @@ def run(
         closing(Progress(folder.path, quiet=quiet)) as progress,
     ):
         stages = Stages(task, settings, seed, folder, progress, device)
+        judging = Judging(task, settings.evaluation, seed, folder, progress)
         demos = stages.demonstrations(given, file)
         bc: ActorCriticPolicy | None
         if own is None:  # D-REX: a clone of all demonstrations, disturbed by degrees, ranks itself
@@ -98,8 +100,8 @@ def run(
         policy = stages.policy("policy", reward, bc)
         beside = {name: stages.control(name, ranked, bc) for name in controls}
         held_out = stages.held_out(ranked, reward)
-        found = stages.evaluation(demos, bc, ranked, reward, policy) | {
-            "controls": {name: stages.judged_control(name, control) for name, control in beside.items()}
+        found = judging.evaluation(demos, bc, ranked, reward, policy) | {
+            "controls": {name: judging.control(name, control) for name, control in beside.items()}
         }
         found["reward"] |= {"held_out_accuracy": held_out.accuracy, "held_out_pairs": held_out.pairs}
         evaluation = about | found

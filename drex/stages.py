@@ -1,23 +1,25 @@
-"""The stages of a run, each made once, then loaded from its folder; ``pipeline.run`` puts them in order."""
+"""The stages of learning, each made once, then loaded from its folder; ``pipeline.run`` puts them in order.
+
+What comes of it is judged, by true returns, in ``judging``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
-from drex.agents.any_policy import as_callable, load_trained, save_trained
+from drex.agents.any_policy import load_trained, save_trained
 from drex.agents.behavioral_cloning import Log, clone
 from drex.agents.improve import improve
 from drex.agents.other_algorithms import train
-from drex.agents.policies import Policy, deterministic, stochastic, uniform
+from drex.agents.policies import deterministic, stochastic
 from drex.agents.policy_files import load_policy, save_policy
 from drex.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
 from drex.durable_files import read_json, write_json
@@ -25,7 +27,7 @@ from drex.envs.atari import atari_options, is_atari
 from drex.envs.learned_reward import RewardFunction
 from drex.envs.make import make_environments, task_spaces
 from drex.envs.trajectories import Trajectories
-from drex.evaluation import Judgement, TrueReturnWatch, assemble, judge
+from drex.evaluation import TrueReturnWatch
 from drex.formats import kinds
 from drex.noise_ranking import NoisyRollouts, rank_by_noise
 from drex.own_ranking import Ranking
@@ -47,18 +49,7 @@ from drex.rollout_choice import EPISODES, RolloutChoice, choose_rollout_policy
 from drex.run_folder import RunFolder
 from drex.settings import Control, Settings
 from drex.settings_json import JSON, settings_to_json
-
-_STAGES = (
-    "demonstrations",
-    "bc",
-    "ranked",
-    "reward",
-    "policy",
-    "evaluation",
-    "held_out",
-    "rollout_policy",
-)
-"""Their places are their random streams: new ones go to the end."""
+from drex.stage_seeds import stage_seed
 
 
 @dataclass(frozen=True)
@@ -351,81 +342,10 @@ class Stages:
         shuffled = self.reward(episodes, stage=f"{stage}-reward", shuffle=True)
         return self.policy(stage, shuffled, bc, paid_by=(f"{stage}-reward",))
 
-    def evaluation(
-        self,
-        demos: Demonstrations,
-        bc: ActorCriticPolicy | None,
-        episodes: RankedEpisodes,
-        reward: LearnedReward,
-        policy: BasePolicy,
-    ) -> dict[str, Any]:
-        """Open the true returns, for the first time, and judge everything side by side."""
-        seed = self._seed("evaluation")
-        _, action_space, _ = task_spaces(self.task)
-        policies: dict[str, Policy] = {
-            "random": uniform(action_space, seed=seed),
-            **({} if bc is None else {"bc": deterministic(bc), "bc_stochastic": stochastic(bc, seed=seed)}),
-            "policy": as_callable(policy, seed=seed),
-            "policy_deterministic": as_callable(policy, seed=None),
-        }
-        return self._judged(
-            "evaluation",
-            policies,
-            lambda judged: assemble(demos, episodes, reward, judged),
-            inputs=[
-                "demonstrations",
-                *([] if bc is None else ["bc"]),
-                *episodes.stages(),
-                "reward",
-                "policy",
-            ],
-        )
-
-    def judged_control(self, name: Control, control: BasePolicy) -> dict[str, Any]:
-        """A control, judged as the policy is; a stage of its own, so that controls may be added later."""
-        seed, stage = self._seed("evaluation"), f"control-{name}"
-        return self._judged(
-            f"{stage}-evaluation",
-            {stage: as_callable(control, seed=seed)},
-            lambda judged: judged[stage].summary(),
-            inputs=[stage],
-        )
-
-    def _judged(
-        self,
-        stage: str,
-        policies: Mapping[str, Policy],
-        facts: Callable[[Mapping[str, Judgement]], dict[str, Any]],
-        *,
-        inputs: Sequence[str],
-    ) -> dict[str, Any]:
-        settings, seed = self.settings.evaluation, self._seed("evaluation")
-
-        def make() -> dict[str, Any]:
-            with self.progress.bar(stage, len(policies) * settings.episodes, "episode") as advance:
-                return facts(
-                    {
-                        name: judge(actor, self.task, settings, seed=seed, progress=advance)
-                        for name, actor in policies.items()
-                    }
-                )
-
-        return self.folder.keep(
-            stage,
-            make,
-            save=lambda found, place: write_json(place / "facts.json", found),
-            load=lambda place: dict(read_json(place / "facts.json")),
-            settings=settings_to_json(settings),
-            seed=seed,
-            inputs=inputs,
-        )
-
     def environment_steps(self, episodes: RankedEpisodes) -> int:
         """Steps that learning took: noisy rollouts and the policy, without controls and judging."""
         noisy = 0 if episodes.noise is None else int(episodes.noise.trajectories.lengths.sum())
         return noisy + self.settings.training_steps
 
     def _seed(self, stage: str) -> int:
-        """The stage's own seed: adding a stage changes no other."""
-        stream = np.random.SeedSequence(self.seed, spawn_key=(_STAGES.index(stage),))
-        return int(stream.generate_state(1)[0] % 2**30)
+        return stage_seed(self.seed, stage)

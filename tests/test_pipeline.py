@@ -29,6 +29,7 @@ from drex.reward_learning import RewardSettings
 from drex.settings import Settings
 from drex.settings_json import settings_to_json
 from drex.snippets import SnippetSettings
+from drex.stage_seeds import stage_seed
 
 STEPS = 512  # of PPO: four segments of one rollout of 128 steps
 TINY = Settings(
@@ -279,6 +280,14 @@ def test_controls_can_be_added_to_a_finished_run(whole, plain, demonstrations, t
     assert added["controls"] == {"alive": whole[1]["controls"]["alive"]}
     assert timeless(added) | {"controls": {}} == timeless(plain[1])
     assert {stage: (copy / stage).stat().st_mtime_ns for stage in STAGES} == kept
+
+
+def test_every_stage_keeps_the_random_stream_of_earlier_versions():
+    """Or a recorded run could not be made again."""
+    assert [stage_seed(0, stage) for stage in ("bc", "ranked")] == [673228719, 20219401]
+    assert stage_seed(0, "bc") != stage_seed(1, "bc")
+    with pytest.raises(ValueError):
+        stage_seed(0, "no stage")
 
 
 # Refused

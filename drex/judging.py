@@ -1,0 +1,115 @@
+"""The stages that open true returns: everything is judged side by side, and nothing learns from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+
+from drex.agents.any_policy import as_callable
+from drex.agents.policies import Policy, deterministic, stochastic, uniform
+from drex.demonstrations import Demonstrations
+from drex.durable_files import read_json, write_json
+from drex.envs.make import task_spaces
+from drex.evaluation import EvaluationSettings, Judgement, assemble, judge
+from drex.progress import Progress
+from drex.ranked_episodes import RankedEpisodes
+from drex.reward import LearnedReward
+from drex.run_folder import RunFolder
+from drex.settings import Control
+from drex.settings_json import settings_to_json
+from drex.stage_seeds import stage_seed
+
+
+@dataclass(frozen=True)
+class Judging:
+    """One run's judging.
+
+    Args:
+        task: a gymnasium id.
+        settings: of the judging.
+        seed: of the run.
+        folder: where it is kept.
+        progress: bars.
+    """
+
+    task: str
+    settings: EvaluationSettings
+    seed: int
+    folder: RunFolder
+    progress: Progress
+
+    def evaluation(
+        self,
+        demos: Demonstrations,
+        bc: ActorCriticPolicy | None,
+        episodes: RankedEpisodes,
+        reward: LearnedReward,
+        policy: BasePolicy,
+    ) -> dict[str, Any]:
+        """Open the true returns, for the first time, and judge everything side by side."""
+        seed = self._seed
+        _, action_space, _ = task_spaces(self.task)
+        policies: dict[str, Policy] = {
+            "random": uniform(action_space, seed=seed),
+            **({} if bc is None else {"bc": deterministic(bc), "bc_stochastic": stochastic(bc, seed=seed)}),
+            "policy": as_callable(policy, seed=seed),
+            "policy_deterministic": as_callable(policy, seed=None),
+        }
+        return self._judged(
+            "evaluation",
+            policies,
+            lambda judged: assemble(demos, episodes, reward, judged),
+            inputs=[
+                "demonstrations",
+                *([] if bc is None else ["bc"]),
+                *episodes.stages(),
+                "reward",
+                "policy",
+            ],
+        )
+
+    def control(self, name: Control, control: BasePolicy) -> dict[str, Any]:
+        """A control, judged as the policy is; a stage of its own, so that controls may be added later."""
+        seed, stage = self._seed, f"control-{name}"
+        return self._judged(
+            f"{stage}-evaluation",
+            {stage: as_callable(control, seed=seed)},
+            lambda judged: judged[stage].summary(),
+            inputs=[stage],
+        )
+
+    def _judged(
+        self,
+        stage: str,
+        policies: Mapping[str, Policy],
+        facts: Callable[[Mapping[str, Judgement]], dict[str, Any]],
+        *,
+        inputs: Sequence[str],
+    ) -> dict[str, Any]:
+        settings, seed = self.settings, self._seed
+
+        def make() -> dict[str, Any]:
+            with self.progress.bar(stage, len(policies) * settings.episodes, "episode") as advance:
+                return facts(
+                    {
+                        name: judge(actor, self.task, settings, seed=seed, progress=advance)
+                        for name, actor in policies.items()
+                    }
+                )
+
+        return self.folder.keep(
+            stage,
+            make,
+            save=lambda found, place: write_json(place / "facts.json", found),
+            load=lambda place: dict(read_json(place / "facts.json")),
+            settings=settings_to_json(settings),
+            seed=seed,
+            inputs=inputs,
+        )
+
+    @property
+    def _seed(self) -> int:
+        return stage_seed(self.seed, "evaluation")
