@@ -3,7 +3,8 @@
 PPO on the true reward with RL Zoo's hyperparameters: this package's algorithm on its environments, and
 stable-baselines3's on its own. Both policies are then judged in the same way, on whole games in unclipped
 score. Training goes in pieces and continues after a kill from the last whole piece, with new games. Each
-training leaves one JSON file in results/atari-parity/, whose table ``--table`` prints.
+training leaves one JSON file in results/atari-parity/, whose table ``--table`` prints and whose curves
+``--picture`` draws.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import tyro
+from matplotlib.figure import Figure
 from stable_baselines3 import PPO as StablePPO
 from stable_baselines3.common.callbacks import BaseCallback
 
@@ -64,6 +67,8 @@ class Options:
     """Folder of the results."""
     table: bool = False
     """Only print the table of the results that are there."""
+    picture: Path | None = None
+    """Where to draw the curves of all results, as PNG."""
 
 
 class _Scores(BaseCallback):
@@ -97,6 +102,8 @@ def main(options: Options) -> None:
                 facts = train_and_judge(side, seed, options)
                 file.write_text(json.dumps(facts, indent=1) + "\n")
     print(table(options.results))
+    if options.picture is not None:
+        draw(options.results).savefig(options.picture)
 
 
 def train_and_judge(side: str, seed: int, options: Options) -> dict[str, Any]:
@@ -157,7 +164,7 @@ def _keep(model: StablePPO, curve: list[list[float]], seconds: float, place: Pat
 
 
 def table(results: Path) -> str:
-    """Markdown table of all results in the folder."""
+    """Markdown table of all results in the folder, then each side's mean and its error over seeds."""
     lines = [
         "| side | seed | steps | score of whole games | latest games of training | steps/s |",
         "|---|---|---|---|---|---|",
@@ -174,7 +181,45 @@ def table(results: Path) -> str:
             f"{rate:.0f}",
         ]
         lines.append("| " + " | ".join(map(str, row)) + " |")
+    for side, found in _by_side(results).items():
+        scores = np.array([facts["mean_score"] for facts in found])
+        if len(scores) > 1:
+            error = scores.std(ddof=1) / np.sqrt(len(scores))
+            mean = f"**{scores.mean():.1f}**, standard error over seeds {error:.1f}"
+            latest = statistics.fmean(facts["curve"][-1][1] for facts in found)
+            lines.append(f"| {side} | all {len(scores)} | | {mean} | {latest:.1f} | |")
     return "\n".join(lines)
+
+
+def draw(results: Path) -> Figure:
+    """The latest games of training against steps: every seed thin, each side's mean thick."""
+    figure = Figure(figsize=(7, 4), dpi=110, layout="constrained")
+    axes = figure.subplots()
+    for number, (side, found) in enumerate(_by_side(results).items()):
+        curves = [np.array(facts["curve"]).T for facts in found]
+        for steps, scores in curves:
+            axes.plot(steps, scores, color=f"C{number}", linewidth=0.8, alpha=0.5)
+        common = curves[0][0]
+        common = common[common <= min(steps[-1] for steps, _ in curves)]
+        mean = np.mean([np.interp(common, *curve) for curve in curves], axis=0)
+        axes.plot(
+            common, mean, color=f"C{number}", linewidth=2.5, label=f"{side}, mean of {len(found)} seeds"
+        )
+    axes.set(
+        xlabel="environment steps",
+        ylabel=f"score, mean of the latest {LATEST_GAMES} games",
+        title="PPO on Breakout's true reward, equal settings and steps",
+    )
+    axes.legend()
+    axes.grid(alpha=0.3)
+    return figure
+
+
+def _by_side(results: Path) -> dict[str, list[dict[str, Any]]]:
+    sides: dict[str, list[dict[str, Any]]] = {}
+    for facts in read_results(results):
+        sides.setdefault(facts["side"], []).append(facts)
+    return sides
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+from benchmarks import atari_parity
 from benchmarks.atari import noise_table, row
 from benchmarks.readme import with_tables
 from drex.cli import main
@@ -97,3 +99,44 @@ def test_the_noise_table_holds_every_level():
     assert noise_table([some_facts()])[-1] == "| Breakout-small, seed 0 | 10.0 (400) | 1.0 (400) |"
     sampled = some_facts(ranking={"disturbed": {"chosen": "stochastic"}})
     assert noise_table([sampled])[-1].startswith("| Breakout-small, seed 0, sampled | 10.0 (400)")
+
+
+def parity_result(side, seed, score, curve):
+    return {
+        "side": side,
+        "seed": seed,
+        "steps": 200,
+        "seconds": 4.0,
+        "mean_score": score,
+        "std": 1.0,
+        "games": 30,
+        "curve": curve,
+    }
+
+
+@pytest.fixture
+def parity(tmp_path):
+    """Two seeds of one side, the second a checkpoint longer, and one of the other."""
+    found = [
+        parity_result("ours", 0, 5.0, [[100, 2.0], [200, 4.0]]),
+        parity_result("ours", 1, 9.0, [[100, 4.0], [200, 8.0], [300, 9.0]]),
+        parity_result("theirs", 0, 6.0, [[100, 3.0], [200, 5.0]]),
+    ]
+    for facts in found:
+        (tmp_path / f"{facts['side']}-seed{facts['seed']}.json").write_text(json.dumps(facts))
+    return tmp_path
+
+
+def test_parity_is_told_with_its_error_over_seeds(parity):
+    lines = atari_parity.table(parity).splitlines()
+    assert lines[2] == "| ours | 0 | 200 | 5.0 ± 1.0 (30 games) | 4.0 | 50 |"
+    # one seed has no error; two that are 4 apart have a deviation of sqrt(8), over sqrt(2)
+    assert lines[5:] == ["| ours | all 2 | | **7.0**, standard error over seeds 2.0 | 6.5 | |"]
+
+
+def test_parity_is_drawn_as_far_as_all_seeds_have_come(parity):
+    figure = atari_parity.draw(parity)
+    lines = {line.get_label(): line.get_xydata().tolist() for line in figure.axes[0].get_lines()}
+    assert lines["ours, mean of 2 seeds"] == [[100, 3.0], [200, 6.0]]
+    assert lines["theirs, mean of 1 seeds"] == [[100, 3.0], [200, 5.0]]
+    assert len(figure.axes[0].get_lines()) == 5
