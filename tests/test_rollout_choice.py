@@ -52,9 +52,16 @@ def test_likeliest_actions_that_end_too_early_are_left_for_sampled_ones(task):
     assert 4 <= found.deterministic <= 7 and found.chance < 0.01
 
 
-def test_likeliest_actions_that_go_on_for_too_long_are_left_too():
+def test_likeliest_actions_that_go_on_for_too_long_are_left_where_random_ones_do_so_too():
     found = choose([5, 5, 6, 5, 4, 6, 5, 7], upright, tips_over)
     assert found.chosen == "stochastic" and found.deterministic == HORIZON
+    assert 10 < found.uniform <= HORIZON  # chance takes long to tip over
+
+
+def test_likeliest_actions_stay_where_they_lead_away_from_random_ones_beyond_the_demonstrations():
+    found = choose([19, 20, 21, 22, 21, 20, 19, 21], tips_over, leans)
+    assert found.chance < 0.01 and found.deterministic < found.stochastic < found.demonstrations
+    assert found.demonstrations < found.uniform and found.chosen == "deterministic"
 
 
 def test_likeliest_actions_stay_where_the_sampled_ones_are_farther_off():
@@ -76,10 +83,13 @@ def test_two_demonstrations_are_too_few_to_tell():
 
 
 def test_the_choice_is_kept_and_said(tmp_path):
-    choice = RolloutChoice("stochastic", 1424.2, 395.0, 1300.0, 0.0001)
+    choice = RolloutChoice("stochastic", 1424.2, 395.0, 1300.0, 520.4, 0.0001)
     choice.save(tmp_path)
     assert RolloutChoice.load(tmp_path) == choice
-    said = "sampled (steps an episode: 395 by likeliest actions, 1,300 as sampled, 1,424 demonstrated)"
+    said = (
+        "sampled (steps an episode: 395 by likeliest actions, 1,300 as sampled, "
+        "520 at random, 1,424 demonstrated)"
+    )
     assert choice.said() == said
 
 
