@@ -52,17 +52,20 @@ class RolloutChoice:
     uniform: float | None
     chance: float
 
-    def said(self) -> str:
-        """In a line."""
-        name = {"deterministic": "likeliest", "stochastic": "sampled"}[self.chosen]
-        steps = {
-            "by likeliest actions": self.deterministic,
-            "as sampled": self.stochastic,
-            "at random": self.uniform,
+    @property
+    def actions(self) -> str:
+        """Which of its actions the clone takes, in a word."""
+        return {"deterministic": "likeliest", "stochastic": "sampled"}[self.chosen]
+
+    def steps(self) -> dict[str, float]:
+        """Mean steps of an episode by whose they are, as far as they are known."""
+        all_of_them = {
             "demonstrated": self.demonstrations,
+            "likeliest": self.deterministic,
+            "sampled": self.stochastic,
+            "random": self.uniform,
         }
-        known = ", ".join(f"{mean:,.0f} {how}" for how, mean in steps.items() if mean is not None)
-        return f"{name} (steps an episode: {known})"
+        return {name: mean for name, mean in all_of_them.items() if mean is not None}
 
     def save(self, folder: Path) -> None:
         """Write ``choice.json``."""

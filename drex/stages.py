@@ -185,7 +185,8 @@ class Stages:
             seed=seed,
             inputs=["bc"],
         )
-        self.progress.say(f"the clone that is disturbed: {choice.said()}")
+        steps = ", ".join(f"{name} {mean:,.0f}" for name, mean in choice.steps().items())
+        self.progress.say(f"disturbed: the clone's {choice.actions} actions (steps an episode: {steps})")
         return choice
 
     def _noisy_rollouts(

@@ -105,7 +105,7 @@ def findings_table(evaluation: Mapping[str, Any]) -> Table:
         ("what", "value"),
         (
             ("mean return above the best demonstration", yes_or_no(evaluation["beats_best_demonstration"])),
-            *([("clone that was disturbed", RolloutChoice(**disturbed).said())] if disturbed else []),
+            *([] if disturbed is None else _disturbed(RolloutChoice(**disturbed))),
             (f"ranked pairs, from {ranking.get('source', UNKNOWN)}", number(ranking.get("pairs"))),
             ("of these, contradicted by others", percent(ranking.get("contradictions"))),
             ("ranked pairs that the reward orders as ranked", percent(reward["pair_accuracy"])),
@@ -115,6 +115,14 @@ def findings_table(evaluation: Mapping[str, Any]) -> Table:
             ("environment steps for learning", f"{evaluation['environment_steps']:,}"),
         ),
     )
+
+
+def _disturbed(choice: RolloutChoice) -> list[tuple[str, str]]:
+    steps = choice.steps()
+    return [
+        ("which of the clone's actions were disturbed", choice.actions),
+        (f"steps an episode: {', '.join(steps)}", ", ".join(map(number, steps.values()))),
+    ]
 
 
 def _held_out(pairs: int | None) -> str:

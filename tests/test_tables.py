@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 
 import pytest
 from finished_runs import evaluation, ranked_by_the_user, without_true_returns
 
+from drex.rollout_choice import RolloutChoice
 from drex.run_warnings import warnings_of
 from drex.tables import Table, findings_table, number, returns_table, seconds_table, tables
 
@@ -53,6 +55,16 @@ def test_pairs_that_the_reward_was_not_shown_are_counted():
 @pytest.mark.parametrize(("answer", "word"), [(True, "yes"), (False, "no"), (None, "unknown")])
 def test_whether_the_best_demonstration_was_beaten_is_one_word(answer, word):
     assert findings_table(evaluation(beats_best_demonstration=answer)).rows[0][1] == word
+
+
+def test_which_clone_was_disturbed_is_told_with_the_lengths_that_it_rests_on():
+    choice = asdict(RolloutChoice("stochastic", 1424.2, 395.0, 1300.0, 520.4, 0.0001))
+    found = rows(findings_table(evaluation(ranking__disturbed=choice)))
+    assert found["which of the clone's actions were disturbed"] == ("sampled",)
+    assert found["steps an episode: demonstrated, likeliest, sampled, random"] == ("1,424, 395, 1,300, 520",)
+    stayed = asdict(RolloutChoice("deterministic", 560.0, 529.0, None, None, 0.2))
+    found = rows(findings_table(evaluation(ranking__disturbed=stayed)))
+    assert found["steps an episode: demonstrated, likeliest"] == ("560, 529",)
 
 
 def test_rank_correlation_has_two_digits():
