@@ -133,7 +133,7 @@ def _held_out(pairs: int | None) -> str:
 def seconds_table(evaluation: Mapping[str, Any]) -> Table:
     """Wall time of each stage, in the order of the method, and their sum."""
     seconds = evaluation["seconds"]
-    order = ("demonstrations", "bc", "ranked", "ranked-noise", "reward", "held_out", "policy")
+    order = ("demonstrations", "bc", "rollout_policy", "ranked", "ranked-noise", "reward", "held_out", "policy")
     stages = [stage for stage in order if stage in seconds]
     stages += [stage for stage in seconds if stage not in order]
     rows = [(stage, number(seconds[stage], 1)) for stage in stages]

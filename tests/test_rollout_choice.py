@@ -12,7 +12,7 @@ from tiny_environments import DISCRETE_WALK, HORIZON, POISONED_DISCRETE_WALK
 
 from drex.envs.make import make_environments
 from drex.rollout_choice import EPISODES, RolloutChoice, choose_rollout_policy
-from drex.tables import findings_table
+from drex.tables import findings_table, seconds_table
 
 FORWARD, LEFT = 1, 2
 LONG = np.array([30, 28, 30, 29, 30, 27, 30, 30])
@@ -103,5 +103,6 @@ def test_a_run_disturbs_what_was_chosen_as_if_it_had_been_named(tmp_path):
     fingerprints = [json.loads(file.read_text()) for file in files]
     assert fingerprints[0] == fingerprints[1] and fingerprints[0]["settings"]["rollout_policy"] == chosen
     assert f"{found['ranking']['disturbed']['demonstrations']:.0f}" in str(findings_table(found).rows)
+    assert [row[0] for row in seconds_table(found).rows][1:4] == ["bc", "rollout_policy", "ranked"]
     again = start(tmp_path / "nearest", demonstrations, task=DISCRETE_WALK, settings=nearest, resume=True)
     assert again["ranking"] == found["ranking"]
