@@ -130,12 +130,23 @@ def _held_out(pairs: int | None) -> str:
     return f"the same of pairs that it was not shown{counted}"
 
 
+_ORDER = (
+    "demonstrations",
+    "bc",
+    "rollout_policy",
+    "ranked",
+    "ranked-noise",
+    "reward",
+    "held_out",
+    "policy",
+)
+
+
 def seconds_table(evaluation: Mapping[str, Any]) -> Table:
     """Wall time of each stage, in the order of the method, and their sum."""
     seconds = evaluation["seconds"]
-    order = ("demonstrations", "bc", "rollout_policy", "ranked", "ranked-noise", "reward", "held_out", "policy")
-    stages = [stage for stage in order if stage in seconds]
-    stages += [stage for stage in seconds if stage not in order]
+    stages = [stage for stage in _ORDER if stage in seconds]
+    stages += [stage for stage in seconds if stage not in _ORDER]
     rows = [(stage, number(seconds[stage], 1)) for stage in stages]
     return Table(
         "Seconds of each stage", ("stage", "seconds"), (*rows, ("all", number(sum(seconds.values()), 1)))
