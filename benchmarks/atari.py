@@ -37,7 +37,7 @@ class Options(ControlledOptions):
     preset: str = "small"
     """The settings: small, default or paper."""
     variants: tuple[str, ...] = ("as-preset",)
-    """Some of as-preset, any-start and from-scratch."""
+    """Some of as-preset, any-start, from-scratch and likeliest-disturbed."""
     jobs: int = 1
     """Runs side by side, each on a CPU core of its own; at most as many as there are."""
 

@@ -254,6 +254,17 @@ def test_the_default_for_atari_starts_from_the_clone_and_hides_the_score():
     assert settings.ppo.environments * settings.ppo.rollout_steps / settings.ppo.batch_size == 4
     assert (settings.reward.mask_top, settings.reward.mask_bottom, settings.reward.members) == (10, 0, 3)
     assert settings.policy.image_precision == fastest_precision()
+    assert settings.rollout_policy == "nearest"
+
+
+def test_the_order_of_starts_is_as_published_but_in_space_invaders():
+    ordered = {
+        game: default(f"ALE/{game}-v5").reward.snippets.better_starts_no_earlier
+        for game in ("Breakout", "Seaquest", "SpaceInvaders")
+    }
+    assert ordered == {"Breakout": True, "Seaquest": True, "SpaceInvaders": False}
+    assert not preset("small", "ALE/SpaceInvaders-v5").reward.snippets.better_starts_no_earlier
+    assert paper("ALE/SpaceInvaders-v5").reward.snippets.better_starts_no_earlier
 
 
 def test_the_small_preset_is_the_default_for_atari_with_less_of_everything():
