@@ -175,6 +175,17 @@ def test_noise_can_be_ranked_beside_the_users_ranking(demonstrations, tmp_path):
     assert [point["episode"] for point in found["own"]] == [0, 1, 2, 4]
     noise = load_demonstrations(tmp_path / "run" / "ranked-noise" / "rollouts.npz")
     assert evaluation["environment_steps"] == noise.trajectories.lengths.sum() + 512
+    assert found["disturbed"] is None
+
+
+def test_which_clone_is_disturbed_is_told_by_the_demonstrations_that_were_cloned(demonstrations, tmp_path):
+    (tmp_path / "pairs.csv").write_text("better,worse\n1,2\n4,2\n1,0\n")
+    settings = dataclasses.replace(OWN, trex=OwnRankingSettings(mix_noise=True), rollout_policy="nearest")
+    evaluation = start(tmp_path / "run", demonstrations, ranking=tmp_path / "pairs.csv", settings=settings)
+    cloned = json.loads((tmp_path / "run" / "bc" / "fingerprint.json").read_text())["settings"]["episodes"]
+    lengths = load_demonstrations(demonstrations).trajectories.lengths
+    assert evaluation["ranking"]["disturbed"]["demonstrations"] == lengths[cloned].mean()
+    assert lengths[cloned].mean() != lengths.mean()
 
 
 @pytest.mark.parametrize(
