@@ -178,14 +178,21 @@ def test_noise_can_be_ranked_beside_the_users_ranking(demonstrations, tmp_path):
     assert found["disturbed"] is None
 
 
-def test_which_clone_is_disturbed_is_told_by_the_demonstrations_that_were_cloned(demonstrations, tmp_path):
-    (tmp_path / "pairs.csv").write_text("better,worse\n1,2\n4,2\n1,0\n")
-    settings = dataclasses.replace(OWN, trex=OwnRankingSettings(mix_noise=True), rollout_policy="nearest")
-    evaluation = start(tmp_path / "run", demonstrations, ranking=tmp_path / "pairs.csv", settings=settings)
-    cloned = json.loads((tmp_path / "run" / "bc" / "fingerprint.json").read_text())["settings"]["episodes"]
-    lengths = load_demonstrations(demonstrations).trajectories.lengths
-    assert evaluation["ranking"]["disturbed"]["demonstrations"] == lengths[cloned].mean()
-    assert lengths[cloned].mean() != lengths.mean()
+def test_which_clone_is_disturbed_is_told_by_the_demonstrations_that_were_cloned(tmp_path):
+    """Of two that fall early and two that do not, the latter are ranked best and cloned."""
+    environments = make_environments(WALK, 1, seed=0)
+    episodes = [
+        collect(lambda seen, tilt=tilt: np.full((len(seen), 2), tilt, np.float32), environments, 1, seed=0)[0]
+        for tilt in (1.0, 0.0, 0.9, 0.0)
+    ]
+    environments.close()
+    demonstrations = tmp_path / "walk.npz"
+    save_demonstrations(demonstrations, Trajectories.concatenate(episodes))
+    (tmp_path / "order.json").write_text(json.dumps({"order": [0, 2, 1, 3]}))
+    trex = OwnRankingSettings(mix_noise=True, clone_share=0.5)
+    settings = dataclasses.replace(OWN, trex=trex, rollout_policy="nearest", held_out_folds=0)
+    evaluation = start(tmp_path / "run", demonstrations, ranking=tmp_path / "order.json", settings=settings)
+    assert evaluation["ranking"]["disturbed"]["demonstrations"] == 30.0
 
 
 @pytest.mark.parametrize(
