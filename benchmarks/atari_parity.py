@@ -13,7 +13,7 @@ import json
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -169,7 +169,8 @@ def table(results: Path) -> str:
         "| side | seed | steps | score of whole games | latest games of training | steps/s |",
         "|---|---|---|---|---|---|",
     ]
-    for facts in read_results(results):
+    everything = read_results(results)
+    for facts in everything:
         score = f"{facts['mean_score']:.1f} ± {facts['std']:.1f} ({facts['games']} games)"
         rate = facts["steps"] / facts["seconds"]
         row = [
@@ -181,7 +182,7 @@ def table(results: Path) -> str:
             f"{rate:.0f}",
         ]
         lines.append("| " + " | ".join(map(str, row)) + " |")
-    for side, found in _by_side(results).items():
+    for side, found in _by_side(everything).items():
         scores = np.array([facts["mean_score"] for facts in found])
         if len(scores) > 1:
             error = scores.std(ddof=1) / np.sqrt(len(scores))
@@ -195,7 +196,7 @@ def draw(results: Path) -> Figure:
     """The latest games of training against steps: every seed thin, each side's mean thick."""
     figure = Figure(figsize=(7, 4), dpi=110, layout="constrained")
     axes = figure.subplots()
-    for number, (side, found) in enumerate(_by_side(results).items()):
+    for number, (side, found) in enumerate(_by_side(read_results(results)).items()):
         curves = [np.array(facts["curve"]).T for facts in found]
         for steps, scores in curves:
             axes.plot(steps, scores, color=f"C{number}", linewidth=0.8, alpha=0.5)
@@ -215,9 +216,9 @@ def draw(results: Path) -> Figure:
     return figure
 
 
-def _by_side(results: Path) -> dict[str, list[dict[str, Any]]]:
+def _by_side(results: Iterable[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     sides: dict[str, list[dict[str, Any]]] = {}
-    for facts in read_results(results):
+    for facts in results:
         sides.setdefault(facts["side"], []).append(facts)
     return sides
 

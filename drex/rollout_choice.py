@@ -98,17 +98,19 @@ def choose_rollout_policy(
         environments: made by ``make_environments`` with ``reward="none"``.
         seed: of the collection.
     """
-    likeliest = collect(deterministic, environments, EPISODES, seed=seed)[0].lengths
-    alike = np.ptp([*demonstrated, *likeliest]) == 0
-    chance = 1.0 if alike else float(mannwhitneyu(demonstrated, likeliest).pvalue)
-    facts = float(demonstrated.mean()), float(likeliest.mean())
+
+    def lengths(policy: Policy) -> npt.NDArray[np.int64]:
+        return collect(policy, environments, EPISODES, seed=seed)[0].lengths
+
+    played = lengths(deterministic)
+    alike = np.ptp([*demonstrated, *played]) == 0
+    chance = 1.0 if alike else float(mannwhitneyu(demonstrated, played).pvalue)
+    shown, likeliest = float(demonstrated.mean()), float(played.mean())
     if chance >= UNLIKE:
-        return RolloutChoice("deterministic", *facts, None, None, chance)
-    others = (stochastic, uniform(environments.action_space, seed=seed))
-    sampled, random = (
-        float(collect(policy, environments, EPISODES, seed=seed)[0].lengths.mean()) for policy in others
-    )
-    beyond = (facts[1] - facts[0]) * (facts[0] - random) > 0
-    nearer = abs(np.log(sampled / facts[0])) < abs(np.log(facts[1] / facts[0]))
+        return RolloutChoice("deterministic", shown, likeliest, None, None, chance)
+    sampled = float(lengths(stochastic).mean())
+    random = float(lengths(uniform(environments.action_space, seed=seed)).mean())
+    beyond = (likeliest - shown) * (shown - random) > 0
+    nearer = abs(np.log(sampled / shown)) < abs(np.log(likeliest / shown))
     chosen: RolloutPolicy = "stochastic" if nearer and not beyond else "deterministic"
-    return RolloutChoice(chosen, *facts, sampled, random, chance)
+    return RolloutChoice(chosen, shown, likeliest, sampled, random, chance)

@@ -36,8 +36,8 @@ class Settings:
     rollout_policy: Literal["stochastic", "deterministic", "nearest"] = "stochastic"
     """Which clone is disturbed. A deterministic clone moves smoothly, so a reward can tell noise by its
     jitter and learn nothing else; the stochastic one acts with the spread that the demonstrator showed.
-    nearest is the deterministic one, unless the lengths of its episodes are unlike the demonstrations' and
-    those of the stochastic one are nearer."""
+    nearest is the deterministic one, unless the lengths of its episodes are unlike the demonstrations', not
+    beyond them as seen from uniform random actions, and those of the stochastic one are nearer."""
     noise: NoiseSchedule = field(default_factory=NoiseSchedule)
     """Noise-injected rollouts."""
     rollout_environments: int = 16
