@@ -12,16 +12,16 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import get_device
 
-from drex.agents.choices import log_probability_and_entropy
-from drex.agents.policies import (
+from drex.agents.policies.acting import clip_to_space
+from drex.agents.policies.discrete_actions import log_probability_and_entropy
+from drex.agents.policies.network import (
     PolicySettings,
     StandardizedObservations,
     action_mean,
-    clip_to_space,
     make_policy,
 )
-from drex.envs.stacked_frames import Observations, are_images
-from drex.envs.trajectories import Trajectories
+from drex.envs.data.stacked_frames import Observations, are_images
+from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 
 

@@ -15,11 +15,12 @@ from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn, VecEnvWrapper
 
-from drex.agents.improve import MakeEnvironments, PPOSettings, improve
-from drex.agents.policies import PolicySettings
-from drex.agents.ppo import PPO
-from drex.envs.atari import AtariOptions
-from drex.envs.true_reward_ledger import take_true_return
+from drex.agents.policies.network import PolicySettings
+from drex.agents.ppo.algorithm import PPO
+from drex.agents.ppo.settings import PPOSettings
+from drex.agents.ppo.train import MakeEnvironments, train_ppo
+from drex.envs.atari.options import AtariOptions
+from drex.envs.vector.true_reward_ledger import take_true_return
 from drex.errors import UserError
 
 Watcher = Callable[[int, float], None]
@@ -74,7 +75,7 @@ def train_demonstrator(
     """
     watch = _StopAtReturn(settings.target_return, settings.episodes_watched, progress)
     scale = settings.reward_scale
-    model = improve(
+    model = train_ppo(
         lambda count, stream: _ScaledReward(make(count, stream), scale),
         settings.ppo,
         policy_settings=settings.policy,
@@ -164,7 +165,9 @@ class _StopAtReturn(BaseCallback):
         for index in np.flatnonzero(self.locals["dones"]):
             # Where a lost life ends an episode, the game goes on and its return is not known yet.
             if "true_return" in self.locals["infos"][index]:
-                self._latest.append(float(take_true_return(self.locals["infos"][index]).reveal()[0]))
+                self._latest.append(
+                    float(take_true_return(self.locals["infos"][index]).values_for_evaluation()[0])
+                )
         if len(self._latest) == self._latest.maxlen:
             self.best = max(self.best, float(np.mean(self._latest)))
             self.reached = self.best >= self._target

@@ -31,16 +31,16 @@ FEW_STEPS = (
 """Few steps of long snippets are scored, as on HalfCheetah."""
 
 CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "hopper-offset-mean": ("Hopper-v5", "offset: mean is zero", ("--anchor.offset", "mean")),
+    "hopper-offset-mean": ("Hopper-v5", "offset: mean is zero", ("--normalization.offset", "mean")),
     "hopper-offset-25": (
         "Hopper-v5",
         "offset: 25th percentile is zero",
-        ("--anchor.offset", "percentile", "--anchor.percentile", "25"),
+        ("--normalization.offset", "percentile", "--normalization.percentile", "25"),
     ),
     "hopper-offset-minimum": (
         "Hopper-v5",
         "offset: minimum is zero",
-        ("--anchor.offset", "percentile", "--anchor.percentile", "0"),
+        ("--normalization.offset", "percentile", "--normalization.percentile", "0"),
     ),
     "hopper-from-scratch": ("Hopper-v5", "PPO from random weights", ("--ppo.start-from", "scratch")),
     "cheetah-every-step": ("HalfCheetah-v5", "every step of 50-step snippets scored, L2 0.01", EVERY_STEP),
@@ -52,7 +52,7 @@ CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "cheetah-penalty": (
         "HalfCheetah-v5",
         "a falling penalty of 0.01 on leaving the clone",
-        ("--ppo.leaving-penalty", "0.01"),
+        ("--ppo.kl-penalty", "0.01"),
     ),
     "cheetah-deterministic-rollouts": (
         "HalfCheetah-v5",
@@ -67,7 +67,7 @@ CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "walker-no-penalty": (
         "Walker2d-v5",
         "no penalty on leaving the clone",
-        ("--ppo.leaving-penalty", "0"),
+        ("--ppo.kl-penalty", "0"),
     ),
 } | {
     f"{name}-few-steps": (task, "every 20th step of 200-step snippets scored, L2 0.03", FEW_STEPS)

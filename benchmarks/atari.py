@@ -13,17 +13,17 @@ from typing import Any
 import tyro
 
 from benchmarks.runner import ControlledOptions, Experiment, read_results, run_and_show
-from drex.bundled import bundled_tasks
-from drex.envs.atari import is_atari
+from drex.demonstrations.bundled import bundled_tasks
+from drex.envs.atari.options import is_atari
 
 VARIANTS: dict[str, tuple[str, ...]] = {
     "as-preset": (),
     "any-start": ("--reward.snippets.no-better-starts-no-earlier",),
     "from-scratch": ("--ppo.start-from", "scratch"),
-    "likeliest-disturbed": ("--rollout-policy", "deterministic"),
+    "greedy-rollouts": ("--rollout-policy", "deterministic"),
 }
 """What is tried, and the words that change it: snippets are compared wherever in their games they start; PPO
-starts from random weights; noise is put on the clone's likeliest actions even where they are stuck."""
+starts from random weights; noise is put on the clone's greedy actions even where they are stuck."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Options(ControlledOptions):
     preset: str = "small"
     """The settings: small, default or paper."""
     variants: tuple[str, ...] = ("as-preset",)
-    """Some of as-preset, any-start, from-scratch and likeliest-disturbed."""
+    """Some of as-preset, any-start, from-scratch and greedy-rollouts."""
     jobs: int = 1
     """Runs side by side, each on a CPU core of its own; at most as many as there are."""
 
@@ -72,7 +72,7 @@ def row(facts: dict[str, Any]) -> str:
         f"{facts['policy_deterministic']['mean']:.1f}",
         *(
             f"{controls[name]['mean']:.1f}" if name in controls else ""
-            for name in ("alive", "random_rankings")
+            for name in ("constant", "shuffled_labels")
         ),
         f"{facts['random']['mean']:.1f}",
         f"{facts['reward']['kendall_tau']:.2f}",
@@ -87,7 +87,7 @@ def table(folder: Path) -> str:
     results = read_results(folder)
     head = (
         "| game, preset | seed | demonstrations' mean / best | clone / sampled | D-REX [95%] | "
-        "its likeliest actions | +1 a step | random rankings | uniform random | tau | D-REX is above "
+        "its greedy actions | +1 a step | random rankings | uniform random | tau | D-REX is above "
         "| minutes |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|---|"
     )
@@ -107,8 +107,8 @@ def noise_table(results: Sequence[dict[str, Any]]) -> list[str]:
             f"{found[level]['return']['mean']:.1f} ({found[level]['length']:.0f})" if level in found else ""
             for level in levels
         ]
-        disturbed = facts.get("ranking", {}).get("disturbed") or {"chosen": "deterministic"}
-        sampled = ", sampled" if disturbed["chosen"] == "stochastic" else ""
+        source = facts.get("ranking", {}).get("rollout_policy") or {"chosen": "deterministic"}
+        sampled = ", sampled" if source["chosen"] == "stochastic" else ""
         label = f"{facts['name'].replace('-v5', '')}, seed {facts['seed']}{sampled}"
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return lines

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from drex.agents.policies import uniform
-from drex.envs.atari_masks import FURTHER_MASKS, PUBLISHED_MASKS, score_mask
+from drex.agents.policies.acting import uniform
+from drex.envs.atari.score_masks import FURTHER_MASKS, PUBLISHED_MASKS, score_mask
 from drex.envs.make import make_environments
 
 FOLDER = Path(__file__).parent.parent / "docs" / "atari"

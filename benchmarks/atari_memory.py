@@ -29,14 +29,14 @@ import tyro
 
 from benchmarks.runner import RESULTS, machine, read_results, versions
 from drex.agents.behavioral_cloning import clone
-from drex.agents.policies import uniform
+from drex.agents.policies.acting import uniform
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
-from drex.noise_ranking import NoisyRollouts, rank_by_noise
-from drex.presets import default
-from drex.reward import load_reward
-from drex.reward_anchor import anchor
-from drex.reward_learning import learn_reward
+from drex.presets.presets import default
+from drex.rankings.noisy_rollouts import NoisyRollouts, rank_by_noise
+from drex.rewards.learned_reward import load_reward
+from drex.rewards.learning import learn_reward
+from drex.rewards.normalize import normalize_reward
 
 TASK = "ALE/Breakout-v5"
 STEPS_A_GAME = 160
@@ -108,7 +108,9 @@ def learn(options: Options, folder: Path) -> dict[str, Any]:
 def set_anchor(options: Options, folder: Path) -> dict[str, Any]:
     """Load rollouts and reward, and anchor it on every step."""
     settings, trajectories = default(TASK), NoisyRollouts.load(folder).trajectories
-    anchor(load_reward(folder / "reward"), trajectories, settings.anchor, gamma=settings.gamma)
+    normalize_reward(
+        load_reward(folder / "reward"), trajectories, settings.normalization, gamma=settings.gamma
+    )
     return {"scored_steps": len(trajectories.observations)}
 
 
@@ -129,13 +131,13 @@ def clone_all(options: Options, folder: Path) -> dict[str, Any]:
 STAGES: dict[str, Stage] = {
     "collect": collect_and_save,
     "learn": learn,
-    "anchor": set_anchor,
+    "normalization": set_anchor,
     "clone": clone_all,
 }
 WORDS = {
     "collect": "collecting and saving {steps:,} steps",
     "learn": "loading, then {gradient_steps} gradient steps of the reward on {pairs:,} pairs",
-    "anchor": "loading, then anchoring the reward on all {scored_steps:,} steps",
+    "normalization": "loading, then anchoring the reward on all {scored_steps:,} steps",
     "clone": "loading, then {gradient_steps} gradient steps of behavioral cloning",
 }
 

@@ -28,10 +28,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from benchmarks.runner import RESULTS, machine, read_results
 from benchmarks.throughput_experiments import atari
-from drex.agents.policies import stochastic
-from drex.agents.rollouts import collect
+from drex.agents.policies.acting import stochastic
+from drex.agents.rollouts.collect import collect
 from drex.envs.make import make_environments, usable_cores
-from drex.envs.true_reward_ledger import take_true_return
+from drex.envs.vector.true_reward_ledger import take_true_return
 from drex.errors import UserError
 
 MAKERS: dict[str, Callable[..., StablePPO]] = {
@@ -81,7 +81,7 @@ class _Scores(BaseCallback):
     def _on_step(self) -> bool:
         for info in self.locals["infos"]:
             if "true_return" in info:
-                self.scores.append(float(take_true_return(info).reveal()[0]))
+                self.scores.append(float(take_true_return(info).values_for_evaluation()[0]))
             elif "episode" in info:  # the monitor stands below the wrappers that clip and end lives
                 self.scores.append(float(info["episode"]["r"]))
         return True
@@ -126,7 +126,7 @@ def train_and_judge(side: str, seed: int, options: Options) -> dict[str, Any]:
     environments = make_environments(atari.TASK, min(8, options.games), seed=10_000 + seed)
     _, returns = collect(stochastic(model.policy, seed=seed), environments, options.games, seed=seed)
     environments.close()
-    judged = returns.reveal()
+    judged = returns.values_for_evaluation()
     return {
         "side": side,
         "seed": seed,

@@ -54,7 +54,7 @@ def row(facts: dict[str, Any]) -> str:
         f"**{policy['mean']:.0f}** [{low:.0f}, {high:.0f}]",
         *(
             f"{controls[name]['mean']:.0f}" if name in controls else ""
-            for name in ("alive", "random_rankings")
+            for name in ("constant", "shuffled_labels")
         ),
         f"{facts['reward']['kendall_tau']:.2f}",
         "yes" if wins else "no",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
-CONTROLS = ("--controls", "alive", "random_rankings")
+CONTROLS = ("--controls", "constant", "shuffled_labels")
 VERSIONS = ("torch", "numpy", "stable-baselines3", "gymnasium", "envpool", "mujoco", "ale-py")
 
 
@@ -116,7 +116,7 @@ def run_all(experiments: Sequence[Experiment], *, results: Path, runs: Path, job
     while waiting or running:
         while waiting and free:
             one, core = waiting.pop(0), free.pop()
-            arguments = [sys.executable, "-c", "import sys; from drex.cli import main; sys.exit(main())"]
+            arguments = [sys.executable, "-c", "import sys; from drex.cli.main import main; sys.exit(main())"]
             with (runs / f"{one.label}.log").open("ab") as log:
                 process = subprocess.Popen(
                     [*arguments, *one.words(runs)], stdout=log, stderr=log, env=environment

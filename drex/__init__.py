@@ -11,22 +11,25 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from drex.agents.behavioral_cloning import clone
-    from drex.agents.improve import improve
-    from drex.agents.ppo import PPO
-    from drex.agents.rollouts import collect
-    from drex.demonstration_conversion import convert_demonstrations
-    from drex.demonstration_recording import RecordingSettings, record
-    from drex.demonstrations import load_demonstrations, save_demonstrations
+    from drex.agents.ppo.algorithm import PPO
+    from drex.agents.ppo.train import train_ppo
+    from drex.agents.rollouts.collect import collect
+    from drex.demonstrations.load_and_save import (
+        convert_demonstrations,
+        load_demonstrations,
+        save_demonstrations,
+    )
+    from drex.demonstrations.record import RecordingSettings, record
+    from drex.envs.data.trajectories import Trajectories
+    from drex.envs.data.true_returns import TrueReturns
     from drex.envs.learned_reward import LearnedRewardEnv, LearnedRewardVecEnv
     from drex.envs.make import make_environments
-    from drex.envs.trajectories import Trajectories
-    from drex.envs.true_returns import TrueReturns
     from drex.errors import UserError
-    from drex.noise_ranking import rank_by_noise
-    from drex.own_ranking import Ranking
     from drex.pipeline import run
-    from drex.presets import preset
-    from drex.ranking import (
+    from drex.presets.presets import preset
+    from drex.presets.settings import Settings
+    from drex.rankings.noisy_rollouts import rank_by_noise
+    from drex.rankings.preferences import (
         Preferences,
         RankedTrajectories,
         combine,
@@ -36,11 +39,12 @@ if TYPE_CHECKING:
         from_scores,
         from_tiers,
     )
-    from drex.ranking_files import load_ranking, save_ranking
-    from drex.reward import LearnedReward, load_reward
-    from drex.reward_anchor import AnchorSettings, anchor
-    from drex.reward_learning import RewardSettings, learn_reward
-    from drex.settings import Settings
+    from drex.rankings.user_ranking import Ranking
+    from drex.rankings.user_ranking_files import load_ranking, save_ranking
+    from drex.rewards.learned_reward import LearnedReward, load_reward
+    from drex.rewards.learning import learn_reward
+    from drex.rewards.normalize import RewardNormalization, normalize_reward
+    from drex.rewards.settings import RewardSettings
 
 __all__ = [  # noqa: RUF022 (the method's order says more than the alphabet)
     "run",
@@ -73,32 +77,41 @@ __all__ = [  # noqa: RUF022 (the method's order says more than the alphabet)
     "RewardSettings",
     "LearnedReward",
     "load_reward",
-    "anchor",
-    "AnchorSettings",
+    "normalize_reward",
+    "RewardNormalization",
     "LearnedRewardEnv",
     "LearnedRewardVecEnv",
-    "improve",
+    "train_ppo",
     "PPO",
 ]
 
 _HOME = {
     "agents.behavioral_cloning": ("clone",),
-    "agents.improve": ("improve",),
-    "agents.ppo": ("PPO",),
-    "agents.rollouts": ("collect",),
-    "demonstration_conversion": ("convert_demonstrations",),
-    "demonstration_recording": ("RecordingSettings", "record"),
-    "demonstrations": ("load_demonstrations", "save_demonstrations"),
-    "envs.learned_reward": ("LearnedRewardEnv", "LearnedRewardVecEnv"),
+    "agents.ppo.algorithm": ("PPO",),
+    "agents.ppo.train": ("train_ppo",),
+    "agents.rollouts.collect": ("collect",),
+    "demonstrations.load_and_save": (
+        "convert_demonstrations",
+        "load_demonstrations",
+        "save_demonstrations",
+    ),
+    "demonstrations.record": (
+        "RecordingSettings",
+        "record",
+    ),
+    "envs.data.trajectories": ("Trajectories",),
+    "envs.data.true_returns": ("TrueReturns",),
+    "envs.learned_reward": (
+        "LearnedRewardEnv",
+        "LearnedRewardVecEnv",
+    ),
     "envs.make": ("make_environments",),
-    "envs.trajectories": ("Trajectories",),
-    "envs.true_returns": ("TrueReturns",),
     "errors": ("UserError",),
-    "noise_ranking": ("rank_by_noise",),
-    "own_ranking": ("Ranking",),
     "pipeline": ("run",),
-    "presets": ("preset",),
-    "ranking": (
+    "presets.presets": ("preset",),
+    "presets.settings": ("Settings",),
+    "rankings.noisy_rollouts": ("rank_by_noise",),
+    "rankings.preferences": (
         "Preferences",
         "RankedTrajectories",
         "combine",
@@ -108,11 +121,21 @@ _HOME = {
         "from_scores",
         "from_tiers",
     ),
-    "ranking_files": ("load_ranking", "save_ranking"),
-    "reward": ("LearnedReward", "load_reward"),
-    "reward_anchor": ("AnchorSettings", "anchor"),
-    "reward_learning": ("RewardSettings", "learn_reward"),
-    "settings": ("Settings",),
+    "rankings.user_ranking": ("Ranking",),
+    "rankings.user_ranking_files": (
+        "load_ranking",
+        "save_ranking",
+    ),
+    "rewards.learned_reward": (
+        "LearnedReward",
+        "load_reward",
+    ),
+    "rewards.learning": ("learn_reward",),
+    "rewards.normalize": (
+        "RewardNormalization",
+        "normalize_reward",
+    ),
+    "rewards.settings": ("RewardSettings",),
 }
 _MODULE = {name: f"drex.{module}" for module, names in _HOME.items() for name in names}
 

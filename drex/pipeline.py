@@ -9,22 +9,22 @@ from typing import Any
 
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from drex.agents.other_algorithms import check_algorithm
-from drex.bundled import bundled_demonstrations
-from drex.demonstrations import Demonstrations, load_demonstrations
-from drex.durable_files import write_json
+from drex.agents.sb3_algorithms import check_algorithm
+from drex.demonstrations.bundled import bundled_demonstrations
+from drex.demonstrations.load_and_save import Demonstrations, load_demonstrations
 from drex.envs.make import task_spaces
 from drex.envs.task_names import Factory, task_name
 from drex.errors import UserError
-from drex.judging import Judging
-from drex.own_ranking import Ranking
-from drex.presets import preset
-from drex.progress import Progress
-from drex.ranking_files import load_ranking, ranking_beside
-from drex.run_folder import RunFolder, versions
-from drex.settings import Control, Method, Settings
-from drex.settings_json import settings_to_json
-from drex.stages import Stages
+from drex.files.atomic import write_json
+from drex.files.dataclass_json import settings_to_json
+from drex.files.run_folder import RunFolder, versions
+from drex.presets.presets import preset
+from drex.presets.settings import Control, Method, Settings
+from drex.rankings.user_ranking import Ranking
+from drex.rankings.user_ranking_files import load_ranking, ranking_beside
+from drex.stages.evaluation import Judging
+from drex.stages.learning import Stages
+from drex.stages.progress import Progress
 
 
 def run(

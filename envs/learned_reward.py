@@ -57,12 +57,12 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         if self._observations is None or self._actions is None:
             raise RuntimeError("step before reset")
         observations, _, dones, infos = self.venv.step_wait()
-        following = np.array(observations)
+        next_observations = np.array(observations)
         terminated = dones.copy()
         for index in np.flatnonzero(dones):
-            following[index] = infos[index]["terminal_observation"]
+            next_observations[index] = infos[index]["terminal_observation"]
             terminated[index] = not infos[index].get("TimeLimit.truncated", False)
-        rewards = self._reward(self._observations, self._actions, following, terminated)
+        rewards = self._reward(self._observations, self._actions, next_observations, terminated)
         self._observations = np.array(observations)
         return observations, rewards, dones, infos
 
@@ -104,9 +104,9 @@ class LearnedRewardEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any]
         """Step, and pay the learned reward."""
         if self._observation is None:
             raise RuntimeError("step before reset")
-        following, _, terminated, truncated, info = self.env.step(action)
-        before, self._observation = self._observation, np.array(following)
+        next_observations, _, terminated, truncated, info = self.env.step(action)
+        before, self._observation = self._observation, np.array(next_observations)
         paid = self._reward(
             before[None], np.asarray(action)[None], self._observation[None], np.array([terminated])
         )
-        return following, float(paid[0]), terminated, truncated, info
+        return next_observations, float(paid[0]), terminated, truncated, info

@@ -11,13 +11,14 @@ from typing import Any, Literal
 import gymnasium
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
-from drex.envs.ale_backend import AleVecEnv
-from drex.envs.atari import FRAMES, HORIZON, AtariOptions, AtariTraining, is_atari, register_atari
-from drex.envs.envpool_backend import EnvPoolVecEnv, envpool_serves
-from drex.envs.gymnasium_backend import GymnasiumVecEnv
-from drex.envs.own_environments import build_environment, check_actions, horizon_of
+from drex.envs.atari.emulator import AleVecEnv
+from drex.envs.atari.options import FRAMES, HORIZON, AtariOptions, is_atari, register_atari
+from drex.envs.atari.training import AtariTraining
+from drex.envs.single import build_environment, check_actions, horizon_of
 from drex.envs.task_names import Factory, read_task_name, task_name
-from drex.envs.true_reward_ledger import TrueRewardLedger
+from drex.envs.vector.envpool import EnvPoolVecEnv, envpool_serves
+from drex.envs.vector.gymnasium import GymnasiumVecEnv
+from drex.envs.vector.true_reward_ledger import TrueRewardLedger
 from drex.errors import UserError
 
 Backend = Literal["auto", "envpool", "gymnasium"]

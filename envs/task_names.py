@@ -24,7 +24,7 @@ Factory = Callable[..., "gymnasium.Env[Any, Any]"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class EnvironmentSpec:
     """What a task's name says.
 
     Args:
@@ -72,11 +72,11 @@ def task_name(
     except (TypeError, ValueError) as reason:
         raise UserError("env_kwargs", expected="what JSON can hold", found=str(reason)) from reason
     names = [each if isinstance(each, str) else _name_of("wrapper", each) for each in wrappers]
-    whole = Recipe(recipe.maker, recipe.kwargs | added, (*recipe.wrappers, *names)).name()
+    whole = EnvironmentSpec(recipe.maker, recipe.kwargs | added, (*recipe.wrappers, *names)).name()
     return read_task_name(whole).name()
 
 
-def read_task_name(task: str) -> Recipe:
+def read_task_name(task: str) -> EnvironmentSpec:
     """What a name says; nothing is imported.
 
     Raises:
@@ -101,7 +101,7 @@ def read_task_name(task: str) -> Recipe:
     for wrapper in wrappers:
         if wrapper.count(":") != 1:
             raise UserError(f"wrapper {wrapper!r}", expected="module:Wrapper", found=repr(wrapper))
-    return Recipe(maker.strip(), kwargs, tuple(wrappers))
+    return EnvironmentSpec(maker.strip(), kwargs, tuple(wrappers))
 
 
 def factory_of(maker: str) -> Factory | None:

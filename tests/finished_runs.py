@@ -8,8 +8,8 @@ import json
 import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
-from drex.demonstrations import save_demonstrations
-from drex.envs.trajectories import Trajectories
+from drex.demonstrations.load_and_save import save_demonstrations
+from drex.envs.data.trajectories import Trajectories
 
 TASK = "drex-tests/Walk-v0"
 
@@ -28,7 +28,7 @@ EVALUATION = {
     "bc": summary(9.0, best=12.0, interval=[8.5, 9.5], length=29.0),
     "policy": summary(1234.4, best=1300.0, interval=[1200.2, 1250.9], length=30.0),
     "policy_deterministic": summary(1235.0, best=1301.0, interval=[1201.0, 1252.0], length=30.0),
-    "controls": {"alive": summary(5.0, best=6.0, interval=[4.0, 5.5], length=30.0)},
+    "controls": {"constant": summary(5.0, best=6.0, interval=[4.0, 5.5], length=30.0)},
     "beats_best_demonstration": True,
     "reward": {
         "kendall_tau": 0.8765,
@@ -43,10 +43,10 @@ EVALUATION = {
         "compared": 3,
         "pairs": 1234,
         "contradictions": 0.0,
-        "own": [],
+        "user": [],
     },
     "noise": [
-        {"kind": "uniform", "level": level, "length": 30.0 - 10 * level, "return": summary(9.0 - 8 * level)}
+        {"name": "uniform", "level": level, "length": 30.0 - 10 * level, "return": summary(9.0 - 8 * level)}
         for level in (0.0, 0.5, 1.0)
     ],
     "predicted_and_true": {
@@ -79,7 +79,7 @@ def without_true_returns():
     nothing = {"mean": None, "std": None, "best": None, "interval": None}
     for name in ("demonstrator", "random", "bc", "policy", "policy_deterministic"):
         found[name] |= nothing
-    found["controls"]["alive"] |= nothing
+    found["controls"]["constant"] |= nothing
     found["reward"] |= {"kendall_tau": None, "pearson": None}
     for point in found["noise"]:
         point["return"] |= nothing
@@ -105,9 +105,9 @@ def ranked_by_the_user(**changes):
         "compared": 2,
         "pairs": 1,
         "contradictions": 0.0,
-        "own": [
-            {"episode": 0, "share_won": 1 / 3, "predicted": 2.0},
-            {"episode": 1, "share_won": 2 / 3, "predicted": 3.0},
+        "user": [
+            {"episode": 0, "win_rate": 1 / 3, "predicted": 2.0},
+            {"episode": 1, "win_rate": 2 / 3, "predicted": 3.0},
         ],
     }
     return found | changes
@@ -121,7 +121,7 @@ def write_run(folder, found):
     config = {"task": TASK, "method": found["method"], "seed": 3, "settings": {"ppo": {"gamma": 0.987}}}
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "versions.json").write_text(json.dumps({"python": "3.11.7", "torch": None}))
-    jobs = [{"kind": point["kind"], "level": point["level"], "hold_steps": 8} for point in found["noise"]]
+    jobs = [{"name": point["name"], "level": point["level"], "hold_steps": 8} for point in found["noise"]]
     if jobs:
         (folder / "ranked" / "noise.json").write_text(json.dumps(jobs))
     steps = Trajectories(
@@ -136,7 +136,7 @@ def write_run(folder, found):
     writer = SummaryWriter(str(folder))
     for step in (100, 200, 300):
         writer.add_scalar("rollout/learned_reward_per_step", step / 1000, step)
-        writer.add_scalar("for_judging_only/true_return", float(step), step)
+        writer.add_scalar("eval/true_return", float(step), step)
         writer.add_scalar("reward/loss", 1 / step, step)
         writer.add_scalar("reward/held_out_accuracy", 0.9, step)
     writer.close()

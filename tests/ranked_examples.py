@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from drex.envs.trajectories import Trajectories
-from drex.ranking import RankedTrajectories, from_scores
+from drex.envs.data.trajectories import Trajectories
+from drex.rankings.preferences import RankedTrajectories, from_scores
 
 PLANTED = np.array([1.0, -2.0, 0.5], np.float32)
 """The true reward of ``linear_world`` is this vector times the next observation."""

@@ -13,8 +13,8 @@ from gymnasium.wrappers import AtariPreprocessing, FrameStackObservation
 from stable_baselines3.common.atari_wrappers import MaxAndSkipEnv, WarpFrame
 from stable_baselines3.common.preprocessing import is_image_space, is_image_space_channels_first
 
-from drex.envs.atari import FRAMES, HORIZON, AtariOptions, register_atari
-from drex.envs.atari_masks import FURTHER_MASKS, PUBLISHED_MASKS, ScoreMask, score_mask
+from drex.envs.atari.options import FRAMES, HORIZON, AtariOptions, register_atari
+from drex.envs.atari.score_masks import FURTHER_MASKS, PUBLISHED_MASKS, ScoreMask, score_mask
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
 
@@ -76,7 +76,7 @@ def test_a_game_equals_that_of_gymnasiums_wrappers(task, seed):
         assert ends[step] == terminated
         assert not truncated
     assert len(actions) > 100
-    assert info["true_return"].reveal().tolist() == [sum(rewards)]
+    assert info["true_return"].values_for_evaluation().tolist() == [sum(rewards)]
     assert not info["TimeLimit.truncated"]
 
 
@@ -103,7 +103,11 @@ def test_lost_lives_and_clipped_rewards_leave_the_true_return_of_the_whole_game(
     assert (sum(plain[3]), sum(trained[3])) == (1, 3)
     assert trained[2] == np.sign(plain[2]).tolist()
     assert max(plain[2]) > 1.0
-    assert trained[4]["true_return"].reveal() == plain[4]["true_return"].reveal() == sum(plain[2])
+    assert (
+        trained[4]["true_return"].values_for_evaluation()
+        == plain[4]["true_return"].values_for_evaluation()
+        == sum(plain[2])
+    )
 
 
 def test_a_lost_life_is_an_end_and_no_cut_off():

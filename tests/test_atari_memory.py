@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks import atari_memory
 from benchmarks.atari_memory import BYTES_A_STEP, Options, clone_all, learn, measure, rows, set_anchor
-from drex.envs.stacked_frames import StackedFrames
+from drex.envs.data.stacked_frames import StackedFrames
 from drex.errors import UserError
-from drex.noise_ranking import NoisyRollouts
+from drex.rankings.noisy_rollouts import NoisyRollouts
 
 FEW = Options(steps=800, gradient_steps=1, cloned_share=0.01)
 

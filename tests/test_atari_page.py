@@ -12,8 +12,8 @@ import pytest
 from benchmarks import atari_parity
 from benchmarks.atari import noise_table, row
 from benchmarks.readme import with_tables
-from drex.cli import main
-from drex.presets import demonstrator, preset
+from drex.cli.main import main
+from drex.presets.presets import demonstrator, preset
 
 PAGE = Path(__file__).parent.parent / "docs" / "atari.md"
 TEXT = PAGE.read_text()
@@ -62,7 +62,7 @@ def some_facts(**changes):
         "bc": {"mean": 15.6},
         "policy": {"mean": 18.25, "interval": [17.0, 19.5]},
         "policy_deterministic": {"mean": 20.0},
-        "controls": {"alive": {"mean": 12.0}},
+        "controls": {"constant": {"mean": 12.0}},
         "random": {"mean": 1.5},
         "reward": {"kendall_tau": 0.75},
         "seconds": {"bc": 60.0, "policy": 1740.0},
@@ -97,7 +97,7 @@ def test_a_row_says_what_was_beaten():
 
 def test_the_noise_table_holds_every_level():
     assert noise_table([some_facts()])[-1] == "| Breakout-small, seed 0 | 10.0 (400) | 1.0 (400) |"
-    sampled = some_facts(ranking={"disturbed": {"chosen": "stochastic"}})
+    sampled = some_facts(ranking={"rollout_policy": {"chosen": "stochastic"}})
     assert noise_table([sampled])[-1].startswith("| Breakout-small, seed 0, sampled | 10.0 (400)")
 
 

@@ -8,15 +8,16 @@ import pytest
 from finished_runs import evaluation
 from PIL import Image
 
-from drex import videos
-from drex.agents.policies import PolicySettings, make_policy, uniform
-from drex.agents.policy_files import save_policy
-from drex.agents.rollouts import collect
-from drex.demonstrations import save_demonstrations
-from drex.envs.atari import FRAMES
-from drex.envs.atari_screen import AtariScreen
+from drex.agents.policies.acting import uniform
+from drex.agents.policies.network import PolicySettings, make_policy
+from drex.agents.policies.saved_actor_critic import save_policy
+from drex.agents.rollouts.collect import collect
+from drex.demonstrations.load_and_save import save_demonstrations
+from drex.envs.atari.options import FRAMES
+from drex.envs.atari.screen import AtariScreen
 from drex.envs.make import make_environments, task_spaces
-from drex.finished_run import FinishedRun
+from drex.report import video
+from drex.report.finished_run import FinishedRun
 
 BREAKOUT = "ALE/Breakout-v5"
 
@@ -72,7 +73,7 @@ def test_a_recorded_game_is_found_among_the_starts_and_played_again(screen, reco
 def test_a_game_of_other_pictures_is_not_played_again(screen, recorded, monkeypatch):
     observations = np.array(recorded.observations[:50])
     observations[30] += 1
-    monkeypatch.setattr("drex.envs.atari_screen._STARTS_TRIED", 9)  # seed 7 among them
+    monkeypatch.setattr("drex.envs.atari.screen._STARTS_TRIED", 9)  # seed 7 among them
     assert screen.replay(observations, recorded.actions[:50]) is None
 
 
@@ -89,11 +90,11 @@ def run(recorded, tmp_path_factory):
 
 
 def test_a_run_of_a_game_is_filmed_at_the_games_own_speed(run, monkeypatch):
-    monkeypatch.setattr(videos, "GAME_SECONDS", 0.4)
+    monkeypatch.setattr(video, "GAME_SECONDS", 0.4)
     said = []
-    captioned = videos._captioned
-    monkeypatch.setattr(videos, "_captioned", lambda *shown: said.append(shown) or captioned(*shown))
-    videos.render(run, run.path / "video.mp4")
+    captioned = video._captioned
+    monkeypatch.setattr(video, "_captioned", lambda *shown: said.append(shown) or captioned(*shown))
+    video.render(run, run.path / "video.mp4")
     assert [words for _, words in said] == [
         f"{who}   step {step}"
         for who in ("demonstrator, played again", "uniform random", "D-REX")
@@ -109,15 +110,15 @@ def test_a_run_of_a_game_is_filmed_at_the_games_own_speed(run, monkeypatch):
 def test_a_demonstration_that_cannot_be_played_again_is_shown_as_recorded(screen, recorded, monkeypatch):
     monkeypatch.setattr(screen, "replay", lambda *_: None)
     said = []
-    monkeypatch.setattr(videos, "_captioned", lambda *shown: said.append(shown))
-    assert len(list(videos._recorded(screen, recorded, (2, 10_000)))) == -(-len(recorded.actions) // 2)
+    monkeypatch.setattr(video, "_captioned", lambda *shown: said.append(shown))
+    assert len(list(video._recorded(screen, recorded, (2, 10_000)))) == -(-len(recorded.actions) // 2)
     frame, words = said[20]
     assert words == "demonstrator, as recorded   step 40"
     np.testing.assert_array_equal(frame, np.repeat(recorded.observations[40][-1][..., None], 3, axis=-1))
 
 
 def test_words_leave_a_games_score_in_sight_and_cover_the_top_of_wide_frames():
-    white = [videos._captioned(np.full((*size, 3), 255, np.uint8), "") for size in ((210, 160), (240, 320))]
+    white = [video._captioned(np.full((*size, 3), 255, np.uint8), "") for size in ((210, 160), (240, 320))]
     for frame in white:
         assert frame.shape == (240, 320, 3) and (frame[:20] == 20).all()
     assert (white[0][21:, 160] == 255).all()

@@ -18,9 +18,9 @@ from gymnasium import spaces
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drex import demonstration_npz
-from drex.demonstrations import load_demonstrations
+from drex.demonstrations.load_and_save import load_demonstrations
 from drex.errors import UserError
+from drex.files import npz
 
 VECTORS = spaces.Box(-np.inf, np.inf, (3,), np.float64)
 TORQUES = spaces.Box(-1, 1, (2,), np.float32)
@@ -249,7 +249,7 @@ def test_a_damaged_file_is_refused_naming_it(
 def test_a_true_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch) -> None:
     path = write(tmp_path / "demos.npz", observations=np.zeros((6, 10_000), np.float64))
     assert path.stat().st_size < 5_000
-    monkeypatch.setattr(demonstration_npz, "LARGEST_BYTES", 400_000)
+    monkeypatch.setattr(npz, "LARGEST_BYTES", 400_000)
     monkeypatch.setattr(np.lib.format, "read_array", lambda *_, **__: pytest.fail("unpacked"))
     assert_refused(path, "observations", "at most 400000 bytes", "480000 of them here")
 

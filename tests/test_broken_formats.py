@@ -18,8 +18,9 @@ from demonstration_files import whole, with_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from drex.demonstrations.formats import registry
 from drex.errors import UserError
-from drex.formats import hdf5, kinds
+from drex.files import hdf5
 
 HDF5 = "data/main_data.hdf5"
 METADATA = "data/metadata.json"
@@ -622,7 +623,7 @@ def test_a_broken_file_is_refused_in_one_sentence_naming_file_field_expected_and
     make, where, expected, found = BROKEN[broken]
     path = make(tmp_path)
     with pytest.raises(UserError) as refused:
-        kinds.read(path)
+        registry.read(path)
     error, sentence = refused.value, str(refused.value)
     assert error.where == str(tmp_path / where)
     assert expected in error.expected
@@ -633,21 +634,21 @@ def test_a_broken_file_is_refused_in_one_sentence_naming_file_field_expected_and
 @pytest.mark.parametrize("kind", ["minari", "imitation", "recordings"])
 def test_a_file_in_place_of_a_folder_is_refused(kind, tmp_path):
     with pytest.raises(UserError, match=f"expected the folder of {kind}, found no such file"):
-        kinds.read(tmp_path / "a", kind)
+        registry.read(tmp_path / "a", kind)
 
 
 def test_a_format_that_nobody_knows_is_refused(tmp_path):
     with pytest.raises(
         UserError, match="format: expected one of npz, minari, imitation, recordings, d4rl, found 'csv'"
     ):
-        kinds.read(tmp_path / "a", "csv")
+        registry.read(tmp_path / "a", "csv")
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     path = sound.d4rl(tmp_path / "a.h5")
     monkeypatch.setattr(hdf5, "LARGEST_BYTES", 71)  # observations take 72
     with pytest.raises(UserError, match="observations: expected at most 71 bytes once unpacked, found 72"):
-        kinds.read(path)
+        registry.read(path)
 
 
 FILES = {
@@ -665,7 +666,7 @@ def test_a_nested_column_whose_name_is_no_text_is_refused_in_a_sentence(tmp_path
     content[1281] ^= 128  # the first letter of a part of the observations
     file.write_bytes(content)
     with pytest.raises(UserError, match="expected a whole Parquet file, found damage"):
-        kinds.read(path)
+        registry.read(path)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -680,7 +681,7 @@ def test_flipped_bytes_are_read_or_refused_in_a_sentence(name: str, data: st.Dat
             content[data.draw(st.integers(0, len(content) - 1))] ^= data.draw(st.integers(1, 255))
         file.write_bytes(content)
         try:
-            read = kinds.read(path)
+            read = registry.read(path)
         except UserError as error:
             assert error.where.startswith(folder)
         else:

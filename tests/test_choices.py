@@ -9,16 +9,10 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 
 from drex.agents.behavioral_cloning import CloningSettings, clone
-from drex.agents.choices import choices, divergence, log_probability_and_entropy
-from drex.agents.policies import (
-    PolicySettings,
-    action_mean,
-    deterministic,
-    make_policy,
-    stochastic,
-    uniform_actions,
-)
-from drex.envs.trajectories import Trajectories
+from drex.agents.policies.acting import deterministic, stochastic, uniform_actions
+from drex.agents.policies.discrete_actions import choices, divergence, log_probability_and_entropy
+from drex.agents.policies.network import PolicySettings, action_mean, make_policy
+from drex.envs.data.trajectories import Trajectories
 
 SEEN = Box(-1.0, 1.0, (3,), np.float32)
 SMALL = PolicySettings(policy_hidden_sizes=(16,), value_hidden_sizes=(4,))

@@ -16,19 +16,19 @@ import pytest
 from tiny_environments import WALK
 
 from drex import pipeline
-from drex.agents.rollouts import collect
-from drex.cli import main
-from drex.demonstrations import load_demonstrations, save_demonstrations
+from drex.agents.rollouts.collect import collect
+from drex.cli.main import main
+from drex.cli.run_options import parse_run_options
+from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
 from drex.envs.make import make_environments
-from drex.presets import preset
-from drex.run_options import parse_run_options
+from drex.presets.presets import preset
 
 TINY = shlex.split("""
 --policy.policy-hidden-sizes 8 --policy.value-hidden-sizes 8 --bc.gradient-steps 100 --bc.check-every 50
 --noise.levels 0 0.5 1 --noise.episodes-per-level 3 --rollout-environments 4
 --reward.hidden-sizes 8 --reward.gradient-steps 20 --reward.held-out 0
 --reward.snippets.minimum-length 5 --reward.snippets.maximum-length 10
---ppo.environments 4 --ppo.rollout-steps 32 --ppo.batch-size 64 --ppo.epochs 2 --ppo.value-only-rollouts 1
+--ppo.environments 4 --ppo.rollout-steps 32 --ppo.batch-size 64 --ppo.epochs 2 --ppo.critic-warmup-rollouts 1
 --ppo.checkpoint-steps 1024 --evaluation.episodes 4 --evaluation.environments 4
 """)
 STEPS = ["--ppo.environment-steps", "8192"]  # eight segments
@@ -43,7 +43,7 @@ def demos(tmp_path_factory):
         return np.stack([np.full(len(observations), 0.3), -observations[:, 1]], axis=1).astype(np.float32)
 
     trajectories, returns = collect(push, make_environments(WALK, 2, seed=0), 4, seed=0)
-    save_demonstrations(file, trajectories, rewards=returns.reveal_steps(), task=WALK)
+    save_demonstrations(file, trajectories, rewards=returns.step_values_for_evaluation(), task=WALK)
     return file
 
 
@@ -62,7 +62,7 @@ def finished(tmp_path_factory, demos):
         "--seed",
         "5",
     ]
-    words += ["--run-dir", str(folder), "--controls", "alive", *TINY, *STEPS]
+    words += ["--run-dir", str(folder), "--controls", "constant", *TINY, *STEPS]
     done = subprocess.run(words, env=with_tests(), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return folder, done
@@ -91,7 +91,9 @@ def test_help_names_every_command(capsys, words):
 
 
 def test_help_does_not_wait_for_torch():
-    code = "import sys, drex.cli; drex.cli.main(['-h']); print({'torch', 'gymnasium'} & set(sys.modules))"
+    code = (
+        "import sys, drex.cli.main as cli; cli.main(['-h']); print({'torch', 'gymnasium'} & set(sys.modules))"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
 
@@ -113,10 +115,10 @@ def test_version_is_told(capsys):
 
 def test_help_of_a_task_shows_that_tasks_defaults(capsys):
     status, said, _ = told(capsys, "run", "Walker2d-v5", "--help")
-    penalty = preset("default", "Walker2d-v5").ppo.leaving_penalty
-    assert penalty != preset("default", "Pendulum-v1").ppo.leaving_penalty
+    penalty = preset("default", "Walker2d-v5").ppo.kl_penalty
+    assert penalty != preset("default", "Pendulum-v1").ppo.kl_penalty
     assert status == 0
-    assert f"(default: {penalty})" in said.split("--ppo.leaving-penalty")[1].split("--ppo.")[0]
+    assert f"(default: {penalty})" in said.split("--ppo.kl-penalty")[1].split("--ppo.")[0]
 
 
 def test_the_preset_decides_the_defaults_and_options_go_over_them():
@@ -202,7 +204,7 @@ def test_anything_else_is_status_1_with_a_traceback(capsys, monkeypatch, tmp_pat
 
 def test_a_run_leaves_its_folder_and_ends_with_the_tables(finished):
     folder, done = finished
-    stages = {"demonstrations", "bc", "ranked", "reward", "policy", "evaluation", "control-alive"}
+    stages = {"demonstrations", "bc", "ranked", "reward", "policy", "evaluation", "control-constant"}
     assert stages <= {entry.name for entry in folder.iterdir()}
     found = json.loads((folder / "evaluation.json").read_text())
     assert (found["seed"], found["policy"]["episodes"]) == (5, 4)

@@ -10,16 +10,9 @@ import pytest
 import torch
 
 from drex.agents.behavioral_cloning import CloningSettings, clone
-from drex.agents.policies import (
-    PolicySettings,
-    action_mean,
-    clip_to_space,
-    deterministic,
-    make_policy,
-    stochastic,
-    uniform,
-)
-from drex.envs.trajectories import Trajectories
+from drex.agents.policies.acting import clip_to_space, deterministic, stochastic, uniform
+from drex.agents.policies.network import PolicySettings, action_mean, make_policy
+from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 
 OBSERVATIONS = gymnasium.spaces.Box(-np.inf, np.inf, (3,), np.float32)

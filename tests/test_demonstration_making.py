@@ -10,14 +10,14 @@ import tiny_environments  # registers the tasks
 from tiny_environments import WALK
 
 from drex.agents.demonstrator import DemonstratorSettings
-from drex.agents.improve import PPOSettings
-from drex.agents.ppo import PPO
-from drex.demonstration_making import MakingSettings, make_demonstrations
-from drex.demos_options import parse_make_options
-from drex.envs.atari import AtariOptions
-from drex.envs.trajectories import Trajectories
+from drex.agents.ppo.algorithm import PPO
+from drex.agents.ppo.settings import PPOSettings
+from drex.cli.demos_options import parse_make_options
+from drex.demonstrations.make import MakingSettings, make_demonstrations
+from drex.envs.atari.options import AtariOptions
+from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
-from drex.presets import demonstrator
+from drex.presets.presets import demonstrator
 
 del tiny_environments
 
@@ -76,7 +76,7 @@ def test_a_training_is_watched(tmp_path, capsys):
     assert "mean return" in capsys.readouterr().err
     again = make_demonstrations(WALK, tmp_path / "e.npz", settings(target=-100.0, steps=14_336), seed=0)
     assert capsys.readouterr().err == ""
-    assert np.isfinite(again.true_returns.reveal()).all()
+    assert np.isfinite(again.true_returns.values_for_evaluation()).all()
 
 
 def test_atari_demonstrators_aim_at_the_published_scores():
@@ -96,7 +96,7 @@ def test_games_are_watched_whole_and_unclipped_though_training_ends_them_at_lost
     asked = replace(demonstrator(task), target_return=-1.0, episodes_watched=2, ppo=ppo)
     told = []
     monkeypatch.setattr(
-        "drex.demonstration_making.tqdm.set_description", lambda _, words, **options: told.append(words)
+        "drex.demonstrations.make.tqdm.set_description", lambda _, words, **options: told.append(words)
     )
     step = PPO._update_info_buffer
     monkeypatch.setattr(

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from demonstration_files import write
 
-from drex.demonstrations import Demonstrations, describe, load_demonstrations
-from drex.envs.trajectories import Trajectories
-from drex.envs.true_returns import TrueReturns
+from drex.demonstrations.inspect import describe
+from drex.demonstrations.load_and_save import Demonstrations, load_demonstrations
+from drex.envs.data.trajectories import Trajectories
+from drex.envs.data.true_returns import TrueReturns
 
 
 def described(observations, actions, lengths, terminated=None, **others):
@@ -87,7 +88,7 @@ def test_what_will_hurt_is_warned_of_alone(arguments, warning: str) -> None:
 
 
 def test_nothing_is_printed_and_no_return_is_opened(capsys, monkeypatch, tmp_path) -> None:
-    monkeypatch.setattr(TrueReturns, "reveal", lambda _: pytest.fail("opened"))
+    monkeypatch.setattr(TrueReturns, "values_for_evaluation", lambda _: pytest.fail("opened"))
     lines = describe(load_demonstrations(write(tmp_path / "demos.npz"))).lines()
     assert lines[2] == "episodes      3, 0 ended by themselves"
     assert capsys.readouterr().out == ""

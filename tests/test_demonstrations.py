@@ -15,11 +15,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from drex import demonstration_npz
-from drex.demonstrations import Demonstrations, load_demonstrations, save_demonstrations
-from drex.envs.trajectories import Trajectories
-from drex.envs.true_returns import TrueReturns
+from drex.demonstrations.load_and_save import Demonstrations, load_demonstrations, save_demonstrations
+from drex.envs.data.trajectories import Trajectories
+from drex.envs.data.true_returns import TrueReturns
 from drex.errors import UserError
+from drex.files import npz
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_published_file_loads_with_actions_clipped_as_the_environment_would(
     assert trajectories.terminated.all()
     assert trajectories.last_observations is None
     sums = [part.sum() for part in np.split(rewards.astype(np.float64), np.cumsum(lengths)[:-1])]
-    np.testing.assert_allclose(loaded.true_returns.reveal(), sums, rtol=1e-12)
+    np.testing.assert_allclose(loaded.true_returns.values_for_evaluation(), sums, rtol=1e-12)
     outside = int((np.abs(actions) > 1).sum())
     [record] = caplog.records
     assert record.name == "drex"
@@ -86,11 +86,11 @@ def test_without_an_action_space_actions_are_left_as_they_are(tmp_path, caplog) 
 
 def test_returns_are_sums_of_rewards_and_unknown_where_a_reward_is(tmp_path) -> None:
     known = load_demonstrations(write(tmp_path / "known.npz"))
-    assert known.true_returns.reveal().tolist() == [3, 60, 100]
+    assert known.true_returns.values_for_evaluation().tolist() == [3, 60, 100]
     partly = load_demonstrations(write(tmp_path / "partly.npz", rewards=with_row("rewards", 3, np.nan)))
-    np.testing.assert_array_equal(partly.true_returns.reveal(), [3, np.nan, 100])
+    np.testing.assert_array_equal(partly.true_returns.values_for_evaluation(), [3, np.nan, 100])
     without = load_demonstrations(write(tmp_path / "without.npz", rewards=None))
-    np.testing.assert_array_equal(without.true_returns.reveal(), [np.nan] * 3)
+    np.testing.assert_array_equal(without.true_returns.values_for_evaluation(), [np.nan] * 3)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,10 @@ def test_save_then_load_is_identity(case: tuple[Trajectories, dict[str, object]]
         rewards = np.full(len(trajectories.observations), np.nan)
     episodes = np.split(np.asarray(rewards), trajectories.ends[:-1])
     np.testing.assert_allclose(
-        loaded.true_returns.reveal(), [episode.sum() for episode in episodes], rtol=1e-12, atol=1e-6
+        loaded.true_returns.values_for_evaluation(),
+        [episode.sum() for episode in episodes],
+        rtol=1e-12,
+        atol=1e-6,
     )
     assert (loaded.task, loaded.about) == (others["task"], others["about"])
 
@@ -235,7 +238,7 @@ def test_a_failed_save_leaves_the_old_file_and_nothing_else(fails: str, tmp_path
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(demonstration_npz.np if fails.startswith("np") else os, fails.split(".")[1], full)
+    monkeypatch.setattr(npz.np if fails.startswith("np") else os, fails.split(".")[1], full)
     with pytest.raises(UserError) as refused:
         save_demonstrations(path, sound_trajectories())
     assert (

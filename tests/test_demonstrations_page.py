@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from drex.cli import main
-from drex.formats.kinds import KINDS
+from drex.cli.main import main
+from drex.demonstrations.formats.registry import FORMATS
 
 TEXT = (Path(__file__).parent.parent / "docs/demonstrations.md").read_text()
 SHELL = "".join(re.findall(r"^```\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE))
@@ -35,5 +35,5 @@ def test_every_command_is_one_that_drex_knows(line, capsys):
 
 def test_the_table_names_every_format():
     assert re.findall(r"^\| `(\w+)` \| (?:one|the|a) ", TEXT, flags=re.MULTILINE) == list(
-        sorted(KINDS, key=["npz", "d4rl", "minari", "imitation", "recordings"].index)
+        sorted(FORMATS, key=["npz", "d4rl", "minari", "imitation", "recordings"].index)
     )

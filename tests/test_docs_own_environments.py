@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from drex.cli import main
-from drex.demonstrations import load_demonstrations
+from drex.cli.main import main
+from drex.cli.run_options import parse_run_options
+from drex.demonstrations.load_and_save import load_demonstrations
 from drex.envs.make import task_spaces
-from drex.envs.own_environments import NARROWEST, WIDEST
-from drex.finished_run import read_finished_run
-from drex.run_options import parse_run_options
-from drex.videos import make_video
+from drex.envs.single import NARROWEST, WIDEST
+from drex.report.finished_run import read_finished_run
+from drex.report.video import make_video
 
 TEXT = (Path(__file__).parents[1] / "docs" / "own-environments.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)

@@ -14,12 +14,12 @@ import pytest
 from stable_baselines3.common.vec_env import DummyVecEnv
 from tiny_environments import DISCRETE_WALK, WALK
 
-from drex.agents.policies import uniform
-from drex.envs.envpool_backend import EnvPoolVecEnv, envpool_serves
-from drex.envs.gymnasium_backend import GymnasiumVecEnv
+from drex.agents.policies.acting import uniform
 from drex.envs.learned_reward import LearnedRewardVecEnv
 from drex.envs.make import make_environments, task_spaces
-from drex.envs.true_reward_ledger import TrueRewardLedger, take_true_return
+from drex.envs.vector.envpool import EnvPoolVecEnv, envpool_serves
+from drex.envs.vector.gymnasium import GymnasiumVecEnv
+from drex.envs.vector.true_reward_ledger import TrueRewardLedger, take_true_return
 from drex.errors import UserError
 
 SEED = 11
@@ -159,7 +159,7 @@ def test_an_end_on_the_last_allowed_step_is_no_truncation():
 @pytest.mark.parametrize("rows", [1024, 4])
 def test_the_door_pays_nothing_and_seals_the_true_return(rows, monkeypatch):
     """Whether the ledger has room for all steps at once, or must forget and grow all the time."""
-    monkeypatch.setattr("drex.envs.true_reward_ledger._ROWS", rows)
+    monkeypatch.setattr("drex.envs.vector.true_reward_ledger._ROWS", rows)
     task, count = WALK, 4
     paying = make_environments(task, count, seed=SEED, reward="true")
     silent = make_environments(task, count, seed=SEED)
@@ -184,8 +184,8 @@ def test_the_door_pays_nothing_and_seals_the_true_return(rows, monkeypatch):
                 continue
             assert set(info) == {"terminal_observation", "TimeLimit.truncated", "true_return"}
             assert f"{sums[index]:.3f}" not in repr(info["true_return"])
-            assert take_true_return(info).reveal() == pytest.approx([sums[index]], abs=1e-5)
-            np.testing.assert_array_equal(take_true_return(info).reveal_steps(), taken[index])
+            assert take_true_return(info).values_for_evaluation() == pytest.approx([sums[index]], abs=1e-5)
+            np.testing.assert_array_equal(take_true_return(info).step_values_for_evaluation(), taken[index])
             sums[index], finished, taken[index] = 0.0, finished + 1, []
     assert finished > 10
 
@@ -201,11 +201,11 @@ def test_a_reset_in_the_middle_of_episodes_forgets_their_rewards():
         assert not environments.step(ahead)[2].any()
     _, _, dones, infos = environments.step(ahead)
     assert dones.all()
-    assert take_true_return(infos[0]).reveal() == pytest.approx([30.0])
+    assert take_true_return(infos[0]).values_for_evaluation() == pytest.approx([30.0])
 
 
 def test_an_episode_without_a_ledger_has_an_unknown_true_return():
-    assert np.isnan(take_true_return({}).reveal()).all()
+    assert np.isnan(take_true_return({}).values_for_evaluation()).all()
 
 
 def test_tasks_are_served_by_envpool_only_where_it_means_the_same():

@@ -9,27 +9,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from ranked_examples import trajectories_of
-from test_anchor import observation_itself
+from test_normalize import observation_itself
 from tiny_environments import BEST_RETURN, HORIZON, WALK
 
-from drex.agents.noise import NoiseJob
-from drex.demonstrations import Demonstrations
-from drex.envs.true_returns import TrueReturns
+from drex.agents.rollouts.noise import NoiseJob
+from drex.demonstrations.load_and_save import Demonstrations
+from drex.envs.data.true_returns import TrueReturns
 from drex.errors import UserError
-from drex.evaluation import (
-    EvaluationSettings,
-    Judgement,
-    TrueReturnWatch,
-    agreement,
-    assemble,
-    bootstrap_interval,
-    judge,
-    noise_curve,
-    summarize,
-)
-from drex.noise_ranking import NoisyRollouts
-from drex.ranked_episodes import as_given, by_noise
-from drex.ranking import RankedTrajectories, from_pairs
+from drex.evaluation.evaluate import EvaluationSettings, PolicyEvaluation, evaluate_policy
+from drex.evaluation.findings import assemble, noise_curve
+from drex.evaluation.statistics import agreement, bootstrap_interval, summarize
+from drex.evaluation.training_curve import TrueReturnWatch
+from drex.rankings.noisy_rollouts import NoisyRollouts
+from drex.rankings.preferences import RankedTrajectories, from_pairs
+from drex.rankings.ranked_episodes import from_noise, from_user_ranking
 
 NOTHING_KNOWN = {"mean": None, "std": None, "best": None, "interval": None}
 
@@ -84,7 +77,7 @@ def always_forward(observations):
 
 def test_a_policy_with_a_known_return_is_judged_to_have_it():
     advanced = []
-    found = judge(
+    found = evaluate_policy(
         always_forward,
         WALK,
         EvaluationSettings(episodes=5, environments=3),
@@ -143,14 +136,16 @@ def test_agreement_that_cannot_be_known_is_null(predicted, returns):
 def noisy_rollouts(returns):
     """Two kinds, levels 0 and 1 and again, lengths 1 to 4; the learned reward is the observation."""
     world = trajectories_of([1, 2, 3, 4], [[4.0], *[[1.0]] * 2, *[[2.0]] * 3, *[[0.5]] * 4])
-    kinds = ("uniform", "uniform", "held", "held")
+    kinds = ("uniform", "uniform", "sticky", "sticky")
     jobs = tuple(NoiseJob(kind, level) for kind, level in zip(kinds, (0.0, 1.0) * 2, strict=True))
     return NoisyRollouts(world, TrueReturns(returns), jobs)
 
 
 def judgement(*returns):
     lengths = np.full(len(returns), 2)
-    return Judgement(np.array(returns), lengths, trajectories_of(lengths, np.ones((2 * len(returns), 1))))
+    return PolicyEvaluation(
+        np.array(returns), lengths, trajectories_of(lengths, np.ones((2 * len(returns), 1)))
+    )
 
 
 def assembled(demonstrator, rollouts=(8.0, 3.0, 9.0, 1.0), policy=(10.0, 20.0)):
@@ -164,7 +159,7 @@ def assembled(demonstrator, rollouts=(8.0, 3.0, 9.0, 1.0), policy=(10.0, 20.0)):
         "policy": judgement(*policy),
         "policy_deterministic": judgement(12.0, 14.0),
     }
-    ranked = by_noise(noisy_rollouts(rollouts), minimum_gap=0.3)
+    ranked = from_noise(noisy_rollouts(rollouts), minimum_gap=0.3)
     found = assemble(demonstrations, ranked, observation_itself(), judged)
     json.dumps(found, allow_nan=False)  # JSON as it is
     return found
@@ -189,8 +184,15 @@ def test_everything_is_judged_side_by_side():
     assert found["policy"]["mean"] == 15.0
     assert found["policy"]["length"] == 2.0
     assert found["bc_stochastic"]["mean"] == 2.5
-    said = {"source": "noise", "trajectories": 4, "compared": 4, "pairs": 2, "contradictions": 0.0, "own": []}
-    assert found["ranking"] == said | {"disturbed": None}
+    said = {
+        "source": "noise",
+        "trajectories": 4,
+        "compared": 4,
+        "pairs": 2,
+        "contradictions": 0.0,
+        "user": [],
+    }
+    assert found["ranking"] == said | {"rollout_policy": None}
     assert found["beats_best_demonstration"] is True
     # Predicted 4, 2, 6, 2 (sums of observations): both pairs, within their kinds, are ordered rightly.
     assert found["reward"]["pair_accuracy"] == 1.0
@@ -228,7 +230,7 @@ def test_a_users_ranking_is_judged_without_a_clone_and_without_rewards():
     demonstrations = Demonstrations(world, TrueReturns.unknown(3), "here")
     given = RankedTrajectories(world, from_pairs([0, 2, 1], [1, 1, 0]))
     judged = {name: judgement(10.0, 20.0) for name in ("random", "policy", "policy_deterministic")}
-    found = assemble(demonstrations, as_given(demonstrations, given), observation_itself(), judged)
+    found = assemble(demonstrations, from_user_ranking(demonstrations, given), observation_itself(), judged)
     json.dumps(found, allow_nan=False)
     assert found["bc"] is None and found["bc_stochastic"] is None
     assert found["demonstrator"]["mean"] is None
@@ -242,11 +244,11 @@ def test_a_users_ranking_is_judged_without_a_clone_and_without_rewards():
         "compared": 3,
         "pairs": 3,
         "contradictions": pytest.approx(2 / 3),
-        "disturbed": None,
-        "own": [
-            {"episode": 0, "share_won": 0.5, "predicted": 3.0},
-            {"episode": 1, "share_won": 0.4, "predicted": 2.0},
-            {"episode": 2, "share_won": pytest.approx(2 / 3), "predicted": 5.0},
+        "rollout_policy": None,
+        "user": [
+            {"episode": 0, "win_rate": 0.5, "predicted": 3.0},
+            {"episode": 1, "win_rate": 0.4, "predicted": 2.0},
+            {"episode": 2, "win_rate": pytest.approx(2 / 3), "predicted": 5.0},
         ],
     }
 
@@ -255,12 +257,14 @@ def test_a_mixture_shows_the_users_demonstrations_and_the_noise_beside_them():
     world = trajectories_of([1, 1], [[3.0], [1.0]])
     demonstrations = Demonstrations(world, TrueReturns.unknown(2), "here")
     given = RankedTrajectories(world, from_pairs([0], [1], source="mine"))
-    both = as_given(demonstrations, given, beside=noisy_rollouts([8.0, 3.0, 9.0, 1.0]), minimum_gap=0.3)
+    both = from_user_ranking(
+        demonstrations, given, extra=noisy_rollouts([8.0, 3.0, 9.0, 1.0]), minimum_gap=0.3
+    )
     assert both.ranked.preferences.weight.tolist() == [2.0, 1.0, 1.0]
     judged = {name: judgement(1.0, 2.0) for name in ("random", "bc", "policy", "policy_deterministic")}
     found = assemble(demonstrations, both, observation_itself(), judged)
     assert found["ranking"]["source"] == "mine + noise"
-    assert [point["episode"] for point in found["ranking"]["own"]] == [0, 1]
+    assert [point["episode"] for point in found["ranking"]["user"]] == [0, 1]
     assert len(found["noise"]) == 4
     assert [true for _, true in found["predicted_and_true"]["ranked"]] == [None, None, 8.0, 3.0, 9.0, 1.0]
 
@@ -268,9 +272,9 @@ def test_a_mixture_shows_the_users_demonstrations_and_the_noise_beside_them():
 def test_the_noise_curve_has_a_point_for_every_kind_and_level():
     rollouts = noisy_rollouts([8.0, 3.0, 9.0, 1.0])
     curve = noise_curve(rollouts)
-    assert [(point["kind"], point["level"]) for point in curve] == [
-        ("held", 0.0),
-        ("held", 1.0),
+    assert [(point["name"], point["level"]) for point in curve] == [
+        ("sticky", 0.0),
+        ("sticky", 1.0),
         ("uniform", 0.0),
         ("uniform", 1.0),
     ]
@@ -289,7 +293,7 @@ def test_true_returns_of_training_are_logged_now_and_then_and_only_when_there_ar
         infos = [{"true_return": TrueReturns([value])} for value in ended] + [{}]
         watch.update_locals({"dones": np.array([True] * len(ended) + [False]), "infos": infos})
         assert watch.on_step()
-    name = "for_judging_only/true_return"
+    name = "eval/true_return"
     assert logged == [(name, 3.0, 10), (name, 7.0, 20)]
     watch.on_training_end()
     watch.on_training_end()

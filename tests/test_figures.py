@@ -11,7 +11,7 @@ from finished_runs import evaluation, ranked_by_the_user, without_true_returns, 
 from torch.utils.tensorboard import SummaryWriter
 
 from drex.errors import UserError
-from drex.figures import (
+from drex.report.figures import (
     draw_figures,
     learning_curve,
     noise_and_return,
@@ -19,11 +19,11 @@ from drex.figures import (
     ranking_and_reward,
     reward_training,
 )
-from drex.finished_run import FinishedRun, read_finished_run, read_scalars
+from drex.report.finished_run import FinishedRun, read_finished_run, read_scalars
 
 CURVES = {
     "rollout/learned_reward_per_step": [(100, 0.1), (200, 0.2)],
-    "for_judging_only/true_return": [(100, 5.0), (200, 7.0)],
+    "eval/true_return": [(100, 5.0), (200, 7.0)],
     "reward/loss": [(0, 0.7), (50, 0.1)],
     "reward/held_out_accuracy": [(0, 0.5), (50, 0.95)],
 }
@@ -136,7 +136,7 @@ def test_a_run_folder_is_read_back(tmp_path):
     run = read_finished_run(write_run(tmp_path / "run", evaluation()))
     assert run.evaluation == evaluation()
     assert run.noise == [("uniform", 0.0), ("uniform", 0.5), ("uniform", 1.0)]
-    assert run.scalars["for_judging_only/true_return"] == [(100, 100.0), (200, 200.0), (300, 300.0)]
+    assert run.scalars["eval/true_return"] == [(100, 100.0), (200, 200.0), (300, 300.0)]
 
 
 def test_what_a_resumed_run_logged_again_counts_once_with_its_latest_value(tmp_path):

@@ -24,13 +24,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_demonstrations import saved
 
-from drex.cli import main
-from drex.demonstration_checks import DemonstrationFields
-from drex.demonstration_conversion import convert_demonstrations
-from drex.demonstrations import load_demonstrations
-from drex.envs.stacked_frames import StackedFrames
+from drex.cli.main import main
+from drex.demonstrations.formats import minari_spaces, registry
+from drex.demonstrations.load_and_save import convert_demonstrations, load_demonstrations
+from drex.demonstrations.validation import DemonstrationFields
+from drex.envs.data.stacked_frames import StackedFrames
 from drex.errors import UserError
-from drex.formats import kinds, minari_spaces
 
 ARRAYS = ("observations", "actions", "lengths", "rewards", "terminated", "last_observations")
 ENDINGS = {"npz": ".npz", "d4rl": ".hdf5", "minari": "", "imitation": "", "recordings": ""}
@@ -65,22 +64,22 @@ def assert_equal(one: DemonstrationFields, other: DemonstrationFields) -> None:
     ],
 )
 def test_a_dataset_of_minari_is_read_as_minari_reads_it(name, task):
-    read = kinds.read(name)
+    read = registry.read(name)
     with np.load(REAL / f"{name.replace('/', '-')}.npz") as expected:
         for field in ARRAYS:
             wanted = expected[field].astype(np.float64) if field == "rewards" else expected[field]
             np.testing.assert_array_equal(getattr(read, field), wanted, strict=True, err_msg=field)
     assert read.task == task
     assert read.about["dataset_id"] == name
-    assert_equal(read, kinds.read(REAL / "cache" / name))
-    assert_equal(read, kinds.read(REAL / "cache" / name / "data"))
+    assert_equal(read, registry.read(REAL / "cache" / name))
+    assert_equal(read, registry.read(REAL / "cache" / name / "data"))
 
 
 @pytest.mark.parametrize(
     ("name", "kind_of_observations"), [("imitation", np.float32), ("imitation-without-rewards", np.float64)]
 )
 def test_a_dataset_of_imitation_is_read_as_imitation_reads_it(name, kind_of_observations, caplog):
-    read = kinds.read(REAL / name)
+    read = registry.read(REAL / name)
     assert read.observations.dtype == kind_of_observations  # imitation itself widens them to 64 bits
     with np.load(REAL / f"{name}.npz") as expected:
         assert ("rewards" in expected) == (read.rewards is not None)
@@ -150,7 +149,7 @@ def tree(file: Path) -> dict[str, object]:
 
 def test_a_minari_dataset_is_written_in_the_form_that_minari_writes(tmp_path):
     original = REAL / "cache/cartpole/random-v0/data"
-    kinds.write(tmp_path / "again-v3", kinds.read("cartpole/random-v0"), "minari")
+    registry.write(tmp_path / "again-v3", registry.read("cartpole/random-v0"), "minari")
     written = tmp_path / "again-v3/data"
     assert tree(written / "main_data.hdf5") == tree(original / "main_data.hdf5")
     ours, theirs = (json.loads((each / "metadata.json").read_text()) for each in (written, original))
@@ -164,16 +163,16 @@ def test_a_minari_dataset_is_written_in_the_form_that_minari_writes(tmp_path):
 
 
 def test_a_minari_dataset_written_into_the_cache_is_found_there_by_its_name(tmp_path, monkeypatch):
-    source = kinds.read("room/random-v0")
+    source = registry.read("room/random-v0")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path))
-    kinds.write(tmp_path / "own/walk-v1", source, "minari")
-    assert_equal(source, kinds.read("own/walk-v1"))
+    registry.write(tmp_path / "own/walk-v1", source, "minari")
+    assert_equal(source, registry.read("own/walk-v1"))
     metadata = json.loads((tmp_path / "own/walk-v1/data/metadata.json").read_text())
     assert metadata["dataset_id"] == "own/walk-v1"
 
 
 def test_an_imitation_dataset_is_written_in_the_form_that_datasets_writes(tmp_path):
-    kinds.write(tmp_path / "again", kinds.read(REAL / "imitation"), "imitation")
+    registry.write(tmp_path / "again", registry.read(REAL / "imitation"), "imitation")
     name = "data-00000-of-00001.arrow"
     schemas = []
     for folder in (tmp_path / "again", REAL / "imitation"):
@@ -217,12 +216,12 @@ def fields(draw: st.DrawFn) -> DemonstrationFields:
 def test_a_way_through_all_formats_ends_where_it_began(case: DemonstrationFields, order: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         before = Path(folder, "begin.npz")
-        kinds.write(before, case)
+        registry.write(before, case)
         for step, kind in enumerate(order):
             after = Path(folder, f"step-{step}{ENDINGS[kind]}")
-            kinds.write(after, kinds.read(before), kind)
-            assert kinds.locate(after) == (after, kind)
-            assert_equal(case, kinds.read(after))
+            registry.write(after, registry.read(before), kind)
+            assert registry.locate(after) == (after, kind)
+            assert_equal(case, registry.read(after))
             before = after
 
 
@@ -240,8 +239,8 @@ def test_whole_numbers_stay_what_they_are(kind, greatest, tmp_path):
         about={},
     )
     after = tmp_path / f"after{ENDINGS[kind]}"
-    kinds.write(after, case, kind)
-    assert_equal(case, kinds.read(after))
+    registry.write(after, case, kind)
+    assert_equal(case, registry.read(after))
 
 
 def test_a_column_for_each_of_very_many_options_is_refused():
@@ -256,9 +255,9 @@ def test_a_column_for_each_of_very_many_options_is_refused():
 @pytest.mark.parametrize("kind", ENDINGS)
 def test_what_others_made_is_converted_there_and_back_with_equal_arrays(name, kind, tmp_path):
     there, back = tmp_path / f"there{ENDINGS[kind]}", tmp_path / "back.npz"
-    convert_demonstrations(name, there, target_kind=kind)
+    convert_demonstrations(name, there, target_format=kind)
     convert_demonstrations(there, back)
-    assert_equal(kinds.read(name), kinds.read(back))
+    assert_equal(registry.read(name), registry.read(back))
 
 
 def test_stacked_frames_are_converted_as_the_images_that_they_stand_for(tmp_path):
@@ -267,16 +266,16 @@ def test_stacked_frames_are_converted_as_the_images_that_they_stand_for(tmp_path
     stacked = DemonstrationFields(
         StackedFrames(frames, rows), np.arange(5), np.array([5]), None, None, None, None, {}
     )
-    kinds.write(tmp_path / "a.npz", stacked)
-    kinds.write(tmp_path / "b", kinds.read(tmp_path / "a.npz"), "minari")
-    assert isinstance(kinds.read(tmp_path / "a.npz").observations, StackedFrames)
-    assert_equal(stacked, kinds.read(tmp_path / "b"))
+    registry.write(tmp_path / "a.npz", stacked)
+    registry.write(tmp_path / "b", registry.read(tmp_path / "a.npz"), "minari")
+    assert isinstance(registry.read(tmp_path / "a.npz").observations, StackedFrames)
+    assert_equal(stacked, registry.read(tmp_path / "b"))
 
 
 def test_rewards_stay_sealed_through_a_conversion(tmp_path):
     converted = convert_demonstrations(write(tmp_path / "a.npz"), tmp_path / "b.h5")
     assert repr(converted.true_returns) == "TrueReturns(3 episodes, sealed)"
-    assert converted.true_returns.reveal().tolist() == [3, 60, 100]
+    assert converted.true_returns.values_for_evaluation().tolist() == [3, 60, 100]
 
 
 def test_an_existing_target_is_left_alone_and_a_failed_one_leaves_nothing(tmp_path, monkeypatch):
@@ -289,9 +288,9 @@ def test_an_existing_target_is_left_alone_and_a_failed_one_leaves_nothing(tmp_pa
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(kinds.os, "rename", full)
+    monkeypatch.setattr(registry.os, "rename", full)
     with pytest.raises(UserError, match="No space left on device"):
-        convert_demonstrations(source, tmp_path / "c", target_kind="minari")
+        convert_demonstrations(source, tmp_path / "c", target_format="minari")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.npz", "b.h5"]
 
 
@@ -306,7 +305,7 @@ def test_a_target_whose_ending_tells_no_format_needs_one(tmp_path):
 def test_d4rl_flags_end_episodes_and_the_file_cuts_off_the_last(tmp_path, caplog):
     timeouts = np.array([0, 0, 1, 0, 0, 0], np.float32)  # D4RL also keeps flags as numbers
     terminals = np.array([True, False, False, False, False, False])
-    read = kinds.read(format_files.d4rl(tmp_path / "a.hdf5", terminals=terminals, timeouts=timeouts))
+    read = registry.read(format_files.d4rl(tmp_path / "a.hdf5", terminals=terminals, timeouts=timeouts))
     assert read.lengths.tolist() == [1, 2, 3]
     assert read.terminated is not None
     assert read.terminated.tolist() == [True, False, False]
@@ -317,10 +316,10 @@ def test_d4rl_flags_end_episodes_and_the_file_cuts_off_the_last(tmp_path, caplog
 def test_d4rl_next_observations_give_the_last_ones_and_betray_a_missing_flag(tmp_path, caplog):
     following = np.roll(whole()["observations"], -1, axis=0)
     following[format_files.ENDS] = 7
-    read = kinds.read(format_files.d4rl(tmp_path / "a.h5", next_observations=following))
+    read = registry.read(format_files.d4rl(tmp_path / "a.h5", next_observations=following))
     np.testing.assert_array_equal(read.last_observations, np.full((3, 3), 7, np.float32), strict=True)
     assert caplog.records == []
-    kinds.read(format_files.d4rl(tmp_path / "b.h5", next_observations=following, timeouts=None))
+    registry.read(format_files.d4rl(tmp_path / "b.h5", next_observations=following, timeouts=None))
     missing, jump = (record.getMessage() for record in caplog.records)
     assert "timeouts: missing" in missing
     assert "next_observations: 1 differ from the observation after them, the first in row 4" in jump
@@ -332,20 +331,20 @@ def test_recordings_are_read_in_the_order_of_their_numbers(tmp_path):
         np.savez(
             tmp_path / f"tapes/run {number}.npz", observations=np.full((2, 1), number), actions=np.zeros(2)
         )
-    read = kinds.read(tmp_path / "tapes")
+    read = registry.read(tmp_path / "tapes")
     assert read.observations[:, 0].tolist() == [1, 1, 9, 9, 10, 10]
     assert (read.rewards, read.terminated, read.last_observations) == (None, None, None)
 
 
 def test_episodes_that_end_without_a_flag_are_counted_in_the_log(tmp_path, caplog):
-    kinds.read(format_files.recordings(tmp_path / "tapes", truncations=np.zeros(3, bool)))
+    registry.read(format_files.recordings(tmp_path / "tapes", truncations=np.zeros(3, bool)))
     [record] = caplog.records
     assert record.getMessage().endswith("1 episodes end without a flag and count as cut off")
 
 
 def test_infos_of_imitation_are_never_decoded(tmp_path):
     evil = json.dumps({"py/reduce": [{"py/function": "os.system"}, {"py/tuple": ["touch evil"]}]})
-    read = kinds.read(format_files.imitation(tmp_path / "data", infos=[[evil, evil], [evil]]))
+    read = registry.read(format_files.imitation(tmp_path / "data", infos=[[evil, evil], [evil]]))
     assert read.lengths.tolist() == [2, 1]
     assert not Path("evil").exists()
     assert "jsonpickle" not in sys.modules
@@ -356,34 +355,34 @@ def test_infos_of_imitation_are_never_decoded(tmp_path):
 
 @pytest.mark.parametrize("kind", ENDINGS)
 def test_a_format_is_recognised_whatever_the_name(kind, tmp_path):
-    kinds.write(tmp_path / f"a{ENDINGS[kind]}", kinds.read(REAL / "imitation"), kind)
+    registry.write(tmp_path / f"a{ENDINGS[kind]}", registry.read(REAL / "imitation"), kind)
     (tmp_path / f"a{ENDINGS[kind]}").rename(tmp_path / "data.bin")
-    assert kinds.locate(tmp_path / "data.bin")[1] == kind
+    assert registry.locate(tmp_path / "data.bin")[1] == kind
 
 
 def test_an_explicit_format_overrides_what_the_path_looks_like(tmp_path):
     file = format_files.d4rl(tmp_path / "a.npz")
     with pytest.raises(UserError, match="found an HDF5 file"):
-        kinds.read(file)
-    assert kinds.read(file, "d4rl").lengths.tolist() == [2, 3, 1]
+        registry.read(file)
+    assert registry.read(file, "d4rl").lengths.tolist() == [2, 3, 1]
 
 
 def test_the_hash_tells_contents_apart_and_knows_files_and_folders(tmp_path):
-    hashes = [kinds.sha256(format_files.d4rl(tmp_path / "a.h5")), kinds.sha256("cartpole/random-v0")]
+    hashes = [registry.sha256(format_files.d4rl(tmp_path / "a.h5")), registry.sha256("cartpole/random-v0")]
     copy = format_files.minari(tmp_path / "copy")
-    assert kinds.sha256(copy) == hashes[1]
+    assert registry.sha256(copy) == hashes[1]
     format_files.change_json(copy / "data/metadata.json", author=["someone else"])
-    assert len({*hashes, kinds.sha256(copy)}) == 3
+    assert len({*hashes, registry.sha256(copy)}) == 3
 
 
 def test_minaris_cache_lies_at_home_unless_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.delenv("MINARI_DATASETS_PATH")
     monkeypatch.setenv("HOME", str(tmp_path))
     place = format_files.minari(tmp_path / ".minari/datasets/walk/few-v2")
-    assert kinds.locate("walk/few-v2") == (place, "minari")
+    assert registry.locate("walk/few-v2") == (place, "minari")
     monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "elsewhere"))
     with pytest.raises(UserError, match="found none of them; minari download walk/few-v2"):
-        kinds.locate("walk/few-v2")
+        registry.locate("walk/few-v2")
 
 
 @pytest.mark.parametrize(
@@ -395,7 +394,7 @@ def test_a_missing_library_is_named_with_the_line_that_installs_it(package, name
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(UserError) as refused:
-        kinds.read(name)
+        registry.read(name)
     assert f"expected {package} to be installed" in str(refused.value)
     assert str(refused.value).endswith("pip install 'drex-rl[formats]'")
 
@@ -436,4 +435,4 @@ def test_load_demonstrations_takes_every_format(tmp_path, caplog):
     ):
         loaded = load_demonstrations(path)
         np.testing.assert_array_equal(loaded.trajectories.actions, whole()["actions"], strict=True)
-        assert loaded.true_returns.reveal().tolist() == [3, 60, 100]
+        assert loaded.true_returns.values_for_evaluation().tolist() == [3, 60, 100]

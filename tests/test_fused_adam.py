@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 
-from drex.agents.fused_adam import many_steps
+from drex.agents.ppo.fused_adam import many_steps
 
 
 def make_optimizer(kind=torch.optim.Adam, **settings):

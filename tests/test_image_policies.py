@@ -14,21 +14,23 @@ from stable_baselines3.common.torch_layers import NatureCNN
 from tiny_image_environments import HORIZON, MEET, best_actions
 
 from drex.agents.behavioral_cloning import CloningSettings, clone
-from drex.agents.improve import PPOSettings, improve
-from drex.agents.noise import NoiseSchedule
-from drex.agents.policies import PolicySettings, action_mean, deterministic, make_policy, stochastic
-from drex.agents.policy_files import load_policy, save_policy
-from drex.agents.rollouts import collect
-from drex.demonstrations import save_demonstrations
+from drex.agents.policies.acting import deterministic, stochastic
+from drex.agents.policies.network import PolicySettings, action_mean, make_policy
+from drex.agents.policies.saved_actor_critic import load_policy, save_policy
+from drex.agents.ppo.settings import PPOSettings
+from drex.agents.ppo.train import train_ppo
+from drex.agents.rollouts.collect import collect
+from drex.agents.rollouts.noise import NoiseSchedule
+from drex.demonstrations.load_and_save import save_demonstrations
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
-from drex.evaluation import EvaluationSettings
+from drex.evaluation.evaluate import EvaluationSettings
 from drex.pipeline import run
-from drex.report import write_report
-from drex.reward import load_reward
-from drex.reward_learning import RewardSettings
-from drex.settings import Settings
-from drex.snippets import SnippetSettings
+from drex.presets.settings import Settings
+from drex.report.html import write_report
+from drex.rewards.learned_reward import load_reward
+from drex.rewards.settings import RewardSettings
+from drex.rewards.snippets import SnippetSettings
 
 SETTINGS = PolicySettings(policy_hidden_sizes=(), value_hidden_sizes=())
 QUICK = CloningSettings(
@@ -74,7 +76,7 @@ def test_a_clone_of_pixels_acts_as_the_demonstrator_where_it_never_was(cloned, s
     assert losses[0] == pytest.approx(np.log(3), abs=0.05)
     assert min(losses) < 0.2
     trajectories, returns = collect(deterministic(policy), make(8, 77), 30, seed=1)
-    found, best = returns.reveal().mean(), shown[1].reveal().mean()
+    found, best = returns.values_for_evaluation().mean(), shown[1].values_for_evaluation().mean()
     assert found > 0.8 * best
     agreed = deterministic(policy)(trajectories.observations[:]) == best_actions(trajectories.observations[:])
     assert agreed.mean() > 0.8
@@ -144,7 +146,7 @@ TRAINING = PPOSettings(
     batch_size=64,
     epochs=2,
     learning_rate=1e-3,
-    value_only_rollouts=1,
+    critic_warmup_rollouts=1,
     checkpoint_steps=128,
 )
 
@@ -158,12 +160,12 @@ def aligned(observations, actions, next_observations, terminated):
 def trained(cloned, **options):
     settings = PPOSettings(**{**vars(TRAINING), **options.pop("settings", {})})
     asked = {"reward": aligned, "start_from": cloned[0], "seed": 2} | options
-    return improve(make, settings, policy_settings=SETTINGS, **asked)
+    return train_ppo(make, settings, policy_settings=SETTINGS, **asked)
 
 
 def test_while_only_the_value_network_learns_the_cloned_policy_stays_as_it_is(cloned, shown):
     seen = torch.as_tensor(shown[0].observations[:16])
-    model = trained(cloned, settings={"value_only_rollouts": 8})
+    model = trained(cloned, settings={"critic_warmup_rollouts": 8})
     with torch.no_grad():
         torch.testing.assert_close(
             action_mean(model.policy, seen), action_mean(cloned[0], seen), rtol=0, atol=0
@@ -186,7 +188,9 @@ def test_training_in_pieces_ends_with_the_same_weights(cloned, tmp_path):
 
 
 def test_clipping_falls_linearly_to_its_end(cloned):
-    model = trained(cloned, settings={"clip_range": 0.1, "final_clip_range": 0.0, "value_only_rollouts": 0})
+    model = trained(
+        cloned, settings={"clip_range": 0.1, "final_clip_range": 0.0, "critic_warmup_rollouts": 0}
+    )
     assert [round(float(model.clip_range(left)), 3) for left in (1.0, 0.5, 0.0)] == [0.1, 0.05, 0.0]
     steady = trained(cloned, settings={"clip_range": 0.1})
     assert {float(steady.clip_range(left)) for left in (1.0, 0.5, 0.0)} == {0.1}
@@ -227,9 +231,9 @@ TINY = Settings(
 def test_a_whole_run_from_pixels_resumes_and_its_reward_masks_what_it_was_told_to(tmp_path):
     shown, returns = collect(best_actions, make(3, 5), 6, seed=0)
     file = tmp_path / "meet.npz"
-    save_demonstrations(file, shown, rewards=returns.reveal_steps(), task=MEET)
+    save_demonstrations(file, shown, rewards=returns.step_values_for_evaluation(), task=MEET)
     found = run(MEET, run_dir=tmp_path / "run", demonstrations=file, settings=TINY, seed=1, quiet=True)
-    assert found["demonstrator"]["mean"] == pytest.approx(returns.reveal().mean())
+    assert found["demonstrator"]["mean"] == pytest.approx(returns.values_for_evaluation().mean())
     assert 0.0 <= found["policy"]["mean"] <= HORIZON
     assert found["environment_steps"] == 12 * HORIZON + 256
     facts = json.loads((tmp_path / "run" / "reward" / "reward.json").read_text())

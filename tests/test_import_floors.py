@@ -40,12 +40,12 @@ def test_every_floor_imports_only_what_lies_below_it(copy):
 @pytest.mark.parametrize(
     ("importer", "imported"),
     [
-        ("envs/make.py", "drex.agents.noise"),
+        ("envs/make.py", "drex.agents.rollouts.noise"),
         ("envs/make.py", "drex.a_new_room"),
         ("agents/noise.py", "drex.a_new_room"),
-        ("drex/errors.py", "drex.envs.trajectories"),
+        ("drex/errors.py", "drex.envs.data.trajectories"),
         ("drex/a_new_room.py", "benchmarks"),
-        ("drex/a_new_room.py", "drex.cli"),
+        ("drex/a_new_room.py", "drex.cli.main"),
     ],
 )
 def test_an_import_from_a_higher_floor_breaks_a_contract(copy, importer, imported):

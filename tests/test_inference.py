@@ -7,8 +7,13 @@ import pytest
 import torch
 from gymnasium.spaces import Box, Discrete
 
-from drex.agents.inference import inference
-from drex.agents.policies import PolicySettings, StandardizedObservations, action_mean, make_policy
+from drex.agents.policies.inference import inference
+from drex.agents.policies.network import (
+    PolicySettings,
+    StandardizedObservations,
+    action_mean,
+    make_policy,
+)
 
 SEEN = Box(-np.inf, np.inf, (2, 3), np.float64)
 SIZES = [(16,), (128, 128), (300, 300), (64, 32, 8), ()]  # 300 units are left to torch

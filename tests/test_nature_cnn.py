@@ -9,9 +9,9 @@ from stable_baselines3 import PPO as StablePPO
 from stable_baselines3.common.torch_layers import NatureCNN
 from tiny_image_environments import MEET
 
-from drex.agents.nature_cnn import BytesCNN
-from drex.agents.ppo import PPO
-from drex.envs.atari import FRAMES
+from drex.agents.policies.nature_cnn import BytesCNN
+from drex.agents.ppo.algorithm import PPO
+from drex.envs.atari.options import FRAMES
 from drex.envs.make import make_environments
 
 

@@ -15,13 +15,14 @@ from test_pipeline import TINY, demonstrate, start, timeless
 from tiny_environments import DISCRETE_WALK, POISONED_WALK, WALK
 from tiny_image_environments import MEET
 
-from drex.agents.any_policy import as_callable, load_trained, save_trained
-from drex.agents.other_algorithms import ALGORITHMS, AlgorithmSettings, train
-from drex.agents.policies import PolicySettings, make_policy
+from drex.agents.policies.algorithm_registry import ALGORITHMS
+from drex.agents.policies.network import PolicySettings, make_policy
+from drex.agents.policies.saved import as_callable, load_trained, save_trained
+from drex.agents.sb3_algorithms import AlgorithmSettings, train
+from drex.cli.run_options import parse_run_options
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
-from drex.finished_run import read_scalars
-from drex.run_options import parse_run_options
+from drex.report.finished_run import read_scalars
 
 SMALL = {"policy_kwargs": {"net_arch": [8]}, "learning_starts": 20, "batch_size": 16}
 NETWORK = PolicySettings(policy_hidden_sizes=(8,), value_hidden_sizes=(8,))
@@ -62,7 +63,7 @@ def run_of_sac(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sac")
     file = demonstrate(folder / "walk.npz", WALK, with_rewards=True)
     asked = dataclasses.replace(TINY, algorithm=settings("sac", 200, **SMALL))
-    return folder / "run", file, asked, start(folder / "run", file, settings=asked, controls=("alive",))
+    return folder / "run", file, asked, start(folder / "run", file, settings=asked, controls=("constant",))
 
 
 def test_a_whole_run_by_sac_leaves_a_policy_that_is_judged(run_of_sac):
@@ -75,9 +76,9 @@ def test_a_whole_run_by_sac_leaves_a_policy_that_is_judged(run_of_sac):
         assert evaluation["environment_steps"] == rollouts["lengths"].sum() + 200
     assert evaluation["policy"]["episodes"] == evaluation["policy_deterministic"]["episodes"] == 4
     assert evaluation["policy"]["mean"] != evaluation["policy_deterministic"]["mean"]
-    assert set(evaluation["controls"]) == {"alive"}
+    assert set(evaluation["controls"]) == {"constant"}
     scalars = read_scalars(folder)
-    for name in ("rollout/learned_reward_per_step", "train/critic_loss", "for_judging_only/true_return"):
+    for name in ("rollout/learned_reward_per_step", "train/critic_loss", "eval/true_return"):
         assert scalars[name], name
 
 
@@ -95,7 +96,7 @@ def test_a_run_by_sac_that_lost_its_policy_ends_as_before_and_refuses_another_al
     folder, file, asked, evaluation = run_of_sac
     again = start(tmp_path / "again", file, settings=asked)
     assert timeless(again) | {"controls": {}} == timeless(evaluation) | {"controls": {}}
-    assert start(folder, file, settings=asked, controls=("alive",), resume=True) == evaluation
+    assert start(folder, file, settings=asked, controls=("constant",), resume=True) == evaluation
     with pytest.raises(UserError, match=r'settings\.algorithm\.name: expected "ppo", found "sac"'):
         start(folder, file, resume=True)
 

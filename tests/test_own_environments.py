@@ -11,9 +11,9 @@ import pytest
 from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, Tuple
 from tiny_environments import WALK, Walk
 
-from drex.agents.rollouts import collect
+from drex.agents.rollouts.collect import collect
 from drex.envs.make import make_environments, task_spaces
-from drex.envs.own_environments import build_environment
+from drex.envs.single import build_environment
 from drex.envs.task_names import read_task_name, task_name
 from drex.errors import UserError
 
@@ -136,7 +136,7 @@ def test_factory_arguments_and_wrappers_make_the_environment():
     )
     trajectories, returns = collect(lambda seen: np.full((len(seen), 2), (2, 1)), environments, 4, seed=0)
     np.testing.assert_array_equal(trajectories.lengths, [7, 7, 7, 7])
-    np.testing.assert_allclose(returns.reveal(), 7.0)
+    np.testing.assert_allclose(returns.values_for_evaluation(), 7.0)
     assert trajectories.actions.dtype == np.int64
     np.testing.assert_array_equal(trajectories.actions, np.full((28, 2), (2, 1)))
     # leaning (three options), place, tilt: by the keys' alphabet

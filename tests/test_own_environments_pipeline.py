@@ -11,17 +11,17 @@ from custom_environments import Steps, walk
 from stable_baselines3 import PPO as StablePPO
 from test_pipeline import TINY
 
-from drex.agents.noise import NoiseSchedule
-from drex.agents.policies import deterministic, uniform
-from drex.agents.policy_files import load_policy
-from drex.agents.rollouts import collect
-from drex.cli import main
-from drex.demonstrations import load_demonstrations, save_demonstrations
+from drex.agents.policies.acting import deterministic, uniform
+from drex.agents.policies.saved_actor_critic import load_policy
+from drex.agents.rollouts.collect import collect
+from drex.agents.rollouts.noise import NoiseSchedule
+from drex.cli.main import main
+from drex.cli.run_options import parse_run_options
+from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
 from drex.pipeline import run
-from drex.reward import load_reward
-from drex.run_options import parse_run_options
+from drex.rewards.learned_reward import load_reward
 
 FORWARD = {
     "custom_environments:walk|custom_environments:in_a_dict": np.array([1.0, 0.0], np.float32),
@@ -29,13 +29,13 @@ FORWARD = {
     "custom_environments:walk|custom_environments:Steps": np.array([2, 1]),
     "custom_environments:walk|custom_environments:Buttons": np.array([1, 0, 0, 0], np.int8),
 }
-KINDS = ("uniform", "held", "no_op")
+KINDS = ("uniform", "sticky", "no_op")
 SMALL = dataclasses.replace(
     TINY,
     bc=dataclasses.replace(TINY.bc, gradient_steps=300, learning_rate=1e-2),
-    noise=NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=3, kinds=KINDS),
+    noise=NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=3, names=KINDS),
     reward=dataclasses.replace(TINY.reward, inputs=("observations", "actions")),
-    ppo=dataclasses.replace(TINY.ppo, environment_steps=256, leaving_penalty=0.1, entropy_weight=0.01),
+    ppo=dataclasses.replace(TINY.ppo, environment_steps=256, kl_penalty=0.1, ent_coef=0.01),
 )
 
 
@@ -55,7 +55,9 @@ def mostly_forward(task):
 @pytest.mark.parametrize("task", FORWARD, ids=["Box from Dict", "Discrete", "MultiDiscrete", "MultiBinary"])
 def test_the_whole_pipeline_runs_and_clones_what_was_demonstrated(task, tmp_path):
     trajectories, returns = collect(mostly_forward(task), make_environments(task, 5, seed=0), 10, seed=0)
-    save_demonstrations(tmp_path / "own.npz", trajectories, rewards=returns.reveal_steps(), task=task)
+    save_demonstrations(
+        tmp_path / "own.npz", trajectories, rewards=returns.step_values_for_evaluation(), task=task
+    )
     found = run(
         task, run_dir=tmp_path / "run", demonstrations=tmp_path / "own.npz", settings=SMALL, quiet=True
     )
@@ -64,8 +66,8 @@ def test_the_whole_pipeline_runs_and_clones_what_was_demonstrated(task, tmp_path
     assert found["bc"]["mean"] > found["random"]["interval"][1]
     assert found["bc"]["mean"] > 10.0
     assert found["policy"]["mean"] is not None
-    assert {point["kind"] for point in found["noise"]} == set(KINDS)
-    by_level = {(point["kind"], point["level"]): point["return"]["mean"] for point in found["noise"]}
+    assert {point["name"] for point in found["noise"]} == set(KINDS)
+    by_level = {(point["name"], point["level"]): point["return"]["mean"] for point in found["noise"]}
     assert by_level["uniform", 0.0] > by_level["uniform", 1.0] + 3.0
 
     observation_space, action_space, _ = task_spaces(task)
@@ -90,12 +92,12 @@ def test_the_whole_pipeline_runs_and_clones_what_was_demonstrated(task, tmp_path
 def test_a_disturbance_is_drawn_from_the_whole_space_and_no_op_is_the_action_of_zeros():
     for task in FORWARD:
         space = task_spaces(task)[1]
-        jobs = NoiseSchedule(levels=(0.0, 1.0), episodes_per_level=3, kinds=KINDS).jobs()
+        jobs = NoiseSchedule(levels=(0.0, 1.0), episodes_per_level=3, names=KINDS).jobs()
         trajectories, _ = collect(mostly_forward(task), make_environments(task, 3, seed=0), jobs, seed=1)
         episode = trajectories.episode_of_step
         drawn = {
             kind: trajectories.actions[
-                np.isin(episode, [i for i, job in enumerate(jobs) if job.kind == kind and job.level == 1.0])
+                np.isin(episode, [i for i, job in enumerate(jobs) if job.name == kind and job.level == 1.0])
             ]
             for kind in KINDS
         }
@@ -104,7 +106,9 @@ def test_a_disturbance_is_drawn_from_the_whole_space_and_no_op_is_the_action_of_
         assert all(space.contains(action) for action in drawn["uniform"])
         assert (flat.max(axis=0) > flat.mean(axis=0)).all()
         assert (flat.min(axis=0) < flat.mean(axis=0)).all()
-        repeated = (drawn["held"][1:] == drawn["held"][:-1]).reshape(len(drawn["held"]) - 1, -1).all(axis=1)
+        repeated = (
+            (drawn["sticky"][1:] == drawn["sticky"][:-1]).reshape(len(drawn["sticky"]) - 1, -1).all(axis=1)
+        )
         assert repeated.mean() > 0.5
 
 

@@ -12,10 +12,10 @@ import torch
 from test_pipeline import TINY, demonstrate, start
 from tiny_environments import HORIZON, WALK
 
-from drex.agents.other_algorithms import ALGORITHMS
-from drex.cli import main
-from drex.demonstrations import load_demonstrations
-from drex.run_options import parse_run_options
+from drex.agents.policies.algorithm_registry import ALGORITHMS
+from drex.cli.main import main
+from drex.cli.run_options import parse_run_options
+from drex.demonstrations.load_and_save import load_demonstrations
 
 TEXT = (Path(__file__).parents[1] / "docs" / "own-pieces.md").read_text()
 BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from ranked_examples import trajectories_of
 
 from drex.errors import UserError
-from drex.own_ranking import Ranking, describe_own
-from drex.ranking_files import load_ranking, ranking_beside, ranking_of_words, save_ranking
+from drex.rankings.user_ranking import Ranking, describe_user_ranking
+from drex.rankings.user_ranking_files import load_ranking, ranking_beside, ranking_of_words, save_ranking
 
 FOUR = trajectories_of(np.ones(4), np.zeros((4, 1)))
 
@@ -120,7 +120,7 @@ def test_a_ranking_lies_beside_its_demonstrations(tmp_path):
 
 
 def test_a_description_counts_what_is_compared_and_contradicted():
-    lines = describe_own(Ranking("pairs", [[1, 0], [0, 1], [2, 0]], "here").rank(FOUR))
+    lines = describe_user_ranking(Ranking("pairs", [[1, 0], [0, 1], [2, 0]], "here").rank(FOUR))
     assert lines == [
         "episodes      4, 3 compared",
         "pairs         3, 66.7% contradicted by others",

@@ -16,7 +16,7 @@ import pytest
 
 import drex
 from drex.agents.demonstrator import DemonstratorSettings
-from drex.settings import Settings
+from drex.presets.settings import Settings
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted(file for folder in ("drex", "agents", "envs") for file in (ROOT / folder).rglob("*.py"))
@@ -60,7 +60,7 @@ def test_every_public_name_says_what_it_is(name):
 
 
 def test_public_names_are_listed_in_the_order_of_the_method():
-    order = ("load_demonstrations", "clone", "rank_by_noise", "learn_reward", "anchor", "improve")
+    order = ("load_demonstrations", "clone", "rank_by_noise", "learn_reward", "normalize_reward", "train_ppo")
     assert sorted(order, key=drex.__all__.index) == list(order)
 
 
@@ -220,7 +220,7 @@ def test_the_settings_of_every_stage_are_looked_at():
         "NoiseSchedule",
         "RewardSettings",
         "SnippetSettings",
-        "AnchorSettings",
+        "RewardNormalization",
         "PPOSettings",
         "EvaluationSettings",
     }

@@ -22,8 +22,8 @@ ROOT = Path(__file__).parent.parent
 SMOKE = """
 import pathlib, sys
 import drex, drex.agents, drex.envs, drex.theory
-from drex.bundled import bundled_demonstrations, bundled_tasks
-from drex.demonstrations import load_demonstrations
+from drex.demonstrations.bundled import bundled_demonstrations, bundled_tasks
+from drex.demonstrations.load_and_save import load_demonstrations
 
 for module in (drex, drex.agents, drex.envs):
     assert pathlib.Path(module.__file__).is_relative_to(sys.prefix), module.__file__
@@ -101,7 +101,7 @@ def test_the_wheel_holds_every_module_data_and_licence_and_nothing_at_the_top_bu
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     assert {name for name in names if name.endswith(".py")} == expected_modules()
-    data = {str(file.relative_to(ROOT)) for file in (ROOT / "drex/demonstrations_data").glob("*.*")}
+    data = {str(file.relative_to(ROOT)) for file in (ROOT / "drex/demonstrations/bundled_data").glob("*.*")}
     assert names >= {"drex/py.typed", *data}
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"drex", "drex_rl"}
@@ -110,7 +110,8 @@ def test_the_wheel_holds_every_module_data_and_licence_and_nothing_at_the_top_bu
 def test_the_installed_wheel_imports_and_brings_its_demonstrations(environment, tmp_path):
     tasks = succeed(environment / "python", "-c", SMOKE, cwd=tmp_path).split()
     assert tasks == sorted(
-        file.stem.replace("ALE-", "ALE/") for file in (ROOT / "drex/demonstrations_data").glob("*.npz")
+        file.stem.replace("ALE-", "ALE/")
+        for file in (ROOT / "drex/demonstrations/bundled_data").glob("*.npz")
     )
 
 

@@ -14,28 +14,29 @@ from safetensors.numpy import load_file
 from tiny_environments import DISCRETE_WALK, WALK
 
 from drex.agents.behavioral_cloning import CloningSettings
-from drex.agents.improve import PPOSettings
-from drex.agents.noise import NoiseSchedule
-from drex.agents.policies import PolicySettings, uniform
-from drex.agents.rollouts import collect
-from drex.demonstrations import load_demonstrations, save_demonstrations
+from drex.agents.policies.acting import uniform
+from drex.agents.policies.network import PolicySettings
+from drex.agents.ppo.settings import PPOSettings
+from drex.agents.rollouts.collect import collect
+from drex.agents.rollouts.noise import NoiseSchedule
+from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
-from drex.evaluation import EvaluationSettings
-from drex.finished_run import read_scalars
+from drex.evaluation.evaluate import EvaluationSettings
+from drex.files.dataclass_json import settings_to_json
 from drex.pipeline import run
-from drex.reward import load_reward
-from drex.reward_learning import RewardSettings
-from drex.settings import Settings
-from drex.settings_json import settings_to_json
-from drex.snippets import SnippetSettings
-from drex.stage_seeds import stage_seed
+from drex.presets.settings import Settings
+from drex.report.finished_run import read_scalars
+from drex.rewards.learned_reward import load_reward
+from drex.rewards.settings import RewardSettings
+from drex.rewards.snippets import SnippetSettings
+from drex.stages.seeds import stage_seed
 
 STEPS = 512  # of PPO: four segments of one rollout of 128 steps
 TINY = Settings(
     policy=PolicySettings(policy_hidden_sizes=(8,), value_hidden_sizes=(8,)),
     bc=CloningSettings(gradient_steps=100, check_every=50),
-    noise=NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=4, kinds=("uniform", "held")),
+    noise=NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=4, names=("uniform", "sticky")),
     rollout_environments=4,
     reward=RewardSettings(
         hidden_sizes=(8,),
@@ -50,18 +51,18 @@ TINY = Settings(
         rollout_steps=32,
         batch_size=64,
         epochs=2,
-        value_only_rollouts=1,
+        critic_warmup_rollouts=1,
         checkpoint_steps=128,
     ),
     evaluation=EvaluationSettings(episodes=4, environments=4),
 )
 STAGES = ("demonstrations", "bc", "ranked", "reward", "policy", "evaluation")
 CONTROLS = (
-    "control-alive",
-    "control-alive-evaluation",
-    "control-random_rankings-reward",
-    "control-random_rankings",
-    "control-random_rankings-evaluation",
+    "control-constant",
+    "control-constant-evaluation",
+    "control-shuffled_labels-reward",
+    "control-shuffled_labels",
+    "control-shuffled_labels-evaluation",
 )
 WEIGHTS = {"bc": "policy", "reward": "reward", "policy": "policy"}
 SUMMARY = {"mean", "std", "best", "interval", "episodes"}
@@ -71,7 +72,9 @@ def demonstrate(path, task, *, with_rewards):
     """Random behaviour, which is enough to see every stage at work."""
     actor = uniform(task_spaces(task)[1], seed=0)
     trajectories, returns = collect(actor, make_environments(task, 3, seed=0), 4, seed=0)
-    save_demonstrations(path, trajectories, rewards=returns.reveal_steps() if with_rewards else None)
+    save_demonstrations(
+        path, trajectories, rewards=returns.step_values_for_evaluation() if with_rewards else None
+    )
     return path
 
 
@@ -89,7 +92,7 @@ def demonstrations(tmp_path_factory):
 def whole(tmp_path_factory, demonstrations):
     """A run with its controls, and what it returned."""
     folder = tmp_path_factory.mktemp("whole") / "run"
-    return folder, start(folder, demonstrations, controls=("alive", "random_rankings"))
+    return folder, start(folder, demonstrations, controls=("constant", "shuffled_labels"))
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +163,7 @@ def test_the_evaluation_has_its_documented_layout(whole):
         assert evaluation[judged]["episodes"] == 4
         low, high = evaluation[judged]["interval"]
         assert low <= evaluation[judged]["mean"] <= high
-    assert set(evaluation["controls"]) == {"alive", "random_rankings"}
+    assert set(evaluation["controls"]) == {"constant", "shuffled_labels"}
     agreement = {"kendall_tau", "pearson", "pair_accuracy", "held_out_accuracy", "held_out_pairs"}
     assert set(evaluation["reward"]) == agreement
     assert 0.0 <= evaluation["reward"]["held_out_accuracy"] <= 1.0 and evaluation["reward"]["held_out_pairs"]
@@ -170,8 +173,8 @@ def test_the_evaluation_has_its_documented_layout(whole):
         "compared": 24,
         "pairs": 2 * 3 * 16,
         "contradictions": 0.0,
-        "disturbed": None,
-        "own": [],
+        "rollout_policy": None,
+        "user": [],
     }
     assert set(evaluation["seconds"]) == {*STAGES, *CONTROLS}
     assert isinstance(evaluation["beats_best_demonstration"], bool)
@@ -191,7 +194,7 @@ def test_every_stage_leaves_scalars(whole):
         "bc/held_out_loss",
         "reward/loss",
         "reward/held_out_accuracy",
-        "for_judging_only/true_return",
+        "eval/true_return",
         "train/value_loss",
     ):
         assert len(scalars.get(name, [])) >= 1, f"{name} of {sorted(scalars)}"
@@ -214,18 +217,18 @@ def test_the_kept_reward_is_anchored_on_the_ranked_rollouts(whole):
 
 def test_controls_learn_from_the_same_clone_by_another_reward(whole):
     folder, _ = whole
-    assert not same_weights_of(folder, "reward", "control-random_rankings-reward")
-    assert not same_weights_of(folder, "policy", "control-random_rankings")
-    assert not same_weights_of(folder, "policy", "control-alive")
+    assert not same_weights_of(folder, "reward", "control-shuffled_labels-reward")
+    assert not same_weights_of(folder, "policy", "control-shuffled_labels")
+    assert not same_weights_of(folder, "policy", "control-constant")
     fingerprints = {
         stage: json.loads((folder / stage / "fingerprint.json").read_text())
-        for stage in ("policy", "control-alive", "control-random_rankings")
+        for stage in ("policy", "control-constant", "control-shuffled_labels")
     }
     clones = [fingerprint["inputs"]["bc"] for fingerprint in fingerprints.values()]
     assert clones[0] == clones[1] == clones[2]
     assert len({fingerprint["seed"] for fingerprint in fingerprints.values()}) == 1
-    assert set(fingerprints["control-alive"]["inputs"]) == {"bc"}
-    assert "control-random_rankings-reward" in fingerprints["control-random_rankings"]["inputs"]
+    assert set(fingerprints["control-constant"]["inputs"]) == {"bc"}
+    assert "control-shuffled_labels-reward" in fingerprints["control-shuffled_labels"]["inputs"]
 
 
 def same_weights_of(folder, one, other):
@@ -276,8 +279,8 @@ def test_controls_can_be_added_to_a_finished_run(whole, plain, demonstrations, t
     copy = tmp_path / "copy"
     shutil.copytree(plain[0], copy)
     kept = {stage: (copy / stage).stat().st_mtime_ns for stage in STAGES}
-    added = start(copy, demonstrations, controls=("alive",), resume=True)
-    assert added["controls"] == {"alive": whole[1]["controls"]["alive"]}
+    added = start(copy, demonstrations, controls=("constant",), resume=True)
+    assert added["controls"] == {"constant": whole[1]["controls"]["constant"]}
     assert timeless(added) | {"controls": {}} == timeless(plain[1])
     assert {stage: (copy / stage).stat().st_mtime_ns for stage in STAGES} == kept
 

@@ -16,10 +16,11 @@ from stable_baselines3.common.logger import KVWriter, Logger
 from tiny_environments import BEST_RETURN, DISCRETE_WALK, POISONED_WALK, WALK
 
 from drex.agents.demonstrator import DemonstratorSettings, train_demonstrator
-from drex.agents.improve import PPOSettings
-from drex.agents.policies import PolicySettings, deterministic, policy_arguments
-from drex.agents.ppo import PPO
-from drex.agents.rollouts import collect
+from drex.agents.policies.acting import deterministic
+from drex.agents.policies.network import PolicySettings, policy_arguments
+from drex.agents.ppo.algorithm import PPO
+from drex.agents.ppo.settings import PPOSettings
+from drex.agents.rollouts.collect import collect
 from drex.envs.learned_reward import LearnedRewardVecEnv
 from drex.envs.make import make_environments
 from drex.errors import UserError
@@ -142,7 +143,7 @@ def test_a_relabelled_rollout_equals_per_step_rewards(task):
             environments = LearnedRewardVecEnv(environments, made_up_reward)
         model, kept = make_ppo(kind, task, environments=environments), KeepRollouts()
         if not per_step:
-            model.pay_by(made_up_reward)
+            model.set_reward(made_up_reward)
         model.learn(4 * ENVIRONMENTS * ROLLOUT, callback=kept)
         runs.append((model, kept.rollouts))
     (theirs, expected), *others = runs
@@ -170,7 +171,7 @@ def ended_by_itself(buffer):
 def test_a_cut_off_episode_is_bootstrapped_and_an_ended_one_is_not():
     environments = make_environments(WALK, 1, seed=0)
     model = make_ppo(PPO, WALK, environments=environments, n_steps=31, batch_size=31, gamma=0.5)
-    model.pay_by(lambda observations, *rest: np.zeros(len(observations), np.float32))
+    model.set_reward(lambda observations, *rest: np.zeros(len(observations), np.float32))
     with torch.no_grad():  # always straight ahead: cut off at step 30
         model.policy.action_net.weight.zero_()
         model.policy.action_net.bias.copy_(torch.tensor([1.0, 0.0]))
@@ -180,7 +181,7 @@ def test_a_cut_off_episode_is_bootstrapped_and_an_ended_one_is_not():
     before = copy.deepcopy(model.policy)
     model.learn(31, callback=kept)
     rewards = kept.rollouts[0]["rewards"][:, 0]
-    final = model.rollout_buffer.following[29, 0]
+    final = model.rollout_buffer.next_observations[29, 0]
     assert final[0] == pytest.approx(3.0, abs=1e-5)
     with torch.no_grad():
         value = float(before.predict_values(torch.as_tensor(final)[None]))
@@ -194,7 +195,7 @@ def test_pay_by_pays_instead_of_the_environment_not_besides_it():
     for task in (WALK, POISONED_WALK):
         environments = make_environments(task, ENVIRONMENTS, seed=0, reward="true")
         model = make_ppo(PPO, task, environments=environments)
-        model.pay_by(made_up_reward)
+        model.set_reward(made_up_reward)
         model.learn(2 * ENVIRONMENTS * ROLLOUT)
         weights.append(model)
     assert_equal_weights(*weights)
@@ -206,7 +207,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(task):
     models = []
     for seed in (3, 3, 4):
         model = make_ppo(PPO, task, seed=seed)
-        model.pay_by(made_up_reward)
+        model.set_reward(made_up_reward)
         models.append(model.learn(2 * ENVIRONMENTS * ROLLOUT))
     assert_equal_weights(models[0], models[1])
     assert not torch.equal(models[0].policy.value_net.weight, models[2].policy.value_net.weight)
@@ -218,35 +219,35 @@ def progress_made(observations, actions, next_observations, terminated):
 
 def test_ppo_reaches_the_best_return_on_a_reward_that_means_it():
     model = make_ppo(PPO, WALK, n_epochs=10, gamma=0.9, learning_rate=1e-3)
-    model.pay_by(progress_made)
+    model.set_reward(progress_made)
     model.learn(8000)
     _, returns = collect(deterministic(model.policy), make_environments(WALK, 2, seed=9), 6, seed=0)
-    assert returns.reveal().min() > 0.95 * BEST_RETURN
+    assert returns.values_for_evaluation().min() > 0.95 * BEST_RETURN
 
 
 def test_settings_for_the_soonest_return_reach_one_that_drifting_does_not():
     settings = DemonstratorSettings(
         target_return=0.8 * BEST_RETURN,
         reward_scale=1.0,
-        ppo=PPOSettings.soonest_from_scratch(environment_steps=40_000, initial_std=0.4),
+        ppo=PPOSettings.fast_from_scratch(environment_steps=40_000, initial_std=0.4),
     )
     watched = train_demonstrator(
         lambda count, stream: make_environments(WALK, count, seed=stream, reward="true"), settings, seed=0
     )
     assert watched.num_timesteps < 40_000
     _, returns = collect(deterministic(watched.policy), make_environments(WALK, 2, seed=9), 6, seed=0)
-    assert returns.reveal().mean() > 0.8 * BEST_RETURN
+    assert returns.values_for_evaluation().mean() > 0.8 * BEST_RETURN
 
 
 def test_the_leaving_penalty_falls_linearly_to_zero():
     model = make_ppo(PPO, WALK)
-    model.pay_by(made_up_reward)
-    model.stay_near(model.policy, penalty=0.4)
+    model.set_reward(made_up_reward)
+    model.set_reference_policy(model.policy, penalty=0.4)
     kept = keep_scalars(model)
     model.learn(4 * ENVIRONMENTS * ROLLOUT, log_interval=1)
-    logged = [row["train/leaving_penalty"] for row in kept.rows if "train/leaving_penalty" in row]
+    logged = [row["train/kl_penalty"] for row in kept.rows if "train/kl_penalty" in row]
     model.logger.dump()
-    logged.append(kept.rows[-1]["train/leaving_penalty"])
+    logged.append(kept.rows[-1]["train/kl_penalty"])
     assert logged == pytest.approx([0.3, 0.2, 0.1, 0.0])
 
 
@@ -255,9 +256,9 @@ def test_a_leaving_penalty_of_zero_changes_nothing(task):
     clone, models = make_ppo(PPO, task, seed=8).policy, []
     for near in (False, True):
         model = make_ppo(PPO, task)
-        model.pay_by(made_up_reward)
+        model.set_reward(made_up_reward)
         if near:
-            model.stay_near(clone, penalty=0.0)
+            model.set_reference_policy(clone, penalty=0.0)
         models.append(model.learn(2 * ENVIRONMENTS * ROLLOUT))
     assert_equal_weights(*models)
 
@@ -279,8 +280,8 @@ def test_a_leaving_penalty_pulls_towards_the_clone(task):
     distances = []
     for penalty in (0.0, 1.0):
         model = make_ppo(PPO, task, learning_rate=1e-2, n_epochs=10)
-        model.pay_by(lambda observations, *rest: np.zeros(len(observations), np.float32))
-        model.stay_near(clone, penalty=penalty)
+        model.set_reward(lambda observations, *rest: np.zeros(len(observations), np.float32))
+        model.set_reference_policy(clone, penalty=penalty)
         model.vf_coef = 0.0
         before = distance(model.policy)
         model.normalize_advantage = False
@@ -293,7 +294,7 @@ def test_a_leaving_penalty_pulls_towards_the_clone(task):
 def test_the_clone_is_copied_when_it_is_attached():
     model = make_ppo(PPO, WALK)
     clone = make_ppo(PPO, WALK, seed=8).policy
-    model.stay_near(clone, penalty=1.0)
+    model.set_reference_policy(clone, penalty=1.0)
     before = copy.deepcopy(model._clone.state_dict())
     with torch.no_grad():
         clone.action_net.bias.add_(5.0)
@@ -303,8 +304,8 @@ def test_the_clone_is_copied_when_it_is_attached():
 
 def test_value_only_rollouts_leave_the_policy_bit_equal():
     model = make_ppo(PPO, WALK)
-    model.pay_by(made_up_reward)
-    model.value_only_rollouts = 2
+    model.set_reward(made_up_reward)
+    model.critic_warmup_rollouts = 2
     start = copy.deepcopy(model.policy.state_dict())
     model.learn(2 * ENVIRONMENTS * ROLLOUT)
     value_names = {name for name in start if "value" in name}
@@ -316,14 +317,14 @@ def test_value_only_rollouts_leave_the_policy_bit_equal():
 
 def test_a_saved_ppo_loads_in_a_fresh_process_and_predicts_the_same(tmp_path):
     model = make_ppo(PPO, WALK)
-    model.pay_by(made_up_reward)
+    model.set_reward(made_up_reward)
     model.learn(ENVIRONMENTS * ROLLOUT)
     model.save(tmp_path / "ppo")
     seen = np.array([[0.1, -0.2], [1.0, 0.3]], np.float32)
     expected, _ = model.predict(seen, deterministic=True)
     script = (
         "import sys, numpy as np\n"
-        "from drex.agents.ppo import PPO\n"
+        "from drex.agents.ppo.algorithm import PPO\n"
         "model = PPO.load(sys.argv[1], device='cpu')\n"
         "seen = np.array([[0.1, -0.2], [1.0, 0.3]], np.float32)\n"
         "np.save(sys.argv[2], model.predict(seen, deterministic=True)[0])\n"
@@ -337,15 +338,15 @@ def test_a_loaded_ppo_goes_on_learning_as_if_it_had_never_been_saved(tmp_path):
     ends = []
     for saved in (False, True):
         model = make_ppo(PPO, WALK)
-        model.pay_by(made_up_reward)
-        model.value_only_rollouts = 2
+        model.set_reward(made_up_reward)
+        model.critic_warmup_rollouts = 2
         model.learn(ENVIRONMENTS * ROLLOUT)
         if saved:
             model.save(tmp_path / "ppo")
             model = PPO.load(
                 tmp_path / "ppo", env=make_environments(WALK, ENVIRONMENTS, seed=0), device="cpu"
             )
-            model.pay_by(made_up_reward)
+            model.set_reward(made_up_reward)
         else:
             model.set_env(make_environments(WALK, ENVIRONMENTS, seed=0))
         model.set_random_seed(7)
@@ -356,15 +357,19 @@ def test_a_loaded_ppo_goes_on_learning_as_if_it_had_never_been_saved(tmp_path):
 
 def test_a_loaded_ppo_without_its_reward_or_its_clone_refuses_to_learn(tmp_path):
     model = make_ppo(PPO, WALK)
-    model.pay_by(made_up_reward)
-    model.stay_near(model.policy, penalty=0.1)
+    model.set_reward(made_up_reward)
+    model.set_reference_policy(model.policy, penalty=0.1)
     model.save(tmp_path / "ppo")
     loaded = PPO.load(tmp_path / "ppo", env=make_environments(WALK, ENVIRONMENTS, seed=0), device="cpu")
-    with pytest.raises(UserError, match=r"expected the reward function that pays it.* call pay_by\(reward\)"):
+    with pytest.raises(
+        UserError, match=r"expected the reward function that pays it.* call set_reward\(reward\)"
+    ):
         loaded.learn(ENVIRONMENTS * ROLLOUT)
-    loaded.pay_by(made_up_reward)
-    with pytest.raises(UserError, match=r"expected the clone .* call stay_near\(clone, penalty=...\)"):
+    loaded.set_reward(made_up_reward)
+    with pytest.raises(
+        UserError, match=r"expected the clone .* call set_reference_policy\(clone, penalty=...\)"
+    ):
         loaded.learn(ENVIRONMENTS * ROLLOUT)
-    loaded.stay_near(None, penalty=0.0)
+    loaded.set_reference_policy(None, penalty=0.0)
     loaded.learn(ENVIRONMENTS * ROLLOUT)
     assert loaded.num_timesteps == ENVIRONMENTS * ROLLOUT

@@ -11,11 +11,12 @@ from gymnasium.spaces import Box, Discrete, MultiBinary, MultiDiscrete
 from stable_baselines3.common.policies import ActorCriticPolicy
 from tiny_environments import DISCRETE_WALK, WALK
 
-from drex.agents.choices import divergence
-from drex.agents.plain_mlp import plain_actor_critic
-from drex.agents.policies import PolicySettings, policy_arguments, uniform_actions
-from drex.agents.ppo import PPO
-from drex.agents.ppo_gradient import Loss, policy_gradient, standardized, value_gradient
+from drex.agents.policies.acting import uniform_actions
+from drex.agents.policies.discrete_actions import divergence
+from drex.agents.policies.manual_mlp import plain_actor_critic
+from drex.agents.policies.network import PolicySettings, policy_arguments
+from drex.agents.ppo.algorithm import PPO
+from drex.agents.ppo.loss_gradient import LossWeights, policy_gradient, standardized, value_gradient
 from drex.envs.make import make_environments
 
 SEEN = Box(-1.0, 1.0, (3,), np.float32)
@@ -24,14 +25,14 @@ SPACES = [Box(-1.0, 1.0, (2,), np.float32), Discrete(4), MultiDiscrete([2, 3]), 
 LOSSES = {
     "plain": {},
     "clipped values": {"value_clip": 0.1},
-    "entropy": {"entropy_weight": 0.3},
-    "near the clone": {"leaving_penalty": 0.7},
+    "entropy": {"ent_coef": 0.3},
+    "near the clone": {"kl_penalty": 0.7},
 }
 
 
 def make_loss(**changes):
-    chosen = {"clip": 0.1, "value_clip": None, "entropy_weight": 0.0, "value_weight": 0.6}
-    return Loss(**{**chosen, "leaving_penalty": 0.0, **changes})
+    chosen = {"clip": 0.1, "value_clip": None, "ent_coef": 0.0, "vf_coef": 0.6}
+    return LossWeights(**{**chosen, "kl_penalty": 0.0, **changes})
 
 
 def make_case(space, seed=0, **arguments):
@@ -72,13 +73,13 @@ def loss_by_autograd(policy, batch, loss):
     if loss.value_clip is not None:
         moved = (values - batch["values"]).clamp(-loss.value_clip, loss.value_clip)
         values = batch["values"] + moved
-    total = -gain.mean() - loss.entropy_weight * entropy.mean()
-    total = total + loss.value_weight * (values - batch["returns"]).square().mean()
+    total = -gain.mean() - loss.ent_coef * entropy.mean()
+    total = total + loss.vf_coef * (values - batch["returns"]).square().mean()
     outputs = policy.action_net(policy.mlp_extractor.forward_actor(batch["observations"]))
     if isinstance(space, Box):
         scaled = (outputs - batch["clone_outputs"]) / policy.log_std.detach().exp()
-        return total + loss.leaving_penalty * scaled.square().sum(dim=1).mean()
-    return total + loss.leaving_penalty * divergence(space, outputs, batch["clone_outputs"]).mean()
+        return total + loss.kl_penalty * scaled.square().sum(dim=1).mean()
+    return total + loss.kl_penalty * divergence(space, outputs, batch["clone_outputs"]).mean()
 
 
 @pytest.mark.parametrize("changes", LOSSES.values(), ids=LOSSES)
@@ -89,7 +90,7 @@ def test_every_parameters_gradient_is_autograds(space, changes):
     loss_by_autograd(policy, batch, loss).backward()
     expected = {name: parameter.grad.clone() for name, parameter in policy.named_parameters()}
     plain = plain_actor_critic(policy)
-    flat = plain.place_gradients(value_only=False)
+    flat = plain.place_gradients(critic_only=False)
     with torch.no_grad():
         kept = plain.critic.activations(batch["observations"])
         at_values, errors = value_gradient(kept[-1].squeeze(1), batch, loss)
@@ -163,8 +164,8 @@ def test_networks_that_are_not_plain_learn_the_same_by_autograd(task, activation
             device="cpu",
             policy_kwargs=arguments | {"activation_fn": activation},
         )
-        model.stay_near(model.policy, penalty=0.3)
-        model.value_only_rollouts = 1
+        model.set_reference_policy(model.policy, penalty=0.3)
+        model.critic_warmup_rollouts = 1
         if not plain:
             model.policy.action_net = Layered(model.policy.action_net)
         assert (plain_actor_critic(model.policy) is not None) == plain

@@ -10,16 +10,16 @@ from typing import get_args
 
 import pytest
 
-from drex.agents.improve import PPOSettings
-from drex.agents.nature_cnn import fastest_precision
-from drex.envs.atari import AtariOptions
+from drex.agents.policies.nature_cnn import fastest_precision
+from drex.agents.ppo.settings import PPOSettings
+from drex.envs.atari.options import AtariOptions
 from drex.errors import UserError
-from drex.evaluation import EvaluationSettings
-from drex.presets import PRESETS, default, paper, preset
-from drex.reward_learning import RewardSettings
-from drex.settings import Method, Settings
-from drex.settings_json import settings_from_json, settings_to_json
-from drex.snippets import SnippetSettings
+from drex.evaluation.evaluate import EvaluationSettings
+from drex.files.dataclass_json import settings_from_json, settings_to_json
+from drex.presets.presets import PRESETS, default, paper, preset
+from drex.presets.settings import Method, Settings
+from drex.rewards.settings import RewardSettings
+from drex.rewards.snippets import SnippetSettings
 
 TASKS = (
     "HalfCheetah-v5",
@@ -50,7 +50,7 @@ def test_the_paper_preset_disturbs_as_published():
     settings = paper("Hopper-v5")
     assert settings.noise.levels == tuple(round(0.05 * i, 2) for i in range(20))
     assert settings.noise.episodes_per_level == 5
-    assert settings.noise.kinds == ("uniform",)
+    assert settings.noise.names == ("uniform",)
     assert settings.rollout_policy == "deterministic"
     assert settings.minimum_level_gap == 0.3
     assert len(settings.noise.jobs()) == 100
@@ -80,17 +80,17 @@ def test_the_paper_preset_trains_and_judges_as_published():
     assert ppo.rollout_steps // ppo.batch_size == 32
     assert (ppo.epochs, ppo.gamma, ppo.gae_lambda) == (10, 0.99, 0.95)
     assert (ppo.learning_rate, ppo.final_learning_rate, ppo.clip_range) == (3e-4, 0.0, 0.2)
-    assert (ppo.start_from, ppo.leaving_penalty, ppo.value_only_rollouts) == ("scratch", 0.0, 0)
+    assert (ppo.start_from, ppo.kl_penalty, ppo.critic_warmup_rollouts) == ("scratch", 0.0, 0)
     assert settings.evaluation.episodes == 20
-    assert (settings.anchor.offset, settings.anchor.scale) == ("mean", "step")
+    assert (settings.normalization.offset, settings.normalization.scale) == ("mean", "step")
 
 
 @pytest.mark.parametrize("task", [task for task in TASKS if not task.startswith("ALE/")])
 def test_the_published_protocol_is_one_for_every_task_but_for_its_control_cost(task):
     published = {"HalfCheetah-v5": 0.1, "Hopper-v5": 0.001}.get(task, 0.0)
-    assert paper(task).anchor.control_cost == published
+    assert paper(task).normalization.control_cost == published
     common = paper("Swimmer-v5")
-    assert replace(paper(task), anchor=common.anchor) == common
+    assert replace(paper(task), normalization=common.normalization) == common
 
 
 # Our own
@@ -108,8 +108,8 @@ def test_the_paper_preset_of_t_rex_learns_from_scratch_as_published():
         40,
         40,
     )
-    assert (settings.anchor.offset, settings.anchor.scale) == ("network", "step")
-    assert settings.anchor.control_cost == 0.1
+    assert (settings.normalization.offset, settings.normalization.scale) == ("network", "step")
+    assert settings.normalization.control_cost == 0.1
     assert (settings.ppo, settings.ppo.start_from) == (drex.ppo, "scratch")
     assert settings.policy.policy_hidden_sizes == (64, 64)
     assert not settings.trex.mix_noise
@@ -135,7 +135,7 @@ def test_our_own_start_from_the_clone_and_judge_twenty_episodes_or_more(task):
     settings = default(task)
     assert settings.ppo.start_from == "clone"
     assert settings.evaluation.episodes >= 20
-    assert settings.anchor.offset == ("zero" if task.startswith("ALE/") else "survival")
+    assert settings.normalization.offset == ("zero" if task.startswith("ALE/") else "survival")
 
 
 def test_versions_of_a_task_share_their_settings_and_unknown_tasks_take_the_generic_ones():
@@ -171,8 +171,8 @@ def test_an_unknown_preset_is_named_with_those_there_are():
             "ppo.batch_size: expected at most environments × rollout_steps = 16, found 32",
         ),
         (
-            {"ppo": {"start_from": "scratch", "leaving_penalty": 0.1}},
-            "ppo.leaving_penalty: expected 0 when starting from scratch, found 0.1",
+            {"ppo": {"start_from": "scratch", "kl_penalty": 0.1}},
+            "ppo.kl_penalty: expected 0 when starting from scratch, found 0.1",
         ),
         (
             {"reward": {"patience": 2, "held_out": 0.0}},
@@ -185,10 +185,13 @@ def test_an_unknown_preset_is_named_with_those_there_are():
         ({"noise": {"levels": [0.5]}}, "noise.levels: expected two or more probabilities, found (0.5,)"),
         ({"bc": {"held_out": 0.0}}, "cloning.held_out: expected a share between 0 and 1, found 0.0"),
         ({"evaluation": {"episodes": 1}}, "evaluation: expected two episodes or more, found 1"),
-        ({"anchor": {"percentile": 101.0}}, "anchor.percentile: expected from 0 to 100, found 101.0"),
+        (
+            {"normalization": {"percentile": 101.0}},
+            "normalization.percentile: expected from 0 to 100, found 101.0",
+        ),
         ({"held_out_folds": 1}, "held_out_folds: expected 0, or two or more, found 1"),
         ({"trex": {"clone_share": 0.0}}, "trex.clone_share: expected above 0, up to 1, found 0.0"),
-        ({"anchor": {"offset": "median"}}, "anchor.offset: expected "),
+        ({"normalization": {"offset": "median"}}, "normalization.offset: expected "),
         ({"ppo": {"batchsize": 3}}, "ppo.batchsize: expected only the fields"),
     ],
 )
@@ -221,7 +224,7 @@ def test_the_paper_preset_clones_and_disturbs_atari_as_published():
 
 def test_the_paper_preset_learns_the_reward_of_atari_as_published():
     """One network, one pair a step of 50 to 199 steps, every 4th stack; the better starts no earlier."""
-    reward, anchor = paper("ALE/Seaquest-v5").reward, paper("ALE/Seaquest-v5").anchor
+    reward, anchor = paper("ALE/Seaquest-v5").reward, paper("ALE/Seaquest-v5").normalization
     assert reward.convolutions == ((32, 7, 3), (16, 5, 2), (16, 3, 1), (16, 3, 1))
     assert (reward.members, reward.hidden_sizes, reward.learning_rate, reward.l2) == (1, (64,), 1e-5, 0.0)
     snippets = reward.snippets
@@ -242,7 +245,7 @@ def test_the_paper_preset_trains_atari_as_published():
     assert (ppo.environment_steps, ppo.environments, ppo.rollout_steps) == (50_000_000, 9, 128)
     assert ppo.environments * ppo.rollout_steps / ppo.batch_size == ppo.epochs == 4
     assert (ppo.learning_rate, ppo.final_learning_rate) == (2.5e-4, 0.0)
-    assert (ppo.clip_range, ppo.final_clip_range, ppo.entropy_weight) == (0.1, 0.0, 0.01)
+    assert (ppo.clip_range, ppo.final_clip_range, ppo.ent_coef) == (0.1, 0.0, 0.01)
     assert (ppo.gamma, ppo.gae_lambda, ppo.start_from) == (0.99, 0.95, "scratch")
     assert paper("ALE/Breakout-v5").evaluation.episodes == 30
     assert paper("ALE/Breakout-v5").atari == AtariOptions(episodic_life=True)
@@ -254,7 +257,7 @@ def test_the_default_for_atari_starts_from_the_clone_and_hides_the_score():
     assert settings.ppo.environments * settings.ppo.rollout_steps / settings.ppo.batch_size == 4
     assert (settings.reward.mask_top, settings.reward.mask_bottom, settings.reward.members) == (10, 0, 3)
     assert settings.policy.image_precision == fastest_precision()
-    assert settings.rollout_policy == "nearest"
+    assert settings.rollout_policy == "auto"
 
 
 def test_the_order_of_starts_is_as_published_but_in_space_invaders():
@@ -271,7 +274,11 @@ def test_the_small_preset_is_the_default_for_atari_with_less_of_everything():
     small, whole = preset("small", "ALE/Pong-v5"), default("ALE/Pong-v5")
     assert small.ppo.environment_steps * 8 <= whole.ppo.environment_steps
     assert small.reward.gradient_steps * 2 <= whole.reward.gradient_steps
-    assert (small.noise, small.anchor, small.evaluation) == (whole.noise, whole.anchor, whole.evaluation)
+    assert (small.noise, small.normalization, small.evaluation) == (
+        whole.noise,
+        whole.normalization,
+        whole.evaluation,
+    )
     assert preset("small", "ALE/Pong-v5", "trex").held_out_folds == 4
     with pytest.raises(UserError, match=r"preset: expected default or paper.*found small for Hopper-v5"):
         preset("small", "Hopper-v5")

@@ -13,21 +13,21 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from ranked_examples import ranked_linear_world, trajectories_of
 
-from drex.agents.noise import NoiseSchedule
+from drex.agents.rollouts.noise import NoiseSchedule
 from drex.errors import UserError
-from drex.noise_ranking import NoisyRollouts, rank_by_noise
-from drex.ranking import (
+from drex.rankings.noisy_rollouts import NoisyRollouts, rank_by_noise
+from drex.rankings.preferences import (
     RankedTrajectories,
+    balance_weights,
     combine,
-    equally_heavy,
     from_noise_levels,
     from_order,
     from_pairs,
     from_scores,
     from_tiers,
-    randomized,
+    shuffle_labels,
 )
-from drex.reward_learning import split_preferences
+from drex.rewards.learning import split_train_held_out
 
 
 def pairs(preferences):
@@ -157,17 +157,17 @@ def test_the_published_schedule_makes_2625_pairs():
 
 
 def test_each_kind_of_noise_is_ranked_within_itself():
-    levels, kinds = [0.0, 1.0, 0.0, 1.0], ["uniform", "uniform", "held", "held"]
-    assert pairs(from_noise_levels(levels, kinds=kinds)) == [(0, 1), (2, 3)]
+    levels, kinds = [0.0, 1.0, 0.0, 1.0], ["uniform", "uniform", "sticky", "sticky"]
+    assert pairs(from_noise_levels(levels, names=kinds)) == [(0, 1), (2, 3)]
 
 
 def test_noisy_rollouts_survive_their_files(tmp_path):
     from tiny_environments import WALK
 
-    from drex.agents.policies import uniform
+    from drex.agents.policies.acting import uniform
     from drex.envs.make import make_environments, task_spaces
 
-    schedule = NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=2, kinds=("uniform", "held"))
+    schedule = NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=2, names=("uniform", "sticky"))
     policy = uniform(task_spaces(WALK)[1], seed=0)
     made = rank_by_noise(policy, make_environments(WALK, 3, seed=0), schedule, seed=0)
     made.save(tmp_path)
@@ -176,7 +176,9 @@ def test_noisy_rollouts_survive_their_files(tmp_path):
         np.testing.assert_array_equal(
             getattr(kept.trajectories, name), getattr(made.trajectories, name), strict=True
         )
-    np.testing.assert_array_equal(kept.true_returns.reveal(), made.true_returns.reveal())
+    np.testing.assert_array_equal(
+        kept.true_returns.values_for_evaluation(), made.true_returns.values_for_evaluation()
+    )
     assert kept.jobs == made.jobs == tuple(schedule.jobs())
     expected = [(a, b) for a in range(12) for b in range(12) if a // 6 == b // 6 and a // 2 < b // 2]
     assert pairs(kept.ranked(minimum_gap=0.3).preferences) == expected
@@ -225,27 +227,31 @@ def test_contradictions_are_counted_by_the_pair():
 
 
 def test_the_best_win_most_of_their_comparisons():
-    assert from_order([4, 0, 2, 7]).share_won().tolist() == [0.4, 0.6, 0.2, 0.8]  # of 0, 2, 4, 7
-    assert from_order([4, 0, 2, 7]).best(0.25).tolist() == [7]
-    assert from_order([4, 0, 2, 7]).best(0.3).tolist() == [2, 7]
-    assert from_order(range(12)).best(0.25).tolist() == [9, 10, 11]
-    assert from_order(range(12)).best(1.0).tolist() == list(range(12))
+    assert from_order([4, 0, 2, 7]).win_rate().tolist() == [0.4, 0.6, 0.2, 0.8]  # of 0, 2, 4, 7
+    assert from_order([4, 0, 2, 7]).top_share(0.25).tolist() == [7]
+    assert from_order([4, 0, 2, 7]).top_share(0.3).tolist() == [2, 7]
+    assert from_order(range(12)).top_share(0.25).tolist() == [9, 10, 11]
+    assert from_order(range(12)).top_share(1.0).tolist() == list(range(12))
 
 
 def test_of_tiers_the_best_whole_ones_are_chosen():
-    assert from_tiers([[0], [1, 2], [3, 4, 5]]).best(0.25).tolist() == [3, 4, 5]
-    assert from_tiers([[0, 1, 2], [3, 4], [5]]).best(0.25).tolist() == [3, 4, 5]  # 5 alone is no quarter of 6
+    assert from_tiers([[0], [1, 2], [3, 4, 5]]).top_share(0.25).tolist() == [3, 4, 5]
+    assert from_tiers([[0, 1, 2], [3, 4], [5]]).top_share(0.25).tolist() == [
+        3,
+        4,
+        5,
+    ]  # 5 alone is no quarter of 6
 
 
 def test_one_win_says_less_than_many_and_weights_count():
     lucky = from_pairs([0, 1, 1, 1], [2, 2, 3, 4])
-    assert lucky.best(0.2).tolist() == [1]
-    assert from_pairs([0, 1], [1, 0], weight=[3.0, 1.0]).best(0.5).tolist() == [0]
+    assert lucky.top_share(0.2).tolist() == [1]
+    assert from_pairs([0, 1], [1, 0], weight=[3.0, 1.0]).top_share(0.5).tolist() == [0]
 
 
 def test_rankings_made_equally_heavy_have_one_sum_of_weights_and_the_same_pairs():
     many, few = ranked(from_order(range(8)), 8), ranked(from_order([1, 0]), 2)
-    one, other = equally_heavy(many, few)
+    one, other = balance_weights(many, few)
     assert one.preferences.weight.sum() == pytest.approx(28.0)
     assert other.preferences.weight.sum() == pytest.approx(28.0)
     assert (pairs(one.preferences), pairs(other.preferences)) == (
@@ -254,11 +260,11 @@ def test_rankings_made_equally_heavy_have_one_sum_of_weights_and_the_same_pairs(
     )
 
 
-def test_random_rankings_keep_the_count_and_lose_the_order():
+def test_shuffled_labels_keep_the_count_and_lose_the_order():
     truth = from_scores(np.arange(60))
     agreements = []
     for seed in range(40):
-        control = randomized(truth, seed=seed)
+        control = shuffle_labels(truth, seed=seed)
         assert len(control) == len(truth) == 1770
         assert set(control.better) | set(control.worse) == set(range(60))
         assert control.contradictions() == 0.0  # an order still, but another one
@@ -269,18 +275,18 @@ def test_random_rankings_keep_the_count_and_lose_the_order():
     assert np.std(agreements) == pytest.approx(0.0445, rel=0.4)
 
 
-def test_random_rankings_are_repeatable_and_say_what_they_are():
+def test_shuffled_labels_are_repeatable_and_say_what_they_are():
     truth = from_order([3, 5, 9])
-    assert pairs(randomized(truth, seed=7)) == pairs(randomized(truth, seed=7))
-    assert randomized(truth, seed=7).source == "random instead of order"
-    assert set(randomized(truth, seed=7).better) <= {3, 5, 9}
+    assert pairs(shuffle_labels(truth, seed=7)) == pairs(shuffle_labels(truth, seed=7))
+    assert shuffle_labels(truth, seed=7).source == "random instead of order"
+    assert set(shuffle_labels(truth, seed=7).better) <= {3, 5, 9}
 
 
-def test_random_rankings_leave_pairs_to_hold_out_by_the_same_seed():
+def test_shuffled_labels_leave_pairs_to_hold_out_by_the_same_seed():
     preferences = from_noise_levels([job.level for job in NoiseSchedule(episodes_per_level=5).jobs()])
     for seed in range(20):
-        _, held_out = split_preferences(
-            randomized(preferences, seed=seed), 100, 0.1, np.random.default_rng(seed)
+        _, held_out = split_train_held_out(
+            shuffle_labels(preferences, seed=seed), 100, 0.1, np.random.default_rng(seed)
         )
         assert held_out is not None
 

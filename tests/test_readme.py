@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.readme import README, with_tables
-from drex.cli import main
+from drex.cli.main import main
 
 TEXT = README.read_text()
 

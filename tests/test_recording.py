@@ -17,13 +17,14 @@ from tiny_environments import DISCRETE_WALK, HORIZON, WALK
 from tiny_image_environments import MEET
 
 import drex
-from drex.agents.policies import PolicySettings, deterministic, make_policy, policy_arguments
-from drex.agents.policy_files import save_policy
-from drex.agents.policy_zips import load_zip
-from drex.agents.ppo import PPO as OwnPPO
-from drex.cli import main
-from drex.demonstration_recording import RecordingSettings, open_policy, record
-from drex.demonstrations import load_demonstrations
+from drex.agents.policies.acting import deterministic
+from drex.agents.policies.network import PolicySettings, make_policy, policy_arguments
+from drex.agents.policies.saved_actor_critic import save_policy
+from drex.agents.policies.sb3_zips import load_zip
+from drex.agents.ppo.algorithm import PPO as OwnPPO
+from drex.cli.main import main
+from drex.demonstrations.load_and_save import load_demonstrations
+from drex.demonstrations.record import RecordingSettings, open_policy, record
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
 
@@ -59,18 +60,18 @@ def test_a_callable_is_recorded_with_what_it_did_and_what_that_was_worth(tmp_pat
     made = record(forward, WALK, tmp_path / "demos.npz", settings=RecordingSettings(episodes=3), seed=4)
     assert made.trajectories.lengths.tolist() == [HORIZON] * 3
     assert (made.trajectories.actions == np.float32([0.5, 0.0])).all()
-    np.testing.assert_allclose(made.true_returns.reveal(), 0.5 * HORIZON)
+    np.testing.assert_allclose(made.true_returns.values_for_evaluation(), 0.5 * HORIZON)
     again = load_demonstrations(tmp_path / "demos.npz")
     assert again.task == WALK and again.about["episodes"] == 3 and again.about["seed"] == 4
     assert len(np.unique(again.trajectories.observations[again.trajectories.starts, 1])) == 3
 
 
 def test_noise_replaces_the_share_of_actions_that_was_asked_for(tmp_path):
-    asked = RecordingSettings(episodes=20, noise_level=0.25, noise_kind="no_op")
+    asked = RecordingSettings(episodes=20, noise_level=0.25, noise_name="no_op")
     made = record(forward, WALK, tmp_path / "demos.npz", settings=asked)
     struck = (made.trajectories.actions == 0.0).all(axis=1)
     assert struck.mean() == pytest.approx(0.25, abs=0.05)
-    assert made.about["noise_kind"] == "no_op"
+    assert made.about["noise_name"] == "no_op"
 
 
 def test_a_models_most_likely_or_sampled_actions_are_recorded_as_asked(tmp_path):
@@ -274,6 +275,6 @@ def test_the_command_records_a_zip(tmp_path, capsys):
     made = load_demonstrations(out)
     assert made.about["command"].startswith(f"drex demos record {WALK} --policy")
     assert (made.about["noise_level"], made.about["deterministic"]) == (0.1, False)
-    assert np.isfinite(made.true_returns.reveal()).all()
+    assert np.isfinite(made.true_returns.values_for_evaluation()).all()
     assert main([*words[:-1], str(tmp_path / "more.npz"), "--policy", str(tmp_path)]) == 2
     assert "expected policy.json and policy.safetensors" in capsys.readouterr().err

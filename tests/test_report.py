@@ -10,11 +10,11 @@ import pytest
 from finished_runs import evaluation, ranked_by_the_user, without_true_returns, write_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from drex import report as reporting
-from drex import videos
-from drex.finished_run import read_finished_run
-from drex.report import verdict, write_report
-from drex.videos import make_video
+from drex.report import html as reporting
+from drex.report import video
+from drex.report.finished_run import read_finished_run
+from drex.report.html import verdict, write_report
+from drex.report.video import make_video
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +117,8 @@ def renders(monkeypatch, answer):
         asked.append(env["MUJOCO_GL"])
         return answer(env["MUJOCO_GL"])
 
-    monkeypatch.setattr(videos, "_render_modes", lambda _: ["rgb_array"])
-    monkeypatch.setattr(videos.subprocess, "run", run)
+    monkeypatch.setattr(video, "_render_modes", lambda _: ["rgb_array"])
+    monkeypatch.setattr(video.subprocess, "run", run)
     return asked
 
 
@@ -144,7 +144,7 @@ def test_rendering_that_hangs_is_given_up(tmp_path, monkeypatch):
     run = read_finished_run(write_run(tmp_path / "run", evaluation()))
 
     def hang(driver):
-        raise subprocess.TimeoutExpired("drex.videos", 1)
+        raise subprocess.TimeoutExpired("drex.report.video", 1)
 
     renders(monkeypatch, hang)
     assert "no video: rendering took more than" in make_video(run, tmp_path / "video.mp4")

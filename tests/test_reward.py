@@ -13,10 +13,11 @@ from ranked_examples import ranked_linear_world, trajectories_of
 from safetensors.torch import load_file, save_file
 
 from drex.errors import UserError
-from drex.reward import LearnedReward, load_reward
-from drex.reward_learning import RewardSettings, learn_reward
-from drex.reward_networks import EnsembleMLP
-from drex.snippets import SnippetSettings
+from drex.rewards.learned_reward import LearnedReward, load_reward
+from drex.rewards.learning import learn_reward
+from drex.rewards.mlp import EnsembleMLP
+from drex.rewards.settings import RewardSettings
+from drex.rewards.snippets import SnippetSettings
 
 
 def some_reward(*, members=3, hidden_sizes=(4,), inputs=("observations", "actions", "next_observations")):
@@ -92,13 +93,13 @@ def test_inputs_are_standardised_before_the_network():
 def test_offset_scale_and_pessimism_apply_in_that_order():
     reward = by_hand(1.0, 3.0)  # at 2: members 2 and 6, mean 4, deviation 2
     assert score(reward, 2.0) == [4.0]
-    assert score(reward.anchored(offset=1.0, scale=10.0), 2.0) == [30.0]
-    assert score(reward.anchored(offset=1.0, scale=10.0, pessimism=1.0), 2.0) == [10.0]
+    assert score(reward.rescaled(offset=1.0, scale=10.0), 2.0) == [30.0]
+    assert score(reward.rescaled(offset=1.0, scale=10.0, pessimism=1.0), 2.0) == [10.0]
     assert score(reward, 2.0) == [4.0]  # the first is as it was
 
 
 def test_a_control_cost_is_the_squared_norm_of_the_action_before_offset_and_scale():
-    reward = by_hand(1.0).anchored(offset=1.0, scale=10.0, control_cost=0.5)
+    reward = by_hand(1.0).rescaled(offset=1.0, scale=10.0, control_cost=0.5)
     state = np.array([[4.0]], np.float32)
     # 4 for the state, 0.5 · (3² + 1²) = 5 for the action
     assert reward(state, np.array([[3.0, 1.0]], np.float32), state, np.zeros(1, np.bool_)).tolist() == [-20.0]
@@ -134,7 +135,9 @@ def test_a_saved_reward_gives_the_very_same_numbers(tmp_path, members, hidden_si
     loaded = load_reward(str(tmp_path / "made" / "here"))
     given = transitions(200)
     np.testing.assert_array_equal(loaded(*given), reward(*given), strict=True)
-    np.testing.assert_array_equal(loaded.members(*given[:3]), reward.members(*given[:3]), strict=True)
+    np.testing.assert_array_equal(
+        loaded.member_rewards(*given[:3]), reward.member_rewards(*given[:3]), strict=True
+    )
     assert (loaded.offset, loaded.scale, loaded.pessimism, loaded.control_cost) == (0.3, 1.7, 0.5, 0.1)
     loaded.save(tmp_path / "again")
     for name in ("reward.json", "reward.safetensors"):
@@ -184,7 +187,7 @@ class Own(torch.nn.Module):
 @pytest.mark.parametrize(
     "network",
     [Own(), Doubled(1, members=1, hidden_sizes=(), generator=torch.Generator().manual_seed(0))],
-    ids=["own", "subclass with the same weights"],
+    ids=["user", "subclass with the same weights"],
 )
 def test_an_own_network_is_refused_rather_than_saved_as_another(tmp_path, network):
     reward = by_hand(1.0, network=network)

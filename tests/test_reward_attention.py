@@ -12,18 +12,18 @@ from finished_runs import evaluation, write_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drex.agents.noise import NoiseJob
-from drex.demonstrations import save_demonstrations
-from drex.envs.trajectories import Trajectories
-from drex.envs.true_returns import TrueReturns
+from drex.agents.rollouts.noise import NoiseJob
+from drex.demonstrations.load_and_save import save_demonstrations
+from drex.envs.data.trajectories import Trajectories
+from drex.envs.data.true_returns import TrueReturns
 from drex.errors import UserError
-from drex.figures import draw_figures
-from drex.finished_run import FinishedRun
-from drex.image_figures import attention, extremes, frames_highest_and_lowest
-from drex.noise_ranking import NoisyRollouts
-from drex.reward import LearnedReward
-from drex.reward_attention import occlusion_map, raw_reward
-from drex.reward_networks_cnn import EnsembleCNN, ImageLayers
+from drex.rankings.noisy_rollouts import NoisyRollouts
+from drex.report.figures import draw_figures
+from drex.report.finished_run import FinishedRun
+from drex.report.image_figures import attention, extremes, frames_highest_and_lowest
+from drex.rewards.cnn import EnsembleCNN, ImageLayers
+from drex.rewards.learned_reward import LearnedReward
+from drex.rewards.occlusion import occlusion_map, raw_reward
 
 SHAPE = (2, 36, 36)
 
@@ -162,7 +162,7 @@ def episodes(brightness):
 def run(tmp_path_factory):
     """A run of three rollouts and a demonstration whose reward is the brightness of one pixel."""
     folder = write_run(tmp_path_factory.mktemp("runs") / "run", evaluation())
-    jobs = (NoiseJob("uniform", 0.25), NoiseJob("held", 0.5), NoiseJob("uniform", 1.0))
+    jobs = (NoiseJob("uniform", 0.25), NoiseJob("sticky", 0.5), NoiseJob("uniform", 1.0))
     NoisyRollouts(episodes((200, 100, 0)), TrueReturns.unknown(3), jobs).save(folder / "ranked")
     save_demonstrations(folder / "demonstrations" / "demonstrations.npz", episodes((50,)))
     looks_at((1, 9, 9, 255.0), mask_top=5).save(folder / "reward")
@@ -174,7 +174,7 @@ def test_the_extremes_are_those_of_all_rollouts_and_demonstrations_one_an_episod
     assert [round(frame.reward) for frame in high] == [214, 114, 64]
     assert [frame.place.split("\n")[0] for frame in high] == [
         "rollout 0, noise 0.25",
-        "rollout 1, held 0.5",
+        "rollout 1, sticky 0.5",
         "demonstration 0",
     ]
     assert all(re.search(r"step 2[89]$", frame.place) for frame in high)
@@ -184,7 +184,7 @@ def test_the_extremes_are_those_of_all_rollouts_and_demonstrations_one_an_episod
 
 
 def test_steps_are_drawn_evenly_by_the_seed_where_there_are_many(run, monkeypatch):
-    monkeypatch.setattr("drex.image_figures.STEPS_SCORED", 3)
+    monkeypatch.setattr("drex.report.image_figures.STEPS_SCORED", 3)
     drawn = [extremes(run, looks_at((1, 9, 9, 255.0)), 4) for _ in range(2)]
     places = [[frame.place for frame in high] for high, _ in drawn]
     assert places[0] == places[1]

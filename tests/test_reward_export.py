@@ -12,11 +12,11 @@ import torch
 from gymnasium.spaces import Box, Discrete, MultiDiscrete
 from tiny_environments import WALK
 
-from drex.cli import main
+from drex.cli.main import main
 from drex.errors import UserError
-from drex.reward import LearnedReward
-from drex.reward_networks import EnsembleMLP
-from drex.reward_networks_cnn import EnsembleCNN, ImageLayers
+from drex.rewards.cnn import EnsembleCNN, ImageLayers
+from drex.rewards.learned_reward import LearnedReward
+from drex.rewards.mlp import EnsembleMLP
 
 STATES = 10_000
 VECTORS, IMAGES = Box(-5.0, 5.0, (3,), np.float32), Box(0, 255, (2, 36, 36), np.uint8)

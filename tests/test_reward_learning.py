@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 from ranked_examples import linear_world, ranked_linear_world
 from scipy.stats import kendalltau
 
-from drex.envs.trajectories import Trajectories
+from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
-from drex.ranking import RankedTrajectories, from_order, from_pairs, from_scores, randomized
-from drex.reward import load_reward
-from drex.reward_learning import RewardSettings, learn_reward, preference_loss, split_preferences
-from drex.reward_networks import EnsembleMLP, RewardNetwork, options_of, transition_features
-from drex.snippets import SnippetPairs, SnippetSettings, draw_snippet_pairs
+from drex.rankings.preferences import RankedTrajectories, from_order, from_pairs, from_scores, shuffle_labels
+from drex.rewards.learned_reward import load_reward
+from drex.rewards.learning import learn_reward, split_train_held_out
+from drex.rewards.loss import preference_loss
+from drex.rewards.mlp import EnsembleMLP, RewardNetwork, options_of, transition_features
+from drex.rewards.settings import RewardSettings
+from drex.rewards.snippets import SnippetPairs, SnippetSettings, sample_snippet_pairs
 
 SHORT = SnippetSettings(minimum_length=5, maximum_length=10)
 SMALL = RewardSettings(hidden_sizes=(8,), gradient_steps=20, check_every=5, held_out=0.25, snippets=SHORT)
@@ -92,7 +94,7 @@ def test_batched_loss_and_gradients_equal_a_plain_loop_over_pairs(
     random = np.random.default_rng(1)
     lengths = ranked.trajectories.lengths
     # Each member has its own draw, and "shared" draws a length of its own for each.
-    draws = [draw_snippet_pairs(weighted, lengths, snippets, random) for _ in range(3)]
+    draws = [sample_snippet_pairs(weighted, lengths, snippets, random) for _ in range(3)]
     network = ensemble(3)
     inputs = torch.as_tensor(ranked.trajectories.next_observations())
     loss, accuracy = preference_loss(network, inputs, draws, settings)
@@ -177,7 +179,7 @@ def test_a_constant_added_to_every_reward_changes_nothing_where_it_must_not(shif
         ranked = ranked_linear_world(6, seed=seed, shortest=shortest, longest=20)
         settings = RewardSettings(snippets=SHORT, snippet_return=snippet_return)
         generator, lengths = np.random.default_rng(seed), ranked.trajectories.lengths
-        draws = [draw_snippet_pairs(ranked.preferences, lengths, SHORT, generator) for _ in range(3)]
+        draws = [sample_snippet_pairs(ranked.preferences, lengths, SHORT, generator) for _ in range(3)]
         inputs = torch.as_tensor(ranked.trajectories.next_observations()).double()
         with torch.no_grad():
             before, after = (preference_loss(f, inputs, draws, settings)[0] for f in (network, shifted))
@@ -221,13 +223,13 @@ def test_a_planted_linear_reward_is_recovered_on_trajectories_never_seen(inputs)
     assert scalars["reward/held_out_accuracy"][200] > 0.85
 
 
-def test_random_rankings_are_learned_no_better_than_by_chance():
+def test_shuffled_labels_are_learned_no_better_than_by_chance():
     settings = dataclasses.replace(SMALL, gradient_steps=60, check_every=20, held_out=0.4, learning_rate=1e-2)
     accuracy = {True: [], False: []}
     for seed in range(6):
         ranked = ranked_linear_world(50, seed=seed)
         for shuffled, found in accuracy.items():
-            preferences = randomized(ranked.preferences, seed=seed) if shuffled else ranked.preferences
+            preferences = shuffle_labels(ranked.preferences, seed=seed) if shuffled else ranked.preferences
             control = RankedTrajectories(ranked.trajectories, preferences)
             found.append(logged(control, settings, seed=seed)[1]["reward/held_out_accuracy"][60])
     assert np.mean(accuracy[False]) > 0.85
@@ -239,7 +241,7 @@ def test_members_differ_from_each_other():
     ranked = ranked_linear_world(12, seed=0)
     reward = learn_reward(ranked, SMALL, seed=0)
     world = ranked.trajectories
-    scores = reward.members(world.observations, world.actions, world.next_observations())
+    scores = reward.member_rewards(world.observations, world.actions, world.next_observations())
     assert scores.shape == (3, len(world.observations))
     for one, other in itertools.combinations(scores, 2):
         assert np.abs(one - other).max() > 0.01
@@ -274,7 +276,7 @@ def test_the_logged_spread_is_how_far_standardised_members_are_apart(directions,
     _, scalars = logged(ranked, settings, seed=0, network=lambda features: Members(directions))
     spreads = scalars["reward/ensemble_spread"]
     if expected is None:
-        _, held_out = split_preferences(ranked.preferences, 12, 0.25, np.random.default_rng(0))
+        _, held_out = split_train_held_out(ranked.preferences, 12, 0.25, np.random.default_rng(0))
         kept = np.unique([held_out.better, held_out.worse])
         steps = np.isin(ranked.trajectories.episode_of_step, kept)
         seen = ranked.trajectories.next_observations()[steps, 0]
@@ -287,7 +289,7 @@ def test_members_are_standardised_on_the_ranked_steps():
     ranked = ranked_linear_world(12, seed=0)
     reward = learn_reward(ranked, dataclasses.replace(SMALL, standardize_inputs=True), seed=0)
     world = ranked.trajectories
-    scores = reward.members(world.observations, world.actions, world.next_observations())
+    scores = reward.member_rewards(world.observations, world.actions, world.next_observations())
     np.testing.assert_allclose(scores.mean(axis=1), 0.0, atol=1e-9)
     np.testing.assert_allclose(scores.std(axis=1, ddof=1), 1.0, rtol=1e-9)
     np.testing.assert_allclose(reward.input_shift, world.next_observations().mean(axis=0), rtol=1e-5)
@@ -301,10 +303,10 @@ def test_the_ensemble_learns_what_its_members_learn_alone_from_the_same_draws():
     together = learn_reward(ranked, settings, seed=5).network
 
     lengths, generator = ranked.trajectories.lengths, np.random.default_rng(5)
-    training, held_out = split_preferences(ranked.preferences, 9, 0.3, generator)
-    draw_snippet_pairs(held_out, lengths, settings.snippets, generator)
+    training, held_out = split_train_held_out(ranked.preferences, 9, 0.3, generator)
+    sample_snippet_pairs(held_out, lengths, settings.snippets, generator)
     draws = [
-        [draw_snippet_pairs(training, lengths, settings.snippets, generator) for _ in range(3)]
+        [sample_snippet_pairs(training, lengths, settings.snippets, generator) for _ in range(3)]
         for _ in range(6)
     ]
     inputs = torch.as_tensor(ranked.trajectories.next_observations())
@@ -337,7 +339,7 @@ def test_no_pair_trains_on_a_held_out_trajectory(scores, share, seed):
     if len(set(scores)) == 1:
         scores = [*scores, 10]
     preferences = from_scores(scores)
-    training, held_out = split_preferences(preferences, len(scores), share, np.random.default_rng(seed))
+    training, held_out = split_train_held_out(preferences, len(scores), share, np.random.default_rng(seed))
     trained = {*training.better.tolist(), *training.worse.tolist()}
     if held_out is None:
         assert len(training) == len(preferences)
@@ -352,7 +354,7 @@ def test_no_pair_trains_on_a_held_out_trajectory(scores, share, seed):
 
 def test_what_held_out_trajectories_hold_changes_no_weight():
     ranked = ranked_linear_world(16, seed=0)
-    training, _ = split_preferences(ranked.preferences, 16, SMALL.held_out, np.random.default_rng(2))
+    training, _ = split_train_held_out(ranked.preferences, 16, SMALL.held_out, np.random.default_rng(2))
     held_out = sorted(set(range(16)) - {*training.better.tolist(), *training.worse.tolist()})
     assert len(held_out) == 4
     changed = ranked.trajectories.observations.copy()
@@ -368,7 +370,7 @@ def test_what_held_out_trajectories_hold_changes_no_weight():
 def test_early_stopping_returns_the_best_weights_by_the_held_out_loss():
     ranked = ranked_linear_world(24, seed=0)
     # Labels that say nothing are soon learned by heart, and the held-out loss rises.
-    ranked = RankedTrajectories(ranked.trajectories, randomized(ranked.preferences, seed=0))
+    ranked = RankedTrajectories(ranked.trajectories, shuffle_labels(ranked.preferences, seed=0))
     to_the_end = dataclasses.replace(
         SMALL, hidden_sizes=(32,), gradient_steps=150, check_every=10, learning_rate=1e-2
     )
@@ -381,8 +383,8 @@ def test_early_stopping_returns_the_best_weights_by_the_held_out_loss():
 
     def held_out_loss(learned):
         generator, lengths = np.random.default_rng(1), ranked.trajectories.lengths
-        _, held_out = split_preferences(ranked.preferences, 24, settings.held_out, generator)
-        draw = draw_snippet_pairs(held_out, lengths, settings.snippets, generator)
+        _, held_out = split_train_held_out(ranked.preferences, 24, settings.held_out, generator)
+        draw = sample_snippet_pairs(held_out, lengths, settings.snippets, generator)
         inputs = torch.as_tensor(ranked.trajectories.next_observations())
         return float(preference_loss(learned.network, inputs, [draw] * 3, settings)[0]) / 3
 

@@ -1,4 +1,4 @@
-"""Rollouts are whole, in order and independent of batching; each disturbance strikes as often as its level
+"""Rollouts are whole, in order and independent of batching; each noise strikes as often as its level
 says."""
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_environments import BEST_RETURN, DISCRETE_WALK, HORIZON, WALK
 
-from drex.agents.noise import Disturbance, NoiseJob, NoiseSchedule
-from drex.agents.policies import actions_at, uniform, uniform_actions
-from drex.agents.rollouts import collect
+from drex.agents.policies.acting import actions_at, uniform, uniform_actions
+from drex.agents.rollouts.collect import collect
+from drex.agents.rollouts.noise import ActionNoise, NoiseJob, NoiseSchedule
 from drex.envs.make import make_environments
 from drex.errors import UserError
 
 BOX = gymnasium.spaces.Box(np.array([-1.0, 0.5], np.float32), np.array([1.0, 2.0], np.float32))
-KINDS = ("uniform", "held", "no_op")
+KINDS = ("uniform", "sticky", "no_op")
 
 
 def straight_on(observations):
@@ -32,7 +32,7 @@ def test_a_known_policy_leaves_known_trajectories():
     trajectories, returns = collect(straight_on, make_environments(WALK, 3, seed=0), 5, seed=0)
     assert trajectories.lengths.tolist() == [HORIZON] * 5
     assert not trajectories.terminated.any()
-    assert returns.reveal() == pytest.approx([BEST_RETURN] * 5)
+    assert returns.values_for_evaluation() == pytest.approx([BEST_RETURN] * 5)
     for start in trajectories.starts:
         places = trajectories.observations[start : start + HORIZON, 0]
         assert places == pytest.approx(0.1 * np.arange(HORIZON), abs=1e-5)
@@ -45,7 +45,7 @@ def test_episodes_that_end_by_themselves_are_told_from_those_cut_off():
     assert trajectories.terminated.all()
     assert set(trajectories.lengths) <= {5, 6}
     assert (np.abs(trajectories.last_observations[:, 1]) > 0.5).all()
-    assert returns.reveal() == pytest.approx(0.5 * trajectories.lengths)
+    assert returns.values_for_evaluation() == pytest.approx(0.5 * trajectories.lengths)
 
 
 @pytest.mark.parametrize(("count", "episodes"), [(1, 3), (4, 3), (4, 4), (3, 10)])
@@ -61,7 +61,9 @@ def test_every_started_episode_is_finished_and_kept(count, episodes):
     assert told == [1] * episodes
     undisturbed = slice(0, None, 2)
     assert set(trajectories.lengths[undisturbed]) == {HORIZON}
-    assert returns.reveal()[undisturbed] == pytest.approx([BEST_RETURN] * len(returns.reveal()[undisturbed]))
+    assert returns.values_for_evaluation()[undisturbed] == pytest.approx(
+        [BEST_RETURN] * len(returns.values_for_evaluation()[undisturbed])
+    )
     assert ((trajectories.lengths == HORIZON) | trajectories.terminated).all()
 
 
@@ -76,7 +78,7 @@ def test_episodes_come_in_the_order_of_their_jobs_whichever_finishes_first():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_disturbances_do_not_depend_on_how_many_environments_run_side_by_side(kind):
+def test_noise_do_not_depend_on_how_many_environments_run_side_by_side(kind):
     """Only the tilt at the start differs between environments, and no action here depends on it."""
     jobs = [NoiseJob(kind, level, hold_steps=3) for level in (0.0, 0.3, 0.6, 1.0) for _ in range(2)]
     runs = [
@@ -113,7 +115,7 @@ def test_actions_outside_the_box_are_kept_and_executed_as_clipped():
 
     trajectories, returns = collect(beyond, make_environments(WALK, 2, seed=0), 2, seed=0)
     assert trajectories.actions.max() == 1.0
-    assert returns.reveal() == pytest.approx([BEST_RETURN] * 2)
+    assert returns.values_for_evaluation() == pytest.approx([BEST_RETURN] * 2)
 
 
 def test_a_policy_that_acts_by_nan_is_refused_at_once():
@@ -135,13 +137,13 @@ def test_discrete_actions_are_collected_as_integers():
     )
     assert np.issubdtype(trajectories.actions.dtype, np.integer)
     assert trajectories.actions.shape == (3 * HORIZON,)
-    assert returns.reveal() == pytest.approx([BEST_RETURN] * 3)
+    assert returns.values_for_evaluation() == pytest.approx([BEST_RETURN] * 3)
 
 
 def disturbed_steps(kind, level, *, steps, hold_steps=8, seed=0):
     """Whether each step was disturbed, and the actions taken."""
-    disturbance = Disturbance(NoiseJob(kind, level, hold_steps), BOX, np.random.default_rng(seed))
-    struck, instead = disturbance.plan(steps)
+    noise = ActionNoise(NoiseJob(kind, level, hold_steps), BOX, np.random.default_rng(seed))
+    struck, instead = noise.plan(steps)
     own = np.array([0.123, 1.234], np.float32)
     return struck, np.where(struck[:, None], instead, own)
 
@@ -150,7 +152,7 @@ def step_by_step(kind, level, hold_steps, draws, drawn):
     """What ``plan`` says all at once, by the rule of each kind, one step after another."""
     held, taken = None, []
     for step, (first, second) in enumerate(draws[:, :2]):
-        if kind == "held":
+        if kind == "sticky":
             if held is not None and first < 1 / hold_steps:
                 held = None
             start = level if step == 0 else level / (hold_steps * (1 - level) + level)
@@ -164,7 +166,7 @@ def step_by_step(kind, level, hold_steps, draws, drawn):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    kind=st.sampled_from(("uniform", "held")),
+    kind=st.sampled_from(("uniform", "sticky")),
     level=st.floats(0.01, 1.0),
     hold_steps=st.integers(1, 9),
     parts=st.lists(st.integers(1, 30), min_size=1, max_size=5),
@@ -172,8 +174,8 @@ def step_by_step(kind, level, hold_steps, draws, drawn):
 )
 def test_a_plan_is_the_rule_step_by_step_however_far_ahead_it_is_made(kind, level, hold_steps, parts, seed):
     job = NoiseJob(kind, level, hold_steps)
-    disturbance = Disturbance(job, BOX, np.random.default_rng(seed))
-    plans = [disturbance.plan(steps) for steps in parts]
+    noise = ActionNoise(job, BOX, np.random.default_rng(seed))
+    plans = [noise.plan(steps) for steps in parts]
     draws = np.random.default_rng(seed).random((sum(parts), 4))
     expected = step_by_step(kind, level, hold_steps, draws, actions_at(BOX, draws[:, 2:]))
     struck = np.concatenate([struck for struck, _ in plans])
@@ -189,7 +191,7 @@ def test_the_share_of_disturbed_steps_is_the_level(kind, level):
     """Within four standard errors; bursts of mean 8 inflate the variance at most 2 · 8 − 1 times."""
     steps = 20_000
     share = disturbed_steps(kind, level, steps=steps)[0].mean()
-    inflation = 15.0 if kind == "held" else 1.0
+    inflation = 15.0 if kind == "sticky" else 1.0
     assert abs(share - level) < 4.0 * np.sqrt(inflation * level * (1.0 - level) / steps)
 
 
@@ -202,7 +204,7 @@ def test_levels_zero_and_one_are_exact(kind):
 def test_held_noise_has_its_share_from_the_first_step_on():
     """2000 episodes of 3 steps: short episodes are disturbed as much as long ones."""
     level = 0.4
-    strikes = np.array([disturbed_steps("held", level, steps=3, seed=seed)[0] for seed in range(2000)])
+    strikes = np.array([disturbed_steps("sticky", level, steps=3, seed=seed)[0] for seed in range(2000)])
     error = np.sqrt(level * (1.0 - level) / 2000)
     assert np.abs(strikes.mean(axis=0) - level).max() < 4.0 * error
 
@@ -210,7 +212,7 @@ def test_held_noise_has_its_share_from_the_first_step_on():
 def test_held_actions_last_hold_steps_on_average():
     """Where the action changes, a new one is drawn: at level 1 runs are geometric with mean
     ``hold_steps``."""
-    _, actions = disturbed_steps("held", 1.0, steps=20_000, hold_steps=5)
+    _, actions = disturbed_steps("sticky", 1.0, steps=20_000, hold_steps=5)
     runs = 1 + (actions[1:] != actions[:-1]).any(axis=1).sum()
     assert 20_000 / runs == pytest.approx(5.0, rel=0.08)
 
@@ -226,7 +228,7 @@ def test_uniform_noise_draws_every_action_afresh_from_the_whole_box():
 
 def test_no_op_is_the_nearest_action_to_zero_in_the_space():
     assert disturbed_steps("no_op", 1.0, steps=1)[1].tolist() == [[0.0, 0.5]]
-    discrete = Disturbance(NoiseJob("no_op", 1.0), gymnasium.spaces.Discrete(4), np.random.default_rng(0))
+    discrete = ActionNoise(NoiseJob("no_op", 1.0), gymnasium.spaces.Discrete(4), np.random.default_rng(0))
     struck, instead = discrete.plan(3)
     assert struck.all()
     assert instead.tolist() == [0, 0, 0]
@@ -246,10 +248,10 @@ def test_uniform_discrete_noise_draws_all_actions_alike():
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=3, unique=True),
 )
 def test_a_schedule_has_every_kind_level_and_repeat_once(levels, repeats, kinds):
-    jobs = NoiseSchedule(levels=tuple(levels), episodes_per_level=repeats, kinds=tuple(kinds)).jobs()
+    jobs = NoiseSchedule(levels=tuple(levels), episodes_per_level=repeats, names=tuple(kinds)).jobs()
     assert len(jobs) == len(levels) * repeats * len(kinds)
     for kind in kinds:
-        assert sorted(job.level for job in jobs if job.kind == kind) == sorted(levels * repeats)
+        assert sorted(job.level for job in jobs if job.name == kind) == sorted(levels * repeats)
 
 
 @pytest.mark.parametrize(
@@ -257,8 +259,8 @@ def test_a_schedule_has_every_kind_level_and_repeat_once(levels, repeats, kinds)
     [
         ({"levels": (0.5,)}, r"noise.levels: expected two or more probabilities, found \(0.5,\)"),
         ({"levels": (0.0, 1.5)}, r"noise.levels: expected two or more probabilities, found \(0.0, 1.5\)"),
-        ({"kinds": ()}, r"noise.kinds: expected some of"),
-        ({"kinds": ("jitter",)}, r"noise.kinds: expected some of .*found \('jitter',\)"),
+        ({"names": ()}, r"noise.names: expected some of"),
+        ({"names": ("jitter",)}, r"noise.names: expected some of .*found \('jitter',\)"),
         ({"episodes_per_level": 0}, r"noise: expected at least 1 for episodes_per_level .*found 0 and 8"),
         ({"hold_steps": 0}, r"noise: expected at least 1 .*hold_steps, found [0-9]+ and 0"),
     ],

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drex.durable_files import FolderLock
 from drex.errors import UserError
-from drex.run_folder import RunFolder, versions
+from drex.files.atomic import FolderLock
+from drex.files.run_folder import RunFolder, versions
 
 CONFIG = {"task": "Hopper-v5", "reward": {"hidden": [64, 64], "penalty": 0.01}}
 
@@ -26,7 +26,7 @@ CONFIG = {"task": "Hopper-v5", "reward": {"hidden": [64, 64], "penalty": 0.01}}
 RUN = """
 import json
 from pathlib import Path
-from drex.run_folder import RunFolder
+from drex.files.run_folder import RunFolder
 
 def save(value, folder): (folder / "value.json").write_text(json.dumps(value))
 def load(folder): return json.loads((folder / "value.json").read_text())
@@ -44,7 +44,7 @@ def run(path, config, made=lambda line: None, resume=True, bc=None, seed=0):
             made(f"policy {n}")
         return n
     with RunFolder.open(path, config=config, resume=resume) as folder:
-        keep = lambda name, make, **more: folder.keep(name, make, save=save, load=load, **more)
+        keep = lambda name, make, **more: folder.load_or_make(name, make, save=save, load=load, **more)
         first = keep("bc", lambda: say("bc", 5), settings=bc or {"width": 8}, seed=seed)
         second = keep("reward", lambda: say("reward", first + 1), settings={}, seed=1, inputs=["bc"])
         third = keep("policy", lambda: second + count(folder), settings={}, seed=2, inputs=["reward"])
@@ -95,7 +95,7 @@ def cut(source, target):
 os.rename = cut
 """
 DURING_CONFIG = "os.replace = lambda *_: die()"
-BETWEEN_CONFIG_AND_VERSIONS = "import drex.run_folder\ndrex.run_folder.versions = die"
+BETWEEN_CONFIG_AND_VERSIONS = "import drex.files.run_folder\ndrex.files.run_folder.versions = die"
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_a_lock_dies_with_its_process_even_where_forked_workers_live_on(tmp_path
     path = tmp_path / "run"
     script = f"""
         import os, signal, time
-        from drex.run_folder import RunFolder
+        from drex.files.run_folder import RunFolder
         folder = RunFolder.open({str(path)!r}, config={{}}, resume=True)
         worker = os.fork()
         if worker == 0:
@@ -179,14 +179,16 @@ def test_a_second_opening_is_refused_until_the_first_is_closed(tmp_path):
         with pytest.raises(UserError, match="locked by process"):
             FolderLock(tmp_path)
         with pytest.raises(ValueError, match="closed"):
-            first.keep("bc", lambda: 1, save=save, load=load, settings={}, seed=0)
-        assert second.keep("bc", lambda: 1, save=save, load=load, settings={}, seed=0) == 1
+            first.load_or_make("bc", lambda: 1, save=save, load=load, settings={}, seed=0)
+        assert second.load_or_make("bc", lambda: 1, save=save, load=load, settings={}, seed=0) == 1
 
 
 def test_a_fresh_run_and_a_resumed_one_get_what_was_loaded(tmp_path):
     with RunFolder.open(tmp_path / "a" / "b", config=CONFIG, resume=False) as folder:
         for _ in range(2):
-            kept = folder.keep("bc", lambda: (1, 2), save=save, load=load, settings={"n": (3,)}, seed=7)
+            kept = folder.load_or_make(
+                "bc", lambda: (1, 2), save=save, load=load, settings={"n": (3,)}, seed=7
+            )
             assert kept == [1, 2]
         assert list(folder.seconds()) == ["bc"] and 0 <= folder.seconds()["bc"] < 5
     fingerprint = json.loads((tmp_path / "a/b/bc/fingerprint.json").read_text())
@@ -213,7 +215,7 @@ def test_everything_a_stage_holds_is_on_the_disk_before_it_gets_its_name(tmp_pat
     with RunFolder.open(tmp_path, config={}, resume=False) as folder:
         monkeypatch.setattr("os.fsync", seen_fsync)
         monkeypatch.setattr("os.rename", seen_rename)
-        folder.keep("bc", lambda: 1, save=deep, load=lambda folder: 1, settings={}, seed=0)
+        folder.load_or_make("bc", lambda: 1, save=deep, load=lambda folder: 1, settings={}, seed=0)
     before, after = events[: events.index("rename")], events[events.index("rename") + 1 :]
     partial = f"bc.partial-{os.getpid()}"
     inside = ["weights/a.bin", "weights", "fingerprint.json", "seconds.json"]
@@ -225,7 +227,7 @@ def test_seconds_are_those_of_make_alone(tmp_path, monkeypatch):
     clock = iter([10.0, 12.5])
     monkeypatch.setattr("time.perf_counter", lambda: next(clock))
     with RunFolder.open(tmp_path, config={}, resume=False) as folder:
-        folder.keep("bc", lambda: 0, save=save, load=load, settings={}, seed=0)
+        folder.load_or_make("bc", lambda: 0, save=save, load=load, settings={}, seed=0)
         assert folder.seconds() == {"bc": 2.5}
 
 
@@ -262,9 +264,9 @@ def test_a_stage_made_from_another_input_is_refused_naming_the_inputs_field(tmp_
 
 def test_a_stage_of_another_format_is_refused(tmp_path):
     with RunFolder.open(tmp_path, config={}, resume=False) as folder:
-        folder.keep("bc", lambda: 1, save=save, load=load, settings={}, seed=0)
+        folder.load_or_make("bc", lambda: 1, save=save, load=load, settings={}, seed=0)
         with pytest.raises(UserError, match="stage bc: format: expected 2, found 1;"):
-            folder.keep("bc", lambda: 1, save=save, load=load, settings={}, seed=0, format_number=2)
+            folder.load_or_make("bc", lambda: 1, save=save, load=load, settings={}, seed=0, format_number=2)
 
 
 def test_checkpoints_of_another_fingerprint_are_not_continued(tmp_path):
@@ -277,13 +279,13 @@ def test_checkpoints_of_another_fingerprint_are_not_continued(tmp_path):
 
     stage = {"save": save, "load": load, "seed": 0}
     with RunFolder.open(tmp_path, config={}, resume=False) as folder, pytest.raises(KeyboardInterrupt):
-        folder.keep("policy", interrupted, settings={"rate": 0.1}, **stage)
+        folder.load_or_make("policy", interrupted, settings={"rate": 0.1}, **stage)
     with RunFolder.open(tmp_path, config={}, resume=True) as folder:
         with pytest.raises(
             UserError, match=r"stage policy \(unfinished\): settings.rate: expected 0.2, found 0.1;"
         ):
-            folder.keep("policy", resumed, settings={"rate": 0.2}, **stage)
-        assert folder.keep("policy", resumed, settings={"rate": 0.1}, **stage) == 100
+            folder.load_or_make("policy", resumed, settings={"rate": 0.2}, **stage)
+        assert folder.load_or_make("policy", resumed, settings={"rate": 0.1}, **stage) == 100
     assert not (tmp_path / "policy.unfinished").exists()
 
 
@@ -294,7 +296,9 @@ def test_a_failing_stage_leaves_nothing_but_its_checkpoints(tmp_path):
 
     with RunFolder.open(tmp_path, config={}, resume=False) as folder:
         with pytest.raises(RuntimeError, match="no"):
-            folder.keep("bc", lambda: folder.unfinished("bc"), save=fail, load=load, settings={}, seed=0)
+            folder.load_or_make(
+                "bc", lambda: folder.unfinished("bc"), save=fail, load=load, settings={}, seed=0
+            )
         assert sorted(entry.name for entry in tmp_path.iterdir() if entry.is_dir()) == ["bc.unfinished"]
         assert folder.seconds() == {}
 
@@ -307,7 +311,7 @@ def test_a_disk_that_refuses_is_told_in_one_sentence(tmp_path):
         with pytest.raises(
             UserError, match=r"bc\.partial-\d+: expected a place to write, found No space left"
         ):
-            folder.keep("bc", lambda: 1, save=full, load=load, settings={}, seed=0)
+            folder.load_or_make("bc", lambda: 1, save=full, load=load, settings={}, seed=0)
         assert not list(tmp_path.glob("bc*"))
 
 
@@ -315,14 +319,14 @@ def test_programmers_mistakes_are_named(tmp_path):
     stage = {"save": save, "load": load, "settings": {}, "seed": 0}
     with RunFolder.open(tmp_path, config={}, resume=False) as folder:
         with pytest.raises(ValueError, match=r"not 'a\.b'"):
-            folder.keep("a.b", lambda: 1, **stage)
+            folder.load_or_make("a.b", lambda: 1, **stage)
         with pytest.raises(ValueError, match="'bc' is named as an input and is not whole"):
-            folder.keep("reward", lambda: 1, inputs=["bc"], **stage)
+            folder.load_or_make("reward", lambda: 1, inputs=["bc"], **stage)
         with pytest.raises(ValueError, match="while it runs"):
             folder.unfinished("policy")
         with pytest.raises(ValueError, match=r"save wrote seconds\.json"):
             write = {**stage, "save": lambda value, folder: (folder / "seconds.json").write_text("1")}
-            folder.keep("bc", lambda: 1, **write)
+            folder.load_or_make("bc", lambda: 1, **write)
     with pytest.raises(ValueError, match="JSON compliant"):
         RunFolder.open(tmp_path / "new", config={"rate": float("nan")}, resume=False)
     assert not (tmp_path / "new").exists()
@@ -380,7 +384,7 @@ def test_a_folder_that_may_not_be_written_is_refused():
     """In a child without root's rights, for root may write anywhere."""
     script = """
         import os, sys
-        from drex.run_folder import RunFolder
+        from drex.files.run_folder import RunFolder
         from drex.errors import UserError
         if os.getuid() == 0:
             os.setgid(65534)
@@ -421,7 +425,7 @@ def test_versions_name_packages_and_no_host(tmp_path):
 
 
 def test_packages_that_are_not_installed_are_null(monkeypatch):
-    monkeypatch.setattr("drex.run_folder._PACKAGES", ("numpy", "no-such-package-here"))
+    monkeypatch.setattr("drex.files.run_folder._PACKAGES", ("numpy", "no-such-package-here"))
     assert versions()["no-such-package-here"] is None
     assert versions()["numpy"][0].isdigit()
 

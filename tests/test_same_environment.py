@@ -15,7 +15,7 @@ import gymnasium
 import numpy as np
 import pytest
 
-from drex.envs.envpool_backend import VERIFIED_TASKS, envpool_serves
+from drex.envs.vector.envpool import VERIFIED_TASKS, envpool_serves
 
 STEPS = 400
 

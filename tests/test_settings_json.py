@@ -13,7 +13,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from drex.errors import UserError
-from drex.settings_json import settings_from_json, settings_to_json
+from drex.files.dataclass_json import settings_from_json, settings_to_json
 
 
 @dataclass(frozen=True, kw_only=True)

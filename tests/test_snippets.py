@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from drex.errors import UserError
-from drex.ranking import from_noise_levels, from_pairs, from_scores
-from drex.snippets import SnippetSettings, draw_snippet_pairs, lay_out
+from drex.rankings.preferences import from_noise_levels, from_pairs, from_scores
+from drex.rewards.snippets import SnippetSettings, batch_snippets, sample_snippet_pairs
 
 
 @st.composite
@@ -34,7 +34,7 @@ def cases(draw):
 
 
 def drawn(lengths, preferences, settings, seed):
-    return draw_snippet_pairs(preferences, lengths, settings, np.random.default_rng(seed))
+    return sample_snippet_pairs(preferences, lengths, settings, np.random.default_rng(seed))
 
 
 def episodes_and_steps(lengths, found):
@@ -102,8 +102,8 @@ def test_where_asked_the_better_snippet_starts_no_earlier(case):
 def test_each_member_encodes_each_step_once_and_every_snippet_is_one_stretch_of_them(case, members):
     lengths, preferences, settings, seed = case
     random = np.random.default_rng(seed)
-    draws = [draw_snippet_pairs(preferences, lengths, settings, random) for _ in range(members)]
-    batch = lay_out(draws)
+    draws = [sample_snippet_pairs(preferences, lengths, settings, random) for _ in range(members)]
+    batch = batch_snippets(draws)
     scored = [
         [draw.first[i] + draw.stride * np.arange(draw.counts[i]) for i in range(len(draw.first))]
         for draw in draws
@@ -122,7 +122,7 @@ def test_each_member_encodes_each_step_once_and_every_snippet_is_one_stretch_of_
 def test_the_pairs_of_all_members_are_joined_with_weights_that_sum_to_one_each():
     random, preferences = np.random.default_rng(0), from_pairs([0, 1], [1, 2], weight=[1.0, 3.0])
     settings, lengths = SnippetSettings(minimum_length=2, maximum_length=2), np.array([4, 4, 4])
-    batch = lay_out([draw_snippet_pairs(preferences, lengths, settings, random) for _ in range(2)])
+    batch = batch_snippets([sample_snippet_pairs(preferences, lengths, settings, random) for _ in range(2)])
     assert batch.better.tolist() == [0, 1, 3, 4]
     assert batch.worse.tolist() == [1, 2, 4, 5]
     assert batch.weight.tolist() == [0.25, 0.75, 0.25, 0.75]
@@ -133,7 +133,7 @@ def test_a_snippet_from_some_trajectories_is_compared_in_all_pairs_among_them():
     settings = SnippetSettings(minimum_length=3, maximum_length=3, trajectories=4)
     generator, drawn_so_often = np.random.default_rng(0), np.zeros(12)
     for _ in range(600):
-        found = draw_snippet_pairs(preferences, lengths, settings, generator)
+        found = sample_snippet_pairs(preferences, lengths, settings, generator)
         episodes = found.first // 9
         assert len(set(episodes.tolist())) == 4
         assert len(found.better) == 6
@@ -161,7 +161,7 @@ def test_every_start_is_as_likely_as_any_other(scheme):
     generator, preferences = np.random.default_rng(0), from_pairs([0], [1])
     starts = []
     for _ in range(1500 if scheme == "shared" else 10):
-        found = draw_snippet_pairs(preferences, np.array([10, 13]), settings, generator)
+        found = sample_snippet_pairs(preferences, np.array([10, 13]), settings, generator)
         starts += found.starts[found.better].tolist()
     counts = np.bincount(starts, minlength=7)
     assert len(counts) == 7  # starts 0 to 6 leave room for 4 of 10 steps

@@ -15,20 +15,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny_image_environments import ENDING_MEET, MEET, best_actions
 
-from drex.agents.noise import NoiseJob
-from drex.agents.policies import uniform
-from drex.agents.recording import Recording
-from drex.agents.rollouts import collect
-from drex.demonstrations import load_demonstrations, save_demonstrations
+from drex.agents.policies.acting import uniform
+from drex.agents.rollouts.collect import collect
+from drex.agents.rollouts.episode_recorder import Recording
+from drex.agents.rollouts.noise import NoiseJob
+from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
+from drex.envs.data.stacked_frames import FramePool, StackedFrames, StackRecorder, are_images, holds_images
+from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import make_environments, task_spaces
-from drex.envs.stacked_frames import (
-    FramePool,
-    StackedFrames,
-    StackRecorder,
-    are_images,
-    holds_images,
-)
-from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
 
 
@@ -307,7 +301,7 @@ def test_reading_a_file_larger_than_the_limit_keeps_little_of_it_in_memory(tmp_p
         pytest.skip("reads /proc")
     code = """
         import numpy as np
-        import drex.envs.stacked_frames as module
+        import drex.envs.data.stacked_frames as module
         module._FRAMES_BETWEEN_RELEASES = 256
 
         def resident():

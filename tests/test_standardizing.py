@@ -8,8 +8,9 @@ import torch
 from stable_baselines3.common.callbacks import BaseCallback
 from tiny_environments import WALK
 
-from drex.agents.improve import PPOSettings, improve
-from drex.agents.policies import PolicySettings
+from drex.agents.policies.network import PolicySettings
+from drex.agents.ppo.settings import PPOSettings
+from drex.agents.ppo.train import train_ppo
 from drex.envs.make import make_environments
 from drex.errors import UserError
 
@@ -34,9 +35,9 @@ class Watch(BaseCallback):
 
 def train(rollouts, *, callback=None, checkpoints=None, **settings):
     chosen = {"environments": 4, "rollout_steps": 32, "batch_size": 64, "epochs": 2}
-    return improve(
+    return train_ppo(
         lambda count, seed: make_environments(WALK, count, seed=seed, reward="true"),
-        PPOSettings.soonest_from_scratch(
+        PPOSettings.fast_from_scratch(
             environment_steps=rollouts * ROLLOUT, checkpoint_steps=2 * ROLLOUT, **{**chosen, **settings}
         ),
         policy_settings=PolicySettings(policy_hidden_sizes=(8,), value_hidden_sizes=(8,)),
@@ -70,7 +71,7 @@ def test_they_change_between_rollouts_and_not_within_one():
 
 
 def test_without_being_asked_for_nothing_is_standardised():
-    model = train(2, standardize_as_seen=False)
+    model = train(2, normalize_observations=False)
     assert model.policy.features_extractor.mean.abs().max() == 0.0
 
 
@@ -85,6 +86,6 @@ def test_a_stopped_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(tmp_
 
 def test_a_clone_keeps_what_its_demonstrations_say():
     with pytest.raises(
-        UserError, match=r"ppo.standardize_as_seen: expected false when starting from the clone"
+        UserError, match=r"ppo.normalize_observations: expected false when starting from the clone"
     ):
-        PPOSettings(standardize_as_seen=True)
+        PPOSettings(normalize_observations=True)

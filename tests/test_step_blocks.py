@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drex.agents import step_blocks
-from drex.agents.step_blocks import Spans, StepBlocks
+from drex.agents.rollouts import step_blocks
+from drex.agents.rollouts.step_blocks import Spans, StepBlocks
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,9 +8,9 @@ from dataclasses import asdict
 import pytest
 from finished_runs import evaluation, ranked_by_the_user, without_true_returns
 
-from drex.rollout_choice import RolloutChoice
-from drex.run_warnings import warnings_of
-from drex.tables import Table, findings_table, number, returns_table, seconds_table, tables
+from drex.rankings.rollout_policy import RolloutPolicyChoice
+from drex.report.tables import Table, findings_table, number, returns_table, seconds_table, tables
+from drex.report.warnings import warnings_of
 
 
 def rows(table):
@@ -58,13 +58,13 @@ def test_whether_the_best_demonstration_was_beaten_is_one_word(answer, word):
 
 
 def test_which_clone_was_disturbed_is_told_with_the_lengths_that_it_rests_on():
-    choice = asdict(RolloutChoice("stochastic", 1424.2, 395.0, 1300.0, 520.4, 0.0001))
-    found = rows(findings_table(evaluation(ranking__disturbed=choice)))
-    assert found["which of the clone's actions were disturbed"] == ("sampled",)
-    assert found["steps an episode: demonstrated, likeliest, sampled, random"] == ("1,424, 395, 1,300, 520",)
-    stayed = asdict(RolloutChoice("deterministic", 560.0, 529.0, None, None, 0.2))
-    found = rows(findings_table(evaluation(ranking__disturbed=stayed)))
-    assert found["steps an episode: demonstrated, likeliest"] == ("560, 529",)
+    choice = asdict(RolloutPolicyChoice("stochastic", 1424.2, 395.0, 1300.0, 520.4, 0.0001))
+    found = rows(findings_table(evaluation(ranking__rollout_policy=choice)))
+    assert found["noise injected into"] == ("sampled clone",)
+    assert found["steps an episode: demonstrated, greedy, sampled, random"] == ("1,424, 395, 1,300, 520",)
+    stayed = asdict(RolloutPolicyChoice("deterministic", 560.0, 529.0, None, None, 0.2))
+    found = rows(findings_table(evaluation(ranking__rollout_policy=stayed)))
+    assert found["steps an episode: demonstrated, greedy"] == ("560, 529",)
 
 
 def test_rank_correlation_has_two_digits():
@@ -111,7 +111,8 @@ def test_nothing_is_warned_of_that_is_not_known():
 
 
 RISING = [
-    {"kind": "held", "level": level, "length": 30.0, "return": {"mean": 5.0 + level}} for level in (0, 0.5, 1)
+    {"name": "sticky", "level": level, "length": 30.0, "return": {"mean": 5.0 + level}}
+    for level in (0, 0.5, 1)
 ]
 
 
@@ -119,7 +120,7 @@ RISING = [
     ("changes", "words"),
     [
         ({"bc__mean": 1.4}, r"clone \(mean return 1\).*not clearly better than uniform random actions \(1\)"),
-        ({"noise": RISING}, r"noise of the kind 'held'.*rank correlation 1\.00"),
+        ({"noise": RISING}, r"noise of the kind 'sticky'.*rank correlation 1\.00"),
         ({"reward__kendall_tau": 0.31}, r"unlike the true return \(Kendall tau 0\.31\)"),
         ({"reward__pair_accuracy": 0.6}, r"only 60% of the ranked pairs"),
         (
@@ -131,14 +132,14 @@ RISING = [
             r"The reward misled.*learned return 40\.0 against 2\.5.*\(6 against 10\)",
         ),
         (
-            {"controls": {"alive": {"mean": 2000.0}}},
-            r"control 'alive' reached 2000, which is not clearly below the policy's 1234 \[",
+            {"controls": {"constant": {"mean": 2000.0}}},
+            r"control 'constant' reached 2000, which is not clearly below the policy's 1234 \[",
         ),
         (
-            {"controls": {"alive": {"mean": 1201.0}}, "policy__interval": [1200.0, 1260.0]},
-            r"control 'alive' reached 1201, .* 1234 \[1200, 1260\]: what was gained need not be owed",
+            {"controls": {"constant": {"mean": 1201.0}}, "policy__interval": [1200.0, 1260.0]},
+            r"control 'constant' reached 1201, .* 1234 \[1200, 1260\]: what was gained need not be owed",
         ),
-        ({"bc__mean": 1300.0}, r"clone's likeliest actions reach 1300, no less than the policy's 1234"),
+        ({"bc__mean": 1300.0}, r"clone's greedy actions reach 1300, no less than the policy's 1234"),
         (
             {"bc_stochastic": {"mean": 1300.0}},
             r"clone's sampled actions reach 1300, no less than the policy's 1234.*owed to cloning them\.",
@@ -152,9 +153,9 @@ def test_each_failed_assumption_is_named_with_its_numbers(changes, words):
 
 def test_the_clone_that_was_disturbed_is_the_one_that_must_be_better_than_random():
     disturbed = {"chosen": "stochastic"}
-    stuck = evaluation(bc__mean=1.4, bc_stochastic={"mean": 8.0}, ranking__disturbed=disturbed)
+    stuck = evaluation(bc__mean=1.4, bc_stochastic={"mean": 8.0}, ranking__rollout_policy=disturbed)
     assert warnings_of(stuck) == []
-    noisy = evaluation(bc_stochastic={"mean": 1.2}, ranking__disturbed=disturbed)
+    noisy = evaluation(bc_stochastic={"mean": 1.2}, ranking__rollout_policy=disturbed)
     assert len(warnings_of(noisy)) == 1 and "(mean return 1) is not clearly better" in warnings_of(noisy)[0]
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drex.envs.trajectories import Trajectories
-from drex.envs.true_returns import TrueReturns
+from drex.envs.data.trajectories import Trajectories
+from drex.envs.data.true_returns import TrueReturns
 from drex.errors import UserError
 
 
@@ -175,16 +175,21 @@ def test_true_returns_stay_sealed_until_revealed():
     sealed = TrueReturns([12.5, 7.0])
     assert repr(sealed) == "TrueReturns(2 episodes, sealed)"
     assert not hasattr(sealed, "__dict__")
-    opened = sealed.reveal()
+    opened = sealed.values_for_evaluation()
     opened[:] = 0.0
-    assert sealed.reveal().tolist() == [12.5, 7.0]
+    assert sealed.values_for_evaluation().tolist() == [12.5, 7.0]
     joined = TrueReturns.concatenate([sealed, TrueReturns.unknown(1)])
     assert len(joined) == 3
-    np.testing.assert_array_equal(joined.reveal(), [12.5, 7.0, np.nan])
+    np.testing.assert_array_equal(joined.values_for_evaluation(), [12.5, 7.0, np.nan])
 
 
 def test_step_rewards_are_sealed_too_and_joined_only_if_all_are_known():
     known = TrueReturns([3.0], [1.0, 2.0])
-    assert known.reveal_steps().tolist() == [1.0, 2.0]
-    assert TrueReturns.concatenate([known, known]).reveal_steps().tolist() == [1.0, 2.0, 1.0, 2.0]
-    assert TrueReturns.concatenate([known, TrueReturns.unknown(1)]).reveal_steps() is None
+    assert known.step_values_for_evaluation().tolist() == [1.0, 2.0]
+    assert TrueReturns.concatenate([known, known]).step_values_for_evaluation().tolist() == [
+        1.0,
+        2.0,
+        1.0,
+        2.0,
+    ]
+    assert TrueReturns.concatenate([known, TrueReturns.unknown(1)]).step_values_for_evaluation() is None

@@ -13,19 +13,21 @@ from ranked_examples import ranked_linear_world
 from test_pipeline import TINY, same_weights, timeless
 from tiny_environments import HORIZON, WALK
 
-from drex.agents.policies import deterministic
-from drex.agents.policy_files import load_policy
-from drex.agents.rollouts import collect
-from drex.demonstrations import load_demonstrations, save_demonstrations
+from drex.agents.policies.acting import deterministic
+from drex.agents.policies.saved_actor_critic import load_policy
+from drex.agents.rollouts.collect import collect
+from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
+from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import make_environments, task_spaces
-from drex.envs.trajectories import Trajectories
 from drex.errors import UserError
+from drex.evaluation.held_out import cross_validate
 from drex.pipeline import run
-from drex.ranked_episodes import OwnRankingSettings, cross_validate
-from drex.ranking import RankedTrajectories, from_order, from_pairs
-from drex.reward_anchor import AnchorSettings, anchor
-from drex.reward_learning import RewardSettings, learn_reward, left_out_of_training
-from drex.snippets import SnippetSettings
+from drex.rankings.preferences import RankedTrajectories, from_order, from_pairs
+from drex.rankings.ranked_episodes import UserRankingSettings
+from drex.rewards.learning import learn_reward, left_out_of_training
+from drex.rewards.normalize import RewardNormalization, normalize_reward
+from drex.rewards.settings import RewardSettings
+from drex.rewards.snippets import SnippetSettings
 
 PUSHES = (0.2, 0.9, 0.0, 0.5, 0.7, 0.4)
 WORST_TO_BEST = [2, 0, 5, 3, 4, 1]
@@ -36,7 +38,7 @@ OWN = dataclasses.replace(
     held_out_folds=3,
 )
 PAPER = dataclasses.replace(
-    OWN, ppo=dataclasses.replace(TINY.ppo, start_from="scratch", value_only_rollouts=0), held_out_folds=0
+    OWN, ppo=dataclasses.replace(TINY.ppo, start_from="scratch", critic_warmup_rollouts=0), held_out_folds=0
 )
 
 
@@ -74,19 +76,19 @@ def ranking(tmp_path_factory):
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, demonstrations, ranking):
     folder = tmp_path_factory.mktemp("whole") / "run"
-    return folder, start(folder, demonstrations, ranking=ranking, controls=("random_rankings",))
+    return folder, start(folder, demonstrations, ranking=ranking, controls=("shuffled_labels",))
 
 
 def test_a_ranked_run_leaves_its_stages_and_says_what_it_was(whole):
     folder, evaluation = whole
-    controls = {f"control-random_rankings{part}" for part in ("", "-reward", "-evaluation")}
+    controls = {f"control-shuffled_labels{part}" for part in ("", "-reward", "-evaluation")}
     stages = {"demonstrations", "bc", "ranked", "reward", "policy", "evaluation", "held_out"}
     assert {path.name for path in folder.iterdir() if path.is_dir()} == stages | controls
     assert evaluation["method"] == json.loads((folder / "config.json").read_text())["method"] == "trex"
     assert json.loads((folder / "ranked" / "ranking.json").read_text())["order"] == WORST_TO_BEST
     said = {name: evaluation["ranking"][name] for name in ("source", "pairs", "compared", "contradictions")}
     assert said == {"source": "the user's order", "pairs": 15, "compared": 6, "contradictions": 0.0}
-    assert [point["episode"] for point in evaluation["ranking"]["own"]] == list(range(6))
+    assert [point["episode"] for point in evaluation["ranking"]["user"]] == list(range(6))
 
 
 def test_the_learned_reward_orders_the_demonstrations_as_the_user_does(whole):
@@ -166,16 +168,16 @@ def test_the_published_protocol_clones_nothing_and_says_so(demonstrations, ranki
 def test_noise_can_be_ranked_beside_the_users_ranking(demonstrations, tmp_path):
     """Partial and contradictory pairs beside 2 kinds of 3 levels of 4 episodes: 48 pairs of noise each."""
     (tmp_path / "pairs.csv").write_text("better,worse\n1,2\n4,2\n1,0\n0,1\n")
-    mixed = dataclasses.replace(OWN, trex=OwnRankingSettings(mix_noise=True), held_out_folds=2)
+    mixed = dataclasses.replace(OWN, trex=UserRankingSettings(mix_noise=True), held_out_folds=2)
     evaluation = start(tmp_path / "run", demonstrations, ranking=tmp_path / "pairs.csv", settings=mixed)
     found = evaluation["ranking"]
     assert (found["source"], found["trajectories"], found["compared"]) == ("the user's pairs + noise", 30, 28)
     assert (found["pairs"], found["contradictions"]) == (100, pytest.approx(0.02))
     assert len(evaluation["noise"]) == 6
-    assert [point["episode"] for point in found["own"]] == [0, 1, 2, 4]
+    assert [point["episode"] for point in found["user"]] == [0, 1, 2, 4]
     noise = load_demonstrations(tmp_path / "run" / "ranked-noise" / "rollouts.npz")
     assert evaluation["environment_steps"] == noise.trajectories.lengths.sum() + 512
-    assert found["disturbed"] is None
+    assert found["rollout_policy"] is None
 
 
 def test_which_clone_is_disturbed_is_told_by_the_demonstrations_that_were_cloned(tmp_path):
@@ -189,10 +191,10 @@ def test_which_clone_is_disturbed_is_told_by_the_demonstrations_that_were_cloned
     demonstrations = tmp_path / "walk.npz"
     save_demonstrations(demonstrations, Trajectories.concatenate(episodes))
     (tmp_path / "order.json").write_text(json.dumps({"order": [0, 2, 1, 3]}))
-    trex = OwnRankingSettings(mix_noise=True, clone_share=0.5)
-    settings = dataclasses.replace(OWN, trex=trex, rollout_policy="nearest", held_out_folds=0)
+    trex = UserRankingSettings(mix_noise=True, clone_share=0.5)
+    settings = dataclasses.replace(OWN, trex=trex, rollout_policy="auto", held_out_folds=0)
     evaluation = start(tmp_path / "run", demonstrations, ranking=tmp_path / "order.json", settings=settings)
-    assert evaluation["ranking"]["disturbed"]["demonstrations"] == 30.0
+    assert evaluation["ranking"]["rollout_policy"]["demonstrations"] == 30.0
 
 
 @pytest.mark.parametrize(
@@ -227,7 +229,9 @@ LINEAR = RewardSettings(
 
 
 def learn(ranked):
-    return anchor(learn_reward(ranked, LINEAR, seed=0), ranked.trajectories, AnchorSettings(), gamma=0.9)
+    return normalize_reward(
+        learn_reward(ranked, LINEAR, seed=0), ranked.trajectories, RewardNormalization(), gamma=0.9
+    )
 
 
 def test_folds_judge_every_pair_by_rewards_that_did_not_see_it():
@@ -265,7 +269,7 @@ def test_the_pairs_left_out_of_training_are_those_that_learning_held_out():
     settings = dataclasses.replace(LINEAR, held_out=0.25)
     left_out = left_out_of_training(world, settings, seed=3)
     assert len(left_out.preferences) == 10
-    touched = left_out.preferences.compared()
+    touched = left_out.preferences.trajectories_compared()
     assert len(touched) == 5
     steps = np.isin(world.trajectories.episode_of_step, touched)
     observations = np.where(steps[:, None], 0.0, world.trajectories.observations)

@@ -14,11 +14,11 @@ from tiny_environments import WALK
 
 from benchmarks import trex
 from benchmarks.readme import with_tables
-from drex.cli import main
-from drex.demonstrations import load_demonstrations, save_demonstrations
-from drex.own_ranking import KINDS
-from drex.ranking_files import load_ranking
-from drex.run_options import parse_run_options
+from drex.cli.main import main
+from drex.cli.run_options import parse_run_options
+from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
+from drex.rankings.user_ranking import FORMS
+from drex.rankings.user_ranking_files import load_ranking
 
 PAGE = Path(__file__).parent.parent / "docs" / "trex.md"
 TEXT = PAGE.read_text()
@@ -56,7 +56,7 @@ def test_the_pages_python_runs(tmp_path, monkeypatch):
 
 
 def test_the_page_names_every_form_of_a_ranking():
-    assert tuple(re.findall(r"^\| `(\w+)` \|", TEXT, flags=re.MULTILINE)) == KINDS
+    assert tuple(re.findall(r"^\| `(\w+)` \|", TEXT, flags=re.MULTILINE)) == FORMS
 
 
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("drex demos rank")])
@@ -103,11 +103,11 @@ def test_a_learners_history_is_recorded_in_order_with_its_ranking(tmp_path, caps
     assert "episodes      4" in said
     made = load_demonstrations(file)
     assert made.about["recorded"] == "4 stages of the training"
-    returns = made.true_returns.reveal()
+    returns = made.true_returns.values_for_evaluation()
     assert returns[-1] > returns[0] + 3.0  # it had learned something in between
     ranking = load_ranking(tmp_path / "history.ranking.json")
     assert ranking.to_json() == {"format": 1, "file_order": 4}
-    assert ranking.rank(made.trajectories).preferences.best(0.25).tolist() == [3]
+    assert ranking.rank(made.trajectories).preferences.top_share(0.25).tolist() == [3]
 
 
 def test_a_history_of_more_stages_than_there_were_is_refused(tmp_path, capsys):
@@ -160,4 +160,4 @@ def test_the_benchmarks_demonstrations_are_ranked_and_small():
     assert len(ranked.preferences) == 66
     assert ranked.preferences.source == "training time"
     assert trex.HISTORY.stat().st_size < 300_000
-    assert demonstrations.true_returns.reveal().max() == pytest.approx(1481, abs=1)
+    assert demonstrations.true_returns.values_for_evaluation().max() == pytest.approx(1481, abs=1)

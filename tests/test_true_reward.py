@@ -13,29 +13,33 @@ from tiny_environments import DISCRETE_WALK, POISONED_DISCRETE_WALK, POISONED_WA
 
 import drex
 from drex.agents.behavioral_cloning import CloningSettings, clone
-from drex.agents.noise import NoiseSchedule
-from drex.agents.policies import PolicySettings, deterministic, policy_arguments, uniform
-from drex.agents.ppo import PPO
-from drex.agents.rollouts import collect
+from drex.agents.policies.acting import deterministic, uniform
+from drex.agents.policies.network import PolicySettings, policy_arguments
+from drex.agents.ppo.algorithm import PPO
+from drex.agents.rollouts.collect import collect
+from drex.agents.rollouts.noise import NoiseSchedule
 from drex.envs.make import make_environments, task_spaces
-from drex.ranking import RankedTrajectories, from_noise_levels
-from drex.reward_learning import RewardSettings, learn_reward
-from drex.snippets import SnippetSettings
+from drex.rankings.preferences import RankedTrajectories, from_noise_levels
+from drex.rewards.learning import learn_reward
+from drex.rewards.settings import RewardSettings
+from drex.rewards.snippets import SnippetSettings
 
 PACKAGE = Path(drex.__file__).parent
 MAY_REVEAL = {  # module: why it may open true returns
     "agents/demonstrator.py": "stops a demonstrator's training at its target",
-    "evaluation.py": "judges",
+    "evaluation/evaluate.py": "evaluates policies",
+    "evaluation/findings.py": "puts what was found together",
+    "evaluation/training_curve.py": "draws the training curve",
 }
 MAY_REVEAL_STEPS = {  # module: why it may open true rewards step by step
-    "demonstration_making.py": "writes them into a file of demonstrations, for judging alone",
-    "demonstration_recording.py": "writes them into a file of demonstrations, for judging alone",
-    "noise_ranking.py": "keeps them in the run folder, for judging alone",
-    "stages.py": "keeps them in the run folder, for judging alone",
+    "demonstrations/make.py": "writes them into a file of demonstrations, for judging alone",
+    "demonstrations/record.py": "writes them into a file of demonstrations, for judging alone",
+    "rankings/noisy_rollouts.py": "keeps them in the run folder, for judging alone",
+    "stages/learning.py": "keeps them in the run folder, for judging alone",
 }
 MAY_PAY_THE_TRUE_REWARD = {  # module: why it may ask for environments that pay it
     "agents/demonstrator.py": "trains demonstrators, which is the only learning on it",
-    "demonstration_making.py": "makes the environments that they are trained in",
+    "demonstrations/make.py": "makes the environments that they are trained in",
 }
 
 
@@ -50,8 +54,8 @@ def modules_that_say(pattern):
 
 
 def test_few_modules_open_true_returns():
-    assert modules_that_say(r"\.reveal\(") == set(MAY_REVEAL)
-    assert modules_that_say(r"\.reveal_steps\(") == set(MAY_REVEAL_STEPS)
+    assert modules_that_say(r"\.values_for_evaluation\(") == set(MAY_REVEAL)
+    assert modules_that_say(r"\.step_values_for_evaluation\(") == set(MAY_REVEAL_STEPS)
 
 
 def test_only_demonstrators_are_trained_on_the_true_reward():
@@ -72,10 +76,10 @@ def learn_everything(task):
         settings=CloningSettings(gradient_steps=200),
         seed=1,
     )
-    jobs = NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=3, kinds=("uniform", "held")).jobs()
+    jobs = NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=3, names=("uniform", "sticky")).jobs()
     rollouts, returns = collect(deterministic(cloned), make_environments(task, 4, seed=2), jobs, seed=2)
     ranked = RankedTrajectories(
-        rollouts, from_noise_levels([job.level for job in jobs], kinds=[job.kind for job in jobs])
+        rollouts, from_noise_levels([job.level for job in jobs], names=[job.name for job in jobs])
     )
     settings = RewardSettings(
         hidden_sizes=(16,), gradient_steps=60, snippets=SnippetSettings(minimum_length=5, maximum_length=10)
@@ -92,9 +96,9 @@ def learn_everything(task):
         policy_kwargs=policy_arguments(policy_settings),
     )
     model.policy.load_state_dict(cloned.state_dict())
-    model.stay_near(cloned, penalty=0.03)
-    model.value_only_rollouts = 1
-    model.pay_by(reward)
+    model.set_reference_policy(cloned, penalty=0.03)
+    model.critic_warmup_rollouts = 1
+    model.set_reward(reward)
     model.learn(4 * 256)
     weights = {
         "cloned": cloned.state_dict(),
@@ -111,8 +115,8 @@ POISONED = [(WALK, POISONED_WALK), (DISCRETE_WALK, POISONED_DISCRETE_WALK)]
 def test_nan_environment_rewards_change_no_weight(task, poisoned):
     weights, scales, returns = learn_everything(task)
     poisoned_weights, poisoned_scales, poisoned_returns = learn_everything(poisoned)
-    assert np.isfinite(returns.reveal()).all()
-    assert np.isnan(poisoned_returns.reveal()).all()  # the poison was there
+    assert np.isfinite(returns.values_for_evaluation()).all()
+    assert np.isnan(poisoned_returns.values_for_evaluation()).all()  # the poison was there
     for stage, tensors in weights.items():
         for name, tensor in tensors.items():
             assert torch.isfinite(tensor).all()

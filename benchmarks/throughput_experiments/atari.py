@@ -19,10 +19,10 @@ from stable_baselines3.common.env_util import make_atari_env
 from stable_baselines3.common.vec_env import VecEnv, VecFrameStack
 
 from benchmarks.throughput_experiments.comparison import Comparison, Experiments
-from drex.agents.nature_cnn import BytesCNN, Precision
-from drex.agents.policies import uniform
-from drex.agents.ppo import PPO
-from drex.envs.atari import AtariOptions, register_atari
+from drex.agents.policies.acting import uniform
+from drex.agents.policies.nature_cnn import BytesCNN, Precision
+from drex.agents.ppo.algorithm import PPO
+from drex.envs.atari.options import AtariOptions, register_atari
 from drex.envs.make import make_environments, task_spaces, usable_cores
 
 GAME = "Breakout"
@@ -83,7 +83,7 @@ def ppo(repeats: int, precision: Precision = "single") -> Comparison:
                 kept.append(training_rate(make))
     return Comparison(
         what=f"PPO on the true reward, Breakout, RL Zoo's hyperparameters, {precision} precision here",
-        ours="drex.agents.ppo.PPO on make_environments",
+        ours="drex.agents.ppo.algorithm.PPO on make_environments",
         against="stable-baselines3's PPO on make_atari_env, single precision",
         unit="steps/s",
         ours_values=values[0],

@@ -21,14 +21,14 @@ from stable_baselines3.common.vec_env import VecEnv, VecNormalize
 
 from benchmarks.throughput_experiments.comparison import Comparison, Experiments
 from drex.agents.demonstrator import DemonstratorSettings, train_demonstrator
-from drex.agents.improve import PPOSettings
-from drex.agents.policies import PolicySettings, policy_arguments
-from drex.agents.ppo import PPO
+from drex.agents.policies.network import PolicySettings, policy_arguments
+from drex.agents.ppo.algorithm import PPO
+from drex.agents.ppo.settings import PPOSettings
 from drex.envs.learned_reward import LearnedRewardVecEnv, RewardFunction
 from drex.envs.make import make_environments
-from drex.presets import default
-from drex.reward import LearnedReward
-from drex.reward_networks import EnsembleMLP
+from drex.presets.presets import default
+from drex.rewards.learned_reward import LearnedReward
+from drex.rewards.mlp import EnsembleMLP
 
 TASK = "HalfCheetah-v5"
 RETURN = 2000.0
@@ -62,7 +62,7 @@ def learned_reward_rl_zoo(repeats: int) -> Comparison:
 
     def ours() -> PPO:
         model = PPO("MlpPolicy", make_environments(TASK, 1, seed=0), seed=0, device="cpu", **RL_ZOO)
-        model.pay_by(random_reward())
+        model.set_reward(random_reward())
         return model
 
     def theirs() -> StablePPO:
@@ -147,7 +147,7 @@ def time_to_return(repeats: int) -> Comparison:
         ours.append(1.0 / _seconds(partial(_ours_to_return, seed)))
     return Comparison(
         what=f"time to a true return of {RETURN:.0f}, HalfCheetah, mean of the latest {EPISODES} episodes",
-        ours="PPOSettings.soonest_from_scratch(), networks of 128-128 ReLU",
+        ours="PPOSettings.fast_from_scratch(), networks of 128-128 ReLU",
         against="stable-baselines3's PPO, RL Zoo's hyperparameters",
         unit="1/s",
         ours_values=ours,
@@ -160,7 +160,7 @@ def memory(repeats: int) -> Comparison:
     """Peak resident memory of a whole ``drex run HalfCheetah-v5``; once, whatever ``repeats`` says."""
     program = (
         "import resource, sys\n"
-        "from drex.cli import main\n"
+        "from drex.cli.main import main\n"
         "status = main(sys.argv[1:])\n"
         "children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss\n"
         "own = next(int(l.split()[1]) for l in open('/proc/self/status') if l.startswith('VmHWM'))\n"
@@ -221,7 +221,7 @@ def _ours_at_preset(*, learned: bool) -> PPO:
     count = default(TASK).ppo.environments
     environments = make_environments(TASK, count, seed=0, reward="none" if learned else "true")
     model = PPO("MlpPolicy", environments, seed=0, device="cpu", **_preset())
-    model.pay_by(random_reward() if learned else None)
+    model.set_reward(random_reward() if learned else None)
     return model
 
 
@@ -255,7 +255,7 @@ def _ours_to_return(seed: int) -> None:
         DemonstratorSettings(
             target_return=RETURN,
             episodes_watched=EPISODES,
-            ppo=PPOSettings.soonest_from_scratch(environment_steps=MOST_STEPS, checkpoint_steps=MOST_STEPS),
+            ppo=PPOSettings.fast_from_scratch(environment_steps=MOST_STEPS, checkpoint_steps=MOST_STEPS),
             policy=PolicySettings(
                 policy_hidden_sizes=(128, 128), value_hidden_sizes=(128, 128), activation="relu"
             ),

@@ -20,17 +20,19 @@ import torch
 
 from benchmarks.throughput_experiments.comparison import Comparison, Experiments
 from drex.agents.behavioral_cloning import clone
-from drex.agents.policies import stochastic
-from drex.bundled import bundled_demonstrations
-from drex.demonstrations import load_demonstrations
+from drex.agents.policies.acting import stochastic
+from drex.demonstrations.bundled import bundled_demonstrations
+from drex.demonstrations.load_and_save import load_demonstrations
+from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import make_environments, task_spaces
-from drex.envs.trajectories import Trajectories
-from drex.noise_ranking import NoisyRollouts, rank_by_noise
-from drex.presets import default
-from drex.ranking import Preferences, RankedTrajectories
-from drex.reward_learning import RewardSettings, learn_reward, preference_loss, split_preferences
-from drex.reward_networks import EnsembleMLP
-from drex.snippets import SnippetPairs, SnippetSettings, draw_snippet_pairs, lay_out
+from drex.presets.presets import default
+from drex.rankings.noisy_rollouts import NoisyRollouts, rank_by_noise
+from drex.rankings.preferences import Preferences, RankedTrajectories
+from drex.rewards.learning import learn_reward, split_train_held_out
+from drex.rewards.loss import preference_loss
+from drex.rewards.mlp import EnsembleMLP
+from drex.rewards.settings import RewardSettings
+from drex.rewards.snippets import SnippetPairs, SnippetSettings, batch_snippets, sample_snippet_pairs
 
 TASK = "HalfCheetah-v5"
 SHARE_OF_BEST = 0.95
@@ -171,10 +173,10 @@ def ranked_pairs() -> Pairs:
     rollouts = NoisyRollouts.load(folder)
     preferences = rollouts.preferences(minimum_gap=default(TASK).minimum_level_gap)
     generator, trajectories = np.random.default_rng(0), rollouts.trajectories
-    training, held_out = split_preferences(preferences, len(trajectories), 0.1, generator)
+    training, held_out = split_train_held_out(preferences, len(trajectories), 0.1, generator)
     if held_out is None:
         raise RuntimeError("the held-out tenth of the episodes holds no pair")
-    judged = draw_snippet_pairs(held_out, trajectories.lengths, INDEPENDENT, generator)
+    judged = sample_snippet_pairs(held_out, trajectories.lengths, INDEPENDENT, generator)
     return Pairs(trajectories, np.asarray(trajectories.next_observations(), np.float32), training, judged)
 
 
@@ -259,7 +261,7 @@ def _plain(pairs: Pairs, seed: int) -> Curve:
 def _imitation(pairs: Pairs, seed: int, *, learning_rate: float) -> Curve:
     """The other library in its own process, on pairs drawn once from the same preferences."""
     settings = SnippetSettings(**{**vars(INDEPENDENT), "pairs": FIXED_PAIRS})
-    drawn = draw_snippet_pairs(
+    drawn = sample_snippet_pairs(
         pairs.training, pairs.trajectories.lengths, settings, np.random.default_rng(seed)
     )
     seen, actions = pairs.features, np.asarray(pairs.trajectories.actions, np.float32)
@@ -267,7 +269,7 @@ def _imitation(pairs: Pairs, seed: int, *, learning_rate: float) -> Curve:
     # Networks see next observations; what came before a snippet's first step is never looked at.
     first = np.stack([drawn.first[drawn.better], drawn.first[drawn.worse]], axis=1)
     after = first[..., None] + np.arange(LENGTH)
-    judged = lay_out([pairs.judged])
+    judged = batch_snippets([pairs.judged])
     with tempfile.TemporaryDirectory() as folder:
         handed, curve = Path(folder) / "pairs.npz", Path(folder) / "curve.json"
         np.savez(

@@ -14,11 +14,12 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import VecEnv
 
 from benchmarks.throughput_experiments.comparison import Comparison, Experiments
-from drex.agents.noise import NoiseSchedule
-from drex.agents.policies import Policy, make_policy, stochastic, uniform
-from drex.agents.rollouts import collect
+from drex.agents.policies.acting import Policy, stochastic, uniform
+from drex.agents.policies.network import make_policy
+from drex.agents.rollouts.collect import collect
+from drex.agents.rollouts.noise import NoiseSchedule
 from drex.envs.make import make_environments, task_spaces, usable_cores
-from drex.presets import default
+from drex.presets.presets import default
 
 TASK = "HalfCheetah-v5"
 STEPS = 1000
@@ -84,7 +85,7 @@ def _noise_rollouts(count: int, repeats: int, policy: Policy, *, name: str) -> C
     """Every environment plays an episode; then the actions taken are replayed, so that contacts are alike."""
     environments = make_environments(TASK, count, seed=0)
     levels = tuple(np.linspace(0.0, 0.95, count // 2).round(2).tolist())
-    jobs = NoiseSchedule(levels=levels, kinds=("uniform", "held"), episodes_per_level=1).jobs()
+    jobs = NoiseSchedule(levels=levels, names=("uniform", "sticky"), episodes_per_level=1).jobs()
     taken: list[npt.NDArray[Any]] = []
 
     def ours() -> float:

@@ -1,0 +1,1 @@
+"""Policies: networks, callables and files."""

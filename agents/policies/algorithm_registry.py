@@ -1,0 +1,71 @@
+"""The algorithms of stable-baselines3 and sb3-contrib that can train a policy."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import gymnasium
+from stable_baselines3.common.base_class import BaseAlgorithm
+
+from drex.errors import UserError
+
+AlgorithmName = Literal["ppo", "a2c", "trpo", "sac", "td3", "ddpg", "tqc", "dqn", "qrdqn"]
+
+
+@dataclass(frozen=True)
+class Algorithm:
+    """One algorithm of a library.
+
+    Args:
+        module: that holds it.
+        kind: its class.
+        actions: spaces that it can act in; ``None`` for all that are known here.
+        takes_clone: whether its policy is the actor-critic one that is cloned.
+        environments: how many its own settings suppose.
+    """
+
+    module: str
+    kind: str
+    actions: type[gymnasium.Space[Any]] | None
+    takes_clone: bool = False
+    environments: int = 1
+
+    def acts_in(self, space: gymnasium.Space[Any]) -> bool:
+        """Whether it can choose such actions."""
+        return self.actions is None or isinstance(space, self.actions)
+
+    def load(self) -> type[BaseAlgorithm]:
+        """Its class.
+
+        Raises:
+            UserError: the library is not installed.
+        """
+        try:
+            return cast("type[BaseAlgorithm]", getattr(importlib.import_module(self.module), self.kind))
+        except ImportError as reason:
+            raise UserError(
+                f"algorithm {self.kind}",
+                expected=f"{self.module} to be installed",
+                found="no such module",
+                do=f"pip install {self.module.replace('_', '-')}",
+            ) from reason
+
+
+_BOX, _DISCRETE = gymnasium.spaces.Box, gymnasium.spaces.Discrete
+
+
+ALGORITHMS: Mapping[str, Algorithm] = {
+    "ppo": Algorithm("stable_baselines3", "PPO", None, takes_clone=True),
+    "a2c": Algorithm("stable_baselines3", "A2C", None, takes_clone=True, environments=8),
+    "trpo": Algorithm("sb3_contrib", "TRPO", None, takes_clone=True, environments=8),
+    "sac": Algorithm("stable_baselines3", "SAC", _BOX),
+    "td3": Algorithm("stable_baselines3", "TD3", _BOX),
+    "ddpg": Algorithm("stable_baselines3", "DDPG", _BOX),
+    "tqc": Algorithm("sb3_contrib", "TQC", _BOX),
+    "dqn": Algorithm("stable_baselines3", "DQN", _DISCRETE),
+    "qrdqn": Algorithm("sb3_contrib", "QRDQN", _DISCRETE),
+}
+"""Every algorithm by its name on the command line."""

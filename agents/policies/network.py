@@ -1,0 +1,105 @@
+"""The one network that is cloned and that PPO then trains."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+import torch
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
+
+from drex.agents.policies.nature_cnn import BytesCNN, Precision, extract_features
+from drex.envs.data.stacked_frames import holds_images
+
+ACTIVATIONS: dict[str, type[torch.nn.Module]] = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicySettings:
+    """The network that is cloned and that PPO then trains.
+
+    Images, (stack, height, width) uint8, are first seen by the Nature CNN (Mnih et al. 2015; three
+    convolutions and 512 features, which policy and value network share); the hidden layers follow.
+    """
+
+    policy_hidden_sizes: tuple[int, ...] = (128, 128)
+    """Units in each hidden layer of the policy."""
+    value_hidden_sizes: tuple[int, ...] = (64, 64)
+    """Units in each hidden layer of the value network, which cloning leaves untouched."""
+    activation: Literal["tanh", "relu"] = "tanh"
+    """Nonlinearity of every hidden layer."""
+    image_precision: Precision = "single"
+    """Of the convolutions' products; bfloat16 halves their time on processors that compute in it."""
+
+
+class StandardizedObservations(BaseFeaturesExtractor):
+    """Observations minus their mean, over their standard deviation, clipped to ±10; both set by cloning."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, observation_space: gymnasium.Space[Any]) -> None:
+        size = int(np.prod(cast("tuple[int, ...]", observation_space.shape)))
+        super().__init__(observation_space, size)
+        self.register_buffer("mean", torch.zeros(size))
+        self.register_buffer("std", torch.ones(size))
+
+    def fit(self, observations: npt.NDArray[Any]) -> None:
+        """Take mean and standard deviation from (n, *observation shape)."""
+        flat = np.asarray(observations, np.float64).reshape(len(observations), -1)
+        # An entry that hardly moves in the demonstrations must not blow up once the agent moves it.
+        std = np.maximum(flat.std(axis=0), 1e-2)
+        self.mean.copy_(torch.as_tensor(flat.mean(axis=0)))
+        self.std.copy_(torch.as_tensor(std))
+
+    def forward(self, observations: torch.Tensor) -> torch.Tensor:
+        """(n, *observation shape) to (n, features)."""
+        return ((observations.flatten(1) - self.mean) / self.std).clamp(-10.0, 10.0)
+
+
+def make_features(
+    observation_space: gymnasium.Space[Any], image_precision: Precision = "single"
+) -> BaseFeaturesExtractor:
+    """What the observation space asks for: the Nature CNN for images, else standardised numbers.
+
+    Raises:
+        UserError: images whose channels come last.
+    """
+    if holds_images(observation_space):
+        return BytesCNN(cast("gymnasium.spaces.Box", observation_space), precision=image_precision)
+    return StandardizedObservations(observation_space)
+
+
+def policy_arguments(settings: PolicySettings) -> dict[str, Any]:
+    """``policy_kwargs`` that make stable-baselines3 build the network of these settings."""
+    return {
+        "net_arch": {"pi": list(settings.policy_hidden_sizes), "vf": list(settings.value_hidden_sizes)},
+        "activation_fn": ACTIVATIONS[settings.activation],
+        "features_extractor_class": make_features,
+        "features_extractor_kwargs": {"image_precision": settings.image_precision},
+    }
+
+
+def make_policy(
+    observation_space: gymnasium.Space[Any],
+    action_space: gymnasium.Space[Any],
+    settings: PolicySettings,
+    *,
+    seed: int,
+) -> ActorCriticPolicy:
+    """An untrained actor-critic policy of stable-baselines3, on the CPU."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return ActorCriticPolicy(observation_space, action_space, lambda _: 0.0, **policy_arguments(settings))
+
+
+def action_mean(policy: ActorCriticPolicy, observations: torch.Tensor) -> torch.Tensor:
+    """Mean action (Box), (n, *action shape), or logits of all choices side by side (others), (n, logits)."""
+    features = extract_features(policy, observations, policy.pi_features_extractor)
+    return cast(
+        "torch.Tensor", policy.action_net(policy.mlp_extractor.forward_actor(cast("torch.Tensor", features)))
+    )

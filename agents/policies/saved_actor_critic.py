@@ -1,0 +1,77 @@
+"""Policies in files: weights as safetensors, facts as JSON, beside them an ordinary stable-baselines3 zip.
+
+Our own code reads the safetensors only: stable-baselines3's loader unpickles what it reads.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import gymnasium
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+
+from drex.agents.policies.network import PolicySettings, make_policy
+from drex.errors import UserError
+
+FORMAT = 1
+
+
+def save_policy(policy: ActorCriticPolicy, settings: PolicySettings, folder: Path) -> None:
+    """Write ``policy.safetensors`` and ``policy.json``."""
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()}
+    # The feature extractor stands in the state under three names; safetensors refuses shared memory.
+    save_file({name: tensor.clone() for name, tensor in weights.items()}, folder / "policy.safetensors")
+    facts = {"format": FORMAT, "settings": dataclasses.asdict(settings)}
+    (folder / "policy.json").write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def load_policy(
+    folder: str | Path, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]
+) -> ActorCriticPolicy:
+    """Read a policy that ``save_policy`` wrote, for the spaces of its task.
+
+    Raises:
+        UserError: a file is missing or unreadable, of another format, or does not fit the spaces.
+    """
+    place = Path(folder)
+    try:
+        facts = json.loads((place / "policy.json").read_text())
+        weights = load_file(place / "policy.safetensors")
+    except (OSError, ValueError, SafetensorError) as reason:
+        raise UserError(
+            str(place), expected="policy.json and policy.safetensors", found=str(reason)
+        ) from reason
+    if facts.get("format") != FORMAT:
+        raise UserError(
+            f"{place / 'policy.json'}: format", expected=str(FORMAT), found=str(facts.get("format"))
+        )
+    listed: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in facts["settings"].items()
+    }
+    policy = make_policy(observation_space, action_space, PolicySettings(**listed), seed=0)
+    load_weights(policy, weights, str(place / "policy.safetensors"))
+    return policy
+
+
+def load_weights(policy: BasePolicy, weights: dict[str, torch.Tensor], where: str) -> None:
+    """Put weights into a policy.
+
+    Raises:
+        UserError: names or shapes differ.
+    """
+    wanted = {name: tuple(tensor.shape) for name, tensor in policy.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if wanted != found:
+        name = next(iter(sorted(set(wanted.items()) ^ set(found.items()))))[0]
+        raise UserError(
+            f"{where}: {name}",
+            expected=str(wanted.get(name, "no such entry")),
+            found=str(found.get(name, "none")),
+        )
+    policy.load_state_dict(weights)

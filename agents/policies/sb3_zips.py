@@ -1,0 +1,165 @@
+"""Policies out of stable-baselines3's zip files, without running what the files say.
+
+``PPO.load`` and its kin unpickle, and a pickle may do anything. Here the network is put together from the
+shapes of its weights, which torch reads as numbers alone, and from what the zip says in plain JSON. That is
+enough for ordinary networks of PPO, A2C, TRPO, SAC, TD3, DDPG and DQN. Anything else is refused.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import gymnasium
+import torch
+from stable_baselines3.common.policies import BasePolicy
+
+from drex.agents.policies.network import make_features
+from drex.agents.policies.saved import build_policy
+from drex.agents.policies.saved_actor_critic import load_weights
+from drex.errors import UserError
+
+Weights = dict[str, torch.Tensor]
+
+_CHANGES_NOTHING = (
+    "net_arch",
+    "ortho_init",
+    "log_std_init",
+    "optimizer_class",
+    "optimizer_kwargs",
+    "n_critics",
+)
+_TAKEN_OVER = ("share_features_extractor", "normalize_images")
+_MARKS = (":type:", ":serialized:")
+"""Keys of stable-baselines3's own beside the plain values: a type's name, and a pickle, which is not read."""
+
+
+def load_zip(
+    file: str | Path, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]
+) -> BasePolicy:
+    """The policy that stable-baselines3 saved, for the spaces of a task.
+
+    Observations are seen as they come: statistics of ``VecNormalize`` are kept outside of the zip.
+
+    Raises:
+        UserError: no such file, none of stable-baselines3, a network that its weights alone do not tell, or
+            one of other spaces.
+    """
+    described, weights = _read(Path(file))
+    algorithm, infer = _family(str(file), described)
+    arguments = _plain_arguments(str(file), described) | infer(weights)
+    if any(name.endswith("features_extractor.cnn.0.weight") for name in weights):
+        last = next(name for name in weights if name.endswith("features_extractor.linear.0.weight"))
+        if arguments.get("features_extractor_class") is not make_features:
+            arguments["features_extractor_kwargs"] = {"features_dim": len(weights[last])}
+    policy = build_policy(algorithm, observation_space, action_space, arguments, str(file))
+    load_weights(policy, weights, str(file))
+    return policy
+
+
+def _read(file: Path) -> tuple[dict[str, Any], Weights]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            described = json.loads(archive.read("data"))
+            weights = torch.load(
+                io.BytesIO(archive.read("policy.pth")), map_location="cpu", weights_only=True
+            )
+    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as reason:
+        raise UserError(
+            str(file), expected="a zip that stable-baselines3 saved", found=str(reason).splitlines()[0]
+        ) from reason
+    except UnpicklingError as reason:
+        raise _refused(str(file), "weights alone in policy.pth", "a pickle that would run code") from reason
+    named = isinstance(weights, dict) and all(isinstance(part, torch.Tensor) for part in weights.values())
+    if not isinstance(described, dict) or not named:
+        raise UserError(
+            str(file), expected="a zip that stable-baselines3 saved", found="other things by the same names"
+        )
+    return described, dict(weights)
+
+
+def _family(where: str, described: dict[str, Any]) -> tuple[str, Callable[[Weights], dict[str, Any]]]:
+    """An algorithm with such a policy, and how its sizes are told, by the module of the policy's class."""
+    policy_class = described.get("policy_class")
+    module = policy_class.get("__module__") if isinstance(policy_class, dict) else None
+    if module not in _FAMILIES or described.get("use_sde"):
+        found = "state-dependent exploration" if module in _FAMILIES else f"one of {module}"
+        raise _refused(where, "a policy of PPO, A2C, TRPO, SAC, TD3, DDPG or DQN", found)
+    return _FAMILIES[module]
+
+
+def _plain_arguments(where: str, described: dict[str, Any]) -> dict[str, Any]:
+    """What can be read of the policy's arguments; stable-baselines3 writes classes by their names beside."""
+    given = described.get("policy_kwargs") or {}
+    found: dict[str, Any] = {}
+    for name, value in given.items() if isinstance(given, dict) else ():
+        if name in _TAKEN_OVER:
+            found[name] = value
+        elif name == "activation_fn":
+            activation = re.fullmatch(r"<class 'torch\.nn\.modules\.activation\.(\w+)'>", str(value))
+            found[name] = None if activation is None else getattr(torch.nn, activation[1], None)
+            if found[name] is None:
+                raise _refused(where, "an activation of torch", str(value))
+        elif name == "features_extractor_class" and str(value).startswith("<function make_features at "):
+            found[name] = make_features
+        elif name == "features_extractor_kwargs" and set(value) <= {"features_dim", "image_precision"}:
+            continue  # told by the weights, and of training alone
+        elif name not in (*_CHANGES_NOTHING, *_MARKS) and not (name == "use_sde" and value is False):
+            raise _refused(where, "a network of stable-baselines3's own", f"{name} {value}")
+    return found
+
+
+def _refused(where: str, expected: str, found: str) -> UserError:
+    return UserError(
+        where,
+        expected=f"{expected}, which can be read without running its pickled code",
+        found=found,
+        do="if you trust the file, load it in Python and call drex.record(model, ENV, FILE)",
+    )
+
+
+def _sizes(weights: Weights, prefix: str) -> list[int]:
+    """Outputs of each linear layer ``prefix.NUMBER``, in order."""
+    numbered = {
+        int(match[1]): len(part)
+        for name, part in weights.items()
+        if (match := re.fullmatch(re.escape(prefix) + r"\.(\d+)\.weight", name))
+    }
+    return [numbered[number] for number in sorted(numbered)]
+
+
+def _actor_critic(weights: Weights) -> dict[str, Any]:
+    actor, critic = _sizes(weights, "mlp_extractor.policy_net"), _sizes(weights, "mlp_extractor.value_net")
+    return {"net_arch": {"pi": actor, "vf": critic}}
+
+
+def _sac(weights: Weights) -> dict[str, Any]:
+    return _with_critics(weights, _sizes(weights, "actor.latent_pi"))
+
+
+def _td3(weights: Weights) -> dict[str, Any]:
+    return _with_critics(weights, _sizes(weights, "actor.mu")[:-1])
+
+
+def _with_critics(weights: Weights, actor: list[int]) -> dict[str, Any]:
+    critics = {name.split(".")[1] for name in weights if name.startswith("critic.qf")}
+    sizes = {"pi": actor, "qf": _sizes(weights, "critic.qf0")[:-1]}
+    return {"net_arch": sizes, "n_critics": len(critics)}  # DDPG is TD3 with one critic
+
+
+def _dqn(weights: Weights) -> dict[str, Any]:
+    return {"net_arch": _sizes(weights, "q_net.q_net")[:-1]}
+
+
+_FAMILIES: dict[object, tuple[str, Callable[[Weights], dict[str, Any]]]] = {
+    "stable_baselines3.common.policies": ("ppo", _actor_critic),
+    "stable_baselines3.sac.policies": ("sac", _sac),
+    "stable_baselines3.td3.policies": ("td3", _td3),
+    "stable_baselines3.dqn.policies": ("dqn", _dqn),
+}

@@ -1,0 +1,1 @@
+"""PPO on a learned reward, started from the clone."""

@@ -1,0 +1,129 @@
+"""Training PPO on a reward, from a clone, in segments that can be killed and resumed exactly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import gymnasium
+import torch
+from drex.agents.ppo.running_normalization import RunningNormalization
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+
+from drex.agents.policies.network import PolicySettings, StandardizedObservations, policy_arguments
+from drex.agents.ppo.algorithm import PPO
+from drex.agents.ppo.checkpoints import _checkpoint, _continue_from
+from drex.agents.ppo.settings import PPOSettings
+from drex.envs.learned_reward import RewardFunction
+from drex.errors import UserError
+
+MakeEnvironments = Callable[[int, int], VecEnv]
+"""Makes so many environments with such a seed."""
+
+
+def train_ppo(
+    make: MakeEnvironments,
+    settings: PPOSettings,
+    *,
+    policy_settings: PolicySettings,
+    seed: int,
+    reward: RewardFunction | None,
+    start_from: ActorCriticPolicy | None,
+    checkpoints: Path | None = None,
+    logger: Logger | None = None,
+    callback: BaseCallback | None = None,
+    device: str = "cpu",
+) -> PPO:
+    """Train PPO on a reward.
+
+    Training runs in segments, each with environments and random streams of its own seed, and a checkpoint
+    between them, so that a run that was killed ends with the same weights as one that was not.
+
+    Args:
+        make: makes the environments; they pay 0 unless they are a demonstrator's.
+        settings: of PPO.
+        policy_settings: the network; the clone's own.
+        seed: of weights, environments and sampling.
+        reward: pays the transitions; ``None`` leaves the environment's reward, for demonstrators.
+        start_from: the clone.
+        checkpoints: folder for checkpoints, continued from where it holds one.
+        logger: where PPO's scalars go.
+        callback: told of every step.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
+    """
+    if settings.start_from == "clone" and start_from is None:
+        raise UserError(
+            "ppo.start_from", expected="a cloned policy", found="none", do="use start_from='scratch'"
+        )
+    set_random_seed(seed)
+    environments = make(settings.environments, seed)
+    model = PPO(
+        "MlpPolicy",
+        environments,
+        n_steps=settings.rollout_steps,
+        batch_size=settings.batch_size,
+        n_epochs=settings.epochs,
+        learning_rate=LinearSchedule(settings.learning_rate, settings.final_learning_rate),
+        clip_range=LinearSchedule(
+            settings.clip_range,
+            settings.clip_range if settings.final_clip_range is None else settings.final_clip_range,
+        ),
+        gamma=settings.gamma,
+        gae_lambda=settings.gae_lambda,
+        ent_coef=settings.ent_coef,
+        vf_coef=settings.vf_coef,
+        max_grad_norm=settings.max_grad_norm,
+        policy_kwargs=policy_arguments(policy_settings) | {"optimizer_kwargs": {"eps": 1e-5, "fused": True}},
+        device=device,
+    )
+    if settings.start_from == "clone" and start_from is not None:
+        model.policy.load_state_dict(start_from.state_dict())
+        model.set_reference_policy(start_from, penalty=settings.kl_penalty)
+    if isinstance(model.action_space, gymnasium.spaces.Box) and settings.initial_std is not None:
+        torch.nn.init.constant_(model.policy.log_std, math.log(settings.initial_std))
+    model.critic_warmup_rollouts = settings.critic_warmup_rollouts if settings.start_from == "clone" else 0
+    model.set_reward(reward)
+    if settings.normalize_observations:
+        if not isinstance(model.policy.features_extractor, StandardizedObservations):
+            raise UserError("ppo.normalize_observations", expected="observations in numbers", found="images")
+        callback = CallbackList([RunningNormalization(), *([] if callback is None else [callback])])
+    if logger is not None:
+        model.set_logger(logger)
+    segments = settings.segments()
+    model.planned_steps = segments[-1]
+    done = 0 if checkpoints is None else _continue_from(checkpoints, model)
+    for segment, end in enumerate(segments):
+        if end <= done:
+            continue
+        if segment:
+            environments.close()
+            environments = make(settings.environments, seed + 10_000 * segment)
+            model.set_env(environments)
+        set_random_seed(seed + 10_000 * segment)
+        steps = end - (segments[segment - 1] if segment else 0)
+        before = model.num_timesteps
+        model.learn(steps, callback=callback, reset_num_timesteps=False)
+        if model.num_timesteps < before + steps:
+            break  # the callback asked to stop
+        if checkpoints is not None:
+            _checkpoint(checkpoints, model)
+    environments.close()
+    return model
+
+
+@dataclass(frozen=True)
+class LinearSchedule:
+    """A value that falls linearly from ``start`` to ``end`` over training."""
+
+    start: float
+    end: float
+
+    def __call__(self, progress_remaining: float) -> float:
+        """The value when this share of training remains."""
+        return self.end + (self.start - self.end) * progress_remaining

@@ -1,0 +1,1 @@
+"""Rollouts: collecting episodes, with or without noise."""

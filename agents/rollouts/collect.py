@@ -1,0 +1,83 @@
+"""Collecting episodes: one loop for clean, noisy and evaluation rollouts, every environment kept busy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+
+from drex.agents.policies.acting import Policy, clip_to_space
+from drex.agents.rollouts.episode_recorder import Recording
+from drex.agents.rollouts.noise import ActionNoise, BatchedActionNoise, NoiseJob
+from drex.envs.data.trajectories import Trajectories
+from drex.envs.data.true_returns import TrueReturns
+from drex.errors import UserError
+
+Progress = Callable[[int], None]
+"""Told how many more episodes are done."""
+
+
+def collect(
+    policy: Policy,
+    environments: VecEnv,
+    episodes: int | Sequence[NoiseJob],
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> tuple[Trajectories, TrueReturns]:
+    """Roll a policy out for whole episodes.
+
+    Each environment takes the next waiting episode as soon as it has finished one, so that different noise
+    levels run side by side. Every started episode is finished and kept: stopping at a step count would favour
+    short ones.
+
+    Args:
+        policy: anything that maps (n, *obs) to (n, *act); Box actions are clipped to their bounds.
+        environments: made by ``make_environments`` with ``reward="none"``.
+        episodes: how many, or one noise job for each.
+        seed: of the noise; one stream an episode.
+        progress: called with 1 at the end of each episode.
+
+    Returns:
+        The trajectories, in the order of ``episodes``, and their sealed true returns.
+
+    Raises:
+        UserError: no episodes asked for, or the policy acts by NaN or infinity.
+    """
+    jobs = [NoiseJob()] * episodes if isinstance(episodes, int) else list(episodes)
+    if not jobs:
+        raise UserError("episodes", expected="at least one", found="0")
+    streams = np.random.SeedSequence(seed).spawn(len(jobs))
+    space, count = environments.action_space, environments.num_envs
+    noise = BatchedActionNoise(space, count)
+    recording = Recording(environments.observation_space, count, len(jobs))
+    waiting = iter(range(len(jobs)))
+
+    def begin(environment: int) -> None:
+        job = next(waiting, None)
+        noise.begin(
+            environment,
+            None if job is None else ActionNoise(jobs[job], space, np.random.default_rng(streams[job])),
+        )
+        recording.begin(environment, job)
+
+    observations = cast("npt.NDArray[Any]", environments.reset())
+    for environment in range(count):
+        begin(environment)
+    while recording.unfinished:
+        actions = np.array(clip_to_space(policy(observations), space))
+        if not np.isfinite(actions).all():
+            raise UserError("policy", expected="finite actions", found="NaN or infinity")
+        noise.inject(actions)
+        environments.step_async(actions)
+        recording.add(observations, actions)  # while environments step
+        following, _, dones, infos = environments.step_wait()
+        for environment in dones.nonzero()[0].tolist():
+            if recording.finish(environment, infos[environment]) and progress is not None:
+                progress(1)
+            begin(environment)
+        observations = cast("npt.NDArray[Any]", following)
+    return recording.join()

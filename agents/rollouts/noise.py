@@ -1,0 +1,160 @@
+"""Noise that makes any policy worse by degrees (D-REX section 4.2), for many environments at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import gymnasium
+import numpy as np
+import numpy.typing as npt
+
+from drex.agents.policies.acting import actions_at, clip_to_space
+from drex.errors import UserError
+
+NoiseName = Literal["uniform", "sticky", "no_op"]
+"""``uniform``: a fresh uniform action; ``sticky``: a uniform action held for some steps; ``no_op``: zeros."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseSchedule:
+    """Which noise, how strong, and how many episodes of each."""
+
+    levels: tuple[float, ...] = tuple(round(0.05 * i, 2) for i in range(20))
+    """Probability at each step that the whole action is replaced, from 0 (none) to 1."""
+    episodes_per_level: int = 10
+    """Episodes for every level of every kind."""
+    names: tuple[NoiseName, ...] = ("uniform",)
+    """Disturbances; each is ranked within itself."""
+    hold_steps: int = 8
+    """Mean steps for which held repeats one random action."""
+
+    def __post_init__(self) -> None:
+        if len(self.levels) < 2 or not all(0.0 <= level <= 1.0 for level in self.levels):
+            raise UserError("noise.levels", expected="two or more probabilities", found=str(self.levels))
+        if self.episodes_per_level < 1 or self.hold_steps < 1:
+            raise UserError(
+                "noise",
+                expected="at least 1 for episodes_per_level and hold_steps",
+                found=f"{self.episodes_per_level} and {self.hold_steps}",
+            )
+        unknown = set(self.names) - set(get_args(NoiseName))
+        if unknown or not self.names:
+            raise UserError("noise.names", expected=f"some of {get_args(NoiseName)}", found=str(self.names))
+
+    def jobs(self) -> list[NoiseJob]:
+        """One job an episode, every kind, level and repeat."""
+        return [
+            NoiseJob(name, level, self.hold_steps)
+            for name in self.names
+            for level in self.levels
+            for _ in range(self.episodes_per_level)
+        ]
+
+
+@dataclass(frozen=True)
+class NoiseJob:
+    """The noise of one episode."""
+
+    name: NoiseName = "uniform"
+    level: float = 0.0
+    hold_steps: int = 8
+
+
+class ActionNoise:
+    """One episode's noise, planned ahead of the policy, whose actions it does not depend on.
+
+    It has its own random stream, of which every step takes equally many numbers: results depend neither on
+    how many environments run side by side nor on how far ahead is planned.
+
+    ``sticky`` starts a burst so often that the share of disturbed steps is the level: with bursts of
+    ``hold_steps`` steps on average, a burst starts with probability ``level / (hold_steps · (1 − level) +
+    level)`` a free step, and with probability ``level`` on an episode's first step, so that short episodes
+    have their share too. ``no_op`` is the action nearest to zeros in the space.
+    """
+
+    def __init__(self, job: NoiseJob, space: gymnasium.Space[Any], generator: np.random.Generator) -> None:
+        self._job, self._space, self._generator = job, space, generator
+        self._held: npt.NDArray[Any] | None = None
+        self._begun = False
+
+    def plan(self, steps: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
+        """The episode's next steps.
+
+        Returns:
+            (steps,) bool, which of them are disturbed, and (steps, *action shape), what is done in these;
+            the other rows mean nothing.
+        """
+        level, shape = self._job.level, self._space.shape or ()
+        if level == 0.0 or self._job.name == "no_op":
+            nothing = clip_to_space(np.zeros((steps, *shape), self._space.dtype), self._space)
+            return self._generator.random(steps) < level, nothing
+        draws = self._generator.random((steps, 2 + math.prod(shape)))
+        drawn = actions_at(self._space, draws[:, 2:].reshape(steps, *shape))
+        return self._hold(draws, drawn) if self._job.name == "sticky" else (draws[:, 0] < level, drawn)
+
+    def _hold(
+        self, draws: npt.NDArray[np.float64], drawn: npt.NDArray[Any]
+    ) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
+        level, hold = self._job.level, self._job.hold_steps
+        released = draws[:, 0] < 1.0 / hold
+        start: npt.NDArray[np.float64] = np.full(len(draws), level / (hold * (1.0 - level) + level))
+        if not self._begun:
+            start[0] = level
+        self._begun = True
+        started = draws[:, 1] < start
+        # Whatever was before, a step of ``started`` is held and one of ``released`` alone is free; others go
+        # on as the step before.
+        settled = _latest(started | released)
+        held = np.where(settled >= 0, started[settled], self._held is not None)
+        held_before = np.concatenate([[self._held is not None], held[:-1]])
+        drawn_at = _latest(started & (released | ~held_before))
+        actions = drawn[drawn_at]
+        if self._held is not None:
+            actions[drawn_at < 0] = self._held
+        self._held = actions[-1] if held[-1] else None
+        return held, actions
+
+
+def _latest(events: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """(steps,) index of the last event up to each step, −1 before the first."""
+    return np.maximum.accumulate(np.where(events, np.arange(len(events)), -1))
+
+
+class BatchedActionNoise:
+    """The noise of many environments, so that a step costs one masked copy however many there are."""
+
+    _PLANNED = 128
+
+    def __init__(self, space: gymnasium.Space[Any], count: int) -> None:
+        shape = space.shape or ()
+        self._noise: list[ActionNoise | None] = [None] * count
+        self._replaced: npt.NDArray[np.bool_] = np.zeros((self._PLANNED, count), np.bool_)
+        self._actions: npt.NDArray[Any] = np.zeros((self._PLANNED, count, *shape), space.dtype)
+        self._mask = self._replaced.reshape(*self._replaced.shape, *(1 for _ in shape))
+        self._step = 0
+
+    def begin(self, environment: int, noise: ActionNoise | None) -> None:
+        """From the next step on, disturb this environment so; ``None`` leaves it alone."""
+        self._noise[environment] = noise
+        self._plan(environment)
+
+    def inject(self, actions: npt.NDArray[Any]) -> None:
+        """Write what is done instead over the (n, *action shape) actions of the disturbed environments."""
+        if self._step == self._PLANNED:
+            self._step = 0
+            for environment in range(len(self._noise)):
+                self._plan(environment)
+        np.copyto(actions, self._actions[self._step], casting="same_kind", where=self._mask[self._step])
+        self._step += 1
+
+    def _plan(self, environment: int) -> None:
+        ahead = slice(self._step, None)
+        noise = self._noise[environment]
+        if noise is None:
+            self._replaced[ahead, environment] = False
+        elif self._step < self._PLANNED:
+            self._replaced[ahead, environment], self._actions[ahead, environment] = noise.plan(
+                self._PLANNED - self._step
+            )

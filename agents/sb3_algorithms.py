@@ -1,0 +1,204 @@
+"""Training by any algorithm of stable-baselines3 or sb3-contrib on a reward, in place of our PPO.
+
+Ours is ``train_ppo``: it scores whole rollouts, starts from the clone gently, and continues after a kill. The
+others are stable-baselines3's own code on environments that pay the reward step by step.
+"""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, cast
+
+import gymnasium
+import numpy as np
+import tyro
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList
+from stable_baselines3.common.logger import Logger
+from stable_baselines3.common.noise import NormalActionNoise
+from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
+from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.utils import set_random_seed
+
+from drex.agents.policies.algorithm_registry import ALGORITHMS, Algorithm, AlgorithmName
+from drex.agents.policies.network import PolicySettings, policy_arguments
+from drex.agents.ppo.train import MakeEnvironments
+from drex.envs.data.stacked_frames import holds_images
+from drex.envs.json_options import json_object
+from drex.envs.learned_reward import LearnedRewardVecEnv, RewardFunction
+from drex.errors import UserError
+
+_OURS_TO_SET = ("self", "policy", "env", "gamma", "seed", "device", "tensorboard_log", "_init_setup_model")
+
+
+_REPLAY_BYTES = 2**31
+"""Of observations in a replay buffer, where its size is not asked for: images are large."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlgorithmSettings:
+    """What trains the policy; everything but the name is read by other algorithms than PPO alone."""
+
+    name: Annotated[AlgorithmName, tyro.conf.arg(aliases=["--algo"])] = "ppo"
+    """ppo is our own, from the clone, with the settings of ppo. The others are stable-baselines3's; trpo, tqc
+    and qrdqn need sb3-contrib. dqn and qrdqn choose among Discrete actions; sac, td3, ddpg and tqc act in a
+    Box."""
+    environment_steps: int = 300_000
+    """Steps of all environments together."""
+    environments: int | None = None
+    """Environments stepped side by side; None takes 8 for a2c and trpo and 1 for the others, as
+    stable-baselines3's own settings suppose."""
+    gamma: float = 0.99
+    """Discount a step."""
+    start_from: Literal["clone", "scratch"] = "clone"
+    """Weights at the start: those of the cloned policy where the algorithm trains such a network (a2c, trpo).
+    All others start from random ones."""
+    arguments: str = "{}"
+    """Arguments of the algorithm's class over its own defaults, a JSON object: {"learning_rate": 0.001}."""
+
+    def __post_init__(self) -> None:
+        for field, value in (
+            ("environment_steps", self.environment_steps),
+            ("environments", self.environments),
+        ):
+            if value is not None and value < 1:
+                raise UserError(f"algorithm.{field}", expected="at least 1", found=str(value))
+        self.parsed()
+
+    def parsed(self) -> dict[str, Any]:
+        """The arguments; lists become tuples, since JSON has none.
+
+        Raises:
+            UserError: they are no JSON object.
+        """
+        found = json_object(self.arguments, "algorithm.arguments")
+        return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
+
+    def how_it_starts(self, *, cloned: bool) -> str:
+        """One line: from the clone or from random weights, and why.
+
+        Args:
+            cloned: whether there is a clone.
+        """
+        name = self.name.upper()
+        if not ALGORITHMS[self.name].takes_clone:
+            return f"{name} starts from random weights: its network has another form than the clone's"
+        if not cloned or self.start_from == "scratch":
+            return f"{name} starts from random weights"
+        return f"{name} starts from the clone"
+
+
+def check_algorithm(settings: AlgorithmSettings, action_space: gymnasium.Space[Any]) -> None:
+    """Refuse what could not be trained, before anything is learned that it would be trained on.
+
+    Raises:
+        UserError: an algorithm that is not installed or cannot act in the space, or arguments of names that
+            it does not take.
+    """
+    algorithm = ALGORITHMS[settings.name]
+    if not algorithm.acts_in(action_space):
+        fitting = [name for name, other in ALGORITHMS.items() if other.acts_in(action_space)]
+        raise UserError(
+            f"algorithm.name {settings.name}",
+            expected=f"actions in {getattr(algorithm.actions, '__name__', '')}",
+            found=str(action_space),
+            do=f"take one of {', '.join(fitting)}",
+        )
+    refused = {*_OURS_TO_SET, *(["policy_kwargs"] if algorithm.takes_clone else [])}
+    known = [name for name in inspect.signature(algorithm.load()).parameters if name not in refused]
+    unknown = sorted(set(settings.parsed()) - set(known))
+    if unknown:
+        raise UserError(
+            "algorithm.arguments", expected=f"some of {', '.join(known)}", found=", ".join(unknown)
+        )
+
+
+def train(
+    make: MakeEnvironments,
+    settings: AlgorithmSettings,
+    *,
+    policy_settings: PolicySettings,
+    seed: int,
+    reward: RewardFunction,
+    start_from: ActorCriticPolicy | None,
+    logger: Logger | None = None,
+    callback: BaseCallback | None = None,
+    device: str = "cpu",
+) -> BaseAlgorithm:
+    """Train another algorithm than PPO on a reward.
+
+    In one go: unlike ``train_ppo`` it leaves no checkpoints, and what is killed starts anew.
+
+    Args:
+        make: makes the environments; they pay 0, and the reward is paid over that.
+        settings: of the algorithm.
+        policy_settings: the clone's network, where the algorithm takes it; others have the network that
+            stable-baselines3 gives them.
+        seed: of weights, environments and sampling.
+        reward: pays the transitions.
+        start_from: the clone.
+        logger: where scalars go.
+        callback: told of every step.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
+
+    Raises:
+        UserError: an algorithm that is not installed or cannot act in the environments' space, or arguments
+            that it does not take.
+    """
+    algorithm = ALGORITHMS[settings.name]
+    kind = algorithm.load()
+    set_random_seed(seed)
+    environments = LearnedRewardVecEnv(make(settings.environments or algorithm.environments, seed), reward)
+    try:
+        check_algorithm(settings, environments.action_space)
+        model = _make(kind, algorithm, settings, policy_settings, environments, seed=seed, device=device)
+        if algorithm.takes_clone and settings.start_from == "clone" and start_from is not None:
+            cast("ActorCriticPolicy", model.policy).load_state_dict(start_from.state_dict())
+        if logger is not None:
+            model.set_logger(logger)
+        watching = [_LearnedRewardWatch(), *([] if callback is None else [callback])]
+        model.learn(settings.environment_steps, callback=CallbackList(watching))
+        model.logger.dump(model.num_timesteps)
+    finally:
+        environments.close()
+    return model
+
+
+def _make(
+    kind: type[BaseAlgorithm],
+    algorithm: Algorithm,
+    settings: AlgorithmSettings,
+    policy_settings: PolicySettings,
+    environments: LearnedRewardVecEnv,
+    *,
+    seed: int,
+    device: str,
+) -> BaseAlgorithm:
+    space = environments.observation_space
+    arguments: dict[str, Any] = {"gamma": settings.gamma}
+    network = "MlpPolicy"
+    if algorithm.takes_clone:
+        arguments["policy_kwargs"] = policy_arguments(policy_settings)
+    elif holds_images(space):
+        network = "CnnPolicy"
+    if issubclass(kind, OffPolicyAlgorithm):
+        bytes_a_step = 2 * space.dtype.itemsize * int(np.prod(space.shape or ()))  # type: ignore[union-attr]
+        arguments["buffer_size"] = min(settings.environment_steps, _REPLAY_BYTES // bytes_a_step)
+    if settings.name in ("td3", "ddpg"):  # their policy has no randomness of its own
+        size = int(np.prod(environments.action_space.shape or ()))
+        arguments["action_noise"] = NormalActionNoise(np.zeros(size), np.full(size, 0.1))
+    try:
+        return kind(network, environments, **(arguments | settings.parsed()), seed=seed, device=device)
+    except (AssertionError, TypeError, ValueError) as reason:
+        raise UserError(
+            "algorithm.arguments", expected=f"values that {algorithm.kind} takes", found=str(reason)
+        ) from reason
+
+
+class _LearnedRewardWatch(BaseCallback):
+    """Logs what the reward pays a step, under the name that PPO logs it by."""
+
+    def _on_step(self) -> bool:
+        self.logger.record_mean("rollout/learned_reward_per_step", float(np.mean(self.locals["rewards"])))
+        return True

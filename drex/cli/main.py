@@ -1,0 +1,305 @@
+"""The command line: finds the command, parses its options, makes one public call, and sets the exit status.
+
+A command imports what it needs itself, so that ``drex --help`` does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+
+from drex.errors import UserError
+
+FINISHED, FAILED, USER_MISTAKE = 0, 1, 2
+_GROUPS = ("demos", "reward")
+RANKED_BY = ("order", "tiers", "scores", "pairs", "file-order", "file")
+_RANKING_VALUES = """Episodes count from 0 in the order of the file. VALUES are, for
+  order       episodes, worst first: 3 0 1
+  tiers       episodes joined by commas, worst tier first: 0,3 1 2,4
+  scores      a number an episode, higher is better, none where there is none: 0.5 none 2
+  pairs       BETTER,WORSE or BETTER,WORSE,WEIGHT: 1,0 2,0,0.5
+  file-order  nothing: later episodes are better, as a learner produced them
+  file        a JSON or CSV file with a ranking, which is checked and copied"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: the words after ``drex``; ``None`` takes those of the process.
+
+    Returns:
+        0 finished, 2 a mistake that the user can mend (one sentence on stderr), 1 anything else (traceback).
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if "" not in sys.path:
+        sys.path.append("")  # own environments are found in the working directory, as python -m finds them
+    try:
+        return _dispatch(words)
+    except UserError as mistake:
+        print(f"drex: {mistake}", file=sys.stderr)
+        return USER_MISTAKE
+    except SystemExit as parsed:  # help was shown, or the options could not be parsed
+        return parsed.code if isinstance(parsed.code, int) else USER_MISTAKE
+    except KeyboardInterrupt:
+        print("drex: interrupted; the same command with --resume continues", file=sys.stderr)
+        return FAILED
+    except Exception:
+        traceback.print_exc()
+        return FAILED
+
+
+def _dispatch(words: list[str]) -> int:
+    for name, (command, _) in _COMMANDS.items():
+        path = name.split()
+        if words[: len(path)] == path:
+            command(words[len(path) :])
+            return FINISHED
+    if words[:1] == ["--version"]:
+        print(_version())
+    elif set(words) <= {*_GROUPS, "-h", "--help"}:
+        print(_overview())
+    else:
+        asked = " ".join(words[:2] if words[0] in _GROUPS else words[:1])
+        near = difflib.get_close_matches(asked, _COMMANDS, n=1)
+        raise UserError(
+            "command",
+            expected=f"one of {', '.join(_COMMANDS)}",
+            found=repr(asked),
+            do=f"did you mean {near[0]}?" if near else "drex --help tells more",
+        )
+    return FINISHED
+
+
+def _overview() -> str:
+    width = max(map(len, _COMMANDS))
+    commands = "\n".join(f"  drex {name:<{width}}  {summary}" for name, (_, summary) in _COMMANDS.items())
+    return (
+        "Learn a reward from imperfect demonstrations, and train an agent that beats the demonstrator.\n\n"
+        f"{commands}\n\n"
+        "drex COMMAND --help tells the options; drex run ENV --help with the defaults of that task."
+    )
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return f"drex {version('drex-rl')}"
+
+
+def _run(words: list[str]) -> None:
+    # Two steps: task, preset and method decide the defaults that --help shows and the other options override.
+    first = argparse.ArgumentParser(prog="drex run", add_help=False, allow_abbrev=False)
+    first.add_argument("--preset", default="default")
+    first.add_argument("--method", default="drex")
+    task, words = _task_and_options("drex run", words)
+
+    from drex.cli.run_options import parse_run_options
+
+    chosen, _ = first.parse_known_args(words)
+    # A method that there is not is named by the second step, with those there are.
+    options = parse_run_options(
+        task, chosen.preset, words, method="trex" if chosen.method == "trex" else "drex"
+    )
+
+    from drex import pipeline
+    from drex.report.finished_run import METHODS
+    from drex.stages.device import limit_torch_threads, resolve_device
+
+    task = options.environment()
+    limit_torch_threads(task)
+    say = _say_nothing if options.quiet else print
+    say(
+        f"{METHODS[options.method]} on {task}, seed {options.seed}, preset {options.preset}: "
+        f"{options.folder()}"
+    )
+    pipeline.run(
+        task,
+        run_dir=options.folder(),
+        demonstrations=options.demos,
+        method=options.method,
+        ranking=options.ranking,
+        settings=options.settings,
+        seed=options.seed,
+        controls=options.controls,
+        resume=options.resume,
+        quiet=options.quiet,
+        device=resolve_device(task, options.device),
+    )
+
+    from drex.report.html import write_report
+
+    say("drawing figures and video")
+    print("\n".join(["", *write_report(options.folder(), tensorboard=True).lines()]))
+
+
+def _make_demos(words: list[str]) -> None:
+    task, options = _task_and_options("drex demos make", words)
+
+    from drex.cli.demos_options import parse_make_options
+
+    asked = parse_make_options(task, options)
+
+    from drex.demonstrations.inspect import describe
+    from drex.demonstrations.make import MakingSettings, make_demonstrations
+    from drex.stages.device import limit_torch_threads
+
+    limit_torch_threads(task)
+    settings = MakingSettings(episodes=asked.episodes, history=asked.history, demonstrator=asked.demonstrator)
+    print(f"{task}: training a demonstrator to a mean return of {asked.demonstrator.target_return:g}")
+    command = shlex.join(["drex", "demos", "make", task, *options])
+    made = make_demonstrations(task, asked.out, settings, seed=asked.seed, command=command, quiet=asked.quiet)
+    print("\n".join(describe(made).lines()))
+
+
+def _record_demos(words: list[str]) -> None:
+    task, options = _task_and_options("drex demos record", words)
+
+    from drex.cli.demos_options import parse_record_options
+
+    asked = parse_record_options(task, options)
+
+    from drex.demonstrations.inspect import describe
+    from drex.demonstrations.record import RecordingSettings, open_policy, record
+    from drex.stages.device import limit_torch_threads
+
+    limit_torch_threads(task)
+    settings = RecordingSettings(
+        episodes=asked.episodes,
+        deterministic=asked.deterministic,
+        noise_level=asked.noise,
+        noise_name=asked.noise_name,
+    )
+    command = shlex.join(["drex", "demos", "record", task, *options])
+    policy = open_policy(asked.policy, task)
+    made = record(policy, task, asked.out, settings=settings, seed=asked.seed, about={"command": command})
+    print("\n".join(describe(made).lines()))
+
+
+def _inspect_demos(words: list[str]) -> None:
+    from drex.cli.demos_options import parse_inspect_options
+
+    asked = parse_inspect_options(words)
+
+    from drex.demonstrations.inspect import describe
+    from drex.demonstrations.load_and_save import load_demonstrations
+
+    if asked.task is None:
+        demonstrations = load_demonstrations(asked.file, format_name=asked.format)
+    else:
+        from drex.envs.make import task_spaces
+
+        observations, actions, horizon = task_spaces(asked.task)
+        demonstrations = load_demonstrations(
+            asked.file,
+            observation_space=observations,
+            action_space=actions,
+            horizon=horizon,
+            task=asked.task,
+            format_name=asked.format,
+        )
+    print("\n".join(describe(demonstrations).lines()))
+    if asked.task is not None:
+        print(f"fits {asked.task}: shapes, numbers and ranges are those of its spaces")
+
+
+def _convert_demos(words: list[str]) -> None:
+    from drex.cli.demos_options import parse_convert_options
+
+    asked = parse_convert_options(words)
+
+    from drex.demonstrations.inspect import describe
+    from drex.demonstrations.load_and_save import convert_demonstrations
+
+    written = convert_demonstrations(
+        asked.source, asked.target, source_format=asked.source_format, target_format=asked.target_format
+    )
+    print("\n".join(describe(written).lines()))
+
+
+def _rank_demos(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="drex demos rank",
+        description="Write the ranking of demonstrations that drex run ENV --method trex learns from.",
+        epilog=_RANKING_VALUES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("file", metavar="FILE", help="the demonstrations")
+    parser.add_argument("--by", required=True, choices=RANKED_BY, help="what the values are")
+    parser.add_argument("values", metavar="VALUES", nargs="*", help="the ranking, as said below")
+    parser.add_argument(
+        "--out", metavar="RANKING", help="a .json file; beside the demonstrations if not named"
+    )
+    asked = parser.parse_intermixed_args(words)
+
+    from pathlib import Path
+
+    from drex.demonstrations.load_and_save import load_demonstrations
+    from drex.rankings.user_ranking import describe_user_ranking
+    from drex.rankings.user_ranking_files import ranking_beside, ranking_of_words, save_ranking
+
+    trajectories = load_demonstrations(asked.file).trajectories
+    ranking = ranking_of_words(asked.by, asked.values, episodes=len(trajectories))
+    lines = describe_user_ranking(ranking.rank(trajectories))
+    out = ranking_beside(asked.file) if asked.out is None else Path(asked.out)
+    save_ranking(out, ranking)
+    print("\n".join([*lines, f"ranking       {out}"]))
+
+
+def _export_reward(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="drex reward export",
+        description="Write a learned reward as one .pt2 file that torch runs without drex.",
+    )
+    parser.add_argument("folder", metavar="DIR", help="a run folder, or the folder of a reward")
+    parser.add_argument("out", metavar="FILE", help="the file to write; its name ends in .pt2")
+    parser.add_argument(
+        "--task", metavar="ENV", help="whose transitions are scored, where no run folder tells it"
+    )
+    asked = parser.parse_args(words)
+
+    from drex.rewards.export import export_from_folder
+
+    export_from_folder(asked.folder, asked.out, task=asked.task)
+    print(f"reward        {asked.out}")
+
+
+def _report(words: list[str]) -> None:
+    parser = argparse.ArgumentParser(
+        prog="drex report", description="Make figures, tables and report.html again from a finished run."
+    )
+    parser.add_argument("run_dir", metavar="RUN_DIR", help="the folder of a finished run")
+    asked = parser.parse_args(words)
+
+    from drex.report.html import write_report
+
+    print("\n".join(write_report(asked.run_dir).lines()))
+
+
+def _task_and_options(command: str, words: list[str]) -> tuple[str, list[str]]:
+    """The task, which stands first, and what follows; without a task, help shows what is common to all."""
+    if words and not words[0].startswith("-"):
+        return words[0], words[1:]
+    if {"-h", "--help"} & set(words):
+        return "ENV", words
+    raise UserError(f"{command} ENV", expected="a task, then options", found=words[0] if words else "none")
+
+
+def _say_nothing(line: str) -> None:
+    """In place of ``print`` when quiet."""
+
+
+_COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
+    "run": (_run, "the main job: from demonstrations to a better policy, its reward and a report"),
+    "demos make": (_make_demos, "train a demonstrator on the true reward and record its episodes"),
+    "demos record": (_record_demos, "record episodes of a run's policy or of stable-baselines3's"),
+    "demos inspect": (_inspect_demos, "tell what a file of demonstrations holds, and what will hurt"),
+    "demos rank": (_rank_demos, "write the ranking that --method trex learns from"),
+    "demos convert": (_convert_demos, "write demonstrations in another format, losing nothing"),
+    "reward export": (_export_reward, "write a learned reward as one file that torch runs without drex"),
+    "report": (_report, "make tables, figures, video and report.html again from a run folder"),
+}

@@ -1,0 +1,1 @@
+"""Demonstrations: loading, checking, making, recording."""

@@ -1,0 +1,135 @@
+"""HDF5 as D4RL lays it out: all steps end to end, each with two flags that say where episodes end.
+
+``observations``, ``actions``, ``rewards``, ``terminals`` (ended by itself), ``timeouts`` (cut off) and
+optional ``next_observations``, whose row at the end of an episode is its last observation. What follows the
+last flag is an episode that the file cuts off. Task and text lie in ``metadata/drex``, where D4RL's own
+files keep what is known of the algorithm. Format: github.com/Farama-Foundation/D4RL, README, "Using D4RL".
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from drex.demonstrations.formats.extra_fields import beside, with_beside
+from drex.demonstrations.validation import DemonstrationFields, check_shape
+from drex.errors import UserError
+from drex.files.hdf5 import member, members, open_hdf5, read_array, read_text
+from drex.files.untrusted import Arrays, library
+
+CALLED = {
+    "lengths": "terminals and timeouts",
+    "terminated": "terminals",
+    "last_observations": "next_observations",
+}
+_NAMES = ("observations", "actions", "rewards", "terminals", "timeouts", "next_observations")
+_logger = logging.getLogger("drex")
+
+
+def read(path: Path) -> Arrays:
+    """The arrays of the file.
+
+    Raises:
+        UserError: a missing field, flags that are none, or what no HDF5 file may be.
+    """
+    with open_hdf5(path) as file:
+        found = {name: read_array(file, name, f"{path}: {name}") for name in _NAMES}
+        held = [name for name in members(file) if name not in (*_NAMES, "metadata")]
+        metadata = member(file, "metadata", f"{path}: metadata")
+        kept = None if metadata is None else read_text(metadata, "drex", f"{path}: metadata/drex")
+    for name in ("observations", "actions", "terminals"):
+        if found[name] is None:
+            present = ", ".join(name for name in _NAMES if found[name] is not None)
+            raise UserError(
+                f"{path}: {name}", expected="an array of this name", found=present or "none of D4RL's"
+            )
+    if held:
+        _logger.warning("%s: ignored, being no part of the format: %s", path, ", ".join(held))
+    arrays = _episodes({name: array for name, array in found.items() if array is not None}, path)
+    if kept is None:
+        return arrays
+    try:
+        return with_beside(arrays, json.loads(kept), f"{path}: metadata/drex")
+    except ValueError as error:
+        raise UserError(f"{path}: metadata/drex", expected="JSON", found=f"other text ({error})") from error
+
+
+def write(path: Path, fields: DemonstrationFields) -> None:
+    """Write the file; unknown rewards are left out, since NaN would spoil what is learned from them."""
+    h5py = library("h5py", str(path))
+    ends = np.cumsum(fields.lengths) - 1
+    steps = len(fields.observations)
+    terminals, timeouts = np.zeros(steps, np.bool_), np.zeros(steps, np.bool_)
+    terminals[ends] = False if fields.terminated is None else fields.terminated
+    timeouts[ends] = ~terminals[ends]
+    with h5py.File(path, "w") as file:
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "observations": np.asarray(fields.observations),
+            "actions": fields.actions,
+            "terminals": terminals,
+            "timeouts": timeouts,
+        }
+        if fields.rewards is not None:
+            arrays["rewards"] = fields.rewards
+        if fields.last_observations is not None:
+            arrays["next_observations"] = np.roll(arrays["observations"], -1, axis=0)
+            arrays["next_observations"][ends] = np.asarray(fields.last_observations)
+        for name, array in arrays.items():
+            file.create_dataset(name, data=array, compression="gzip", track_times=False)
+        file["metadata/drex"] = json.dumps(beside(fields))
+
+
+def _episodes(found: Arrays, path: Path) -> Arrays:
+    seen, steps = found["observations"], len(np.atleast_1d(found["observations"]))
+    if steps == 0:
+        raise UserError(f"{path}: observations", expected="at least one step", found=f"shape {seen.shape}")
+    terminals = _flags(found["terminals"], steps, f"{path}: terminals")
+    ended = terminals.copy()
+    if "timeouts" in found:
+        ended |= _flags(found["timeouts"], steps, f"{path}: timeouts")
+    else:
+        _logger.warning(
+            "%s: timeouts: missing: where a time limit ended an episode, it runs on into the next one", path
+        )
+    ended[-1] = True
+    ends = np.flatnonzero(ended)
+    arrays: Arrays = {name: found[name] for name in ("observations", "actions", "rewards") if name in found}
+    arrays["lengths"] = np.diff(ends, prepend=-1)
+    arrays["terminated"] = terminals[ends]
+    if "next_observations" in found:
+        following = found["next_observations"]
+        check_shape(following, seen.shape, f"{path}: next_observations", "as observations")
+        _warn_of_jumps(seen, following, ended, path)
+        arrays["last_observations"] = following[ends]
+    return arrays
+
+
+def _flags(array: npt.NDArray[Any], steps: int, where: str) -> npt.NDArray[np.bool_]:
+    """Flags as bool; D4RL's own files also keep them as numbers, 0 and 1."""
+    check_shape(array, (steps,), where, "one a step")
+    unfit = ~np.isin(array, (0, 1))
+    if unfit.any():
+        at = int(np.argmax(unfit))
+        raise UserError(where, expected="flags, each false or true, 0 or 1", found=f"{array[at]} in row {at}")
+    return array.astype(np.bool_)
+
+
+def _warn_of_jumps(
+    seen: npt.NDArray[Any], following: npt.NDArray[Any], ended: npt.NDArray[np.bool_], path: Path
+) -> None:
+    """An observation that is not what followed the one before it begins an episode that no flag ends."""
+    entries = int(np.prod(seen.shape[1:]))
+    differs = (seen[1:] != following[:-1]).reshape(len(seen) - 1, entries).any(axis=1) & ~ended[:-1]
+    if differs.any():
+        _logger.warning(
+            "%s: next_observations: %d differ from the observation after them, the first in row %d, where no "
+            "flag ends an episode: were episodes cut off there?",
+            path,
+            differs.sum(),
+            int(np.argmax(differs)),
+        )

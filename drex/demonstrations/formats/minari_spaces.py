@@ -1,0 +1,204 @@
+"""What a Minari dataset says of its observations, and nested ones laid out flat as gymnasium lays them out.
+
+``gymnasium.spaces.utils.flatten`` does so for one observation; here it is done for a whole episode at once,
+in the same order: the parts of a Dict or Tuple one after the other, Discrete and MultiDiscrete as one column
+a value.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium import Space, spaces
+
+from drex.errors import UserError
+from drex.files.untrusted import check_numbers_dtype
+
+JSON = Any
+"""Whatever a file holds."""
+MOST_OPTIONS = 2**16
+"""Actions below this are taken for the options of a Discrete, greater ones for quantities; observations of
+more options in all are not laid out, since each takes a column."""
+
+
+class Node(Protocol):
+    """Part of an episode in a file: an array, images as bytes, or a group of named parts."""
+
+    def part(self, name: str, where: str) -> Node:
+        """The part of this name, or of this number."""
+
+    def array(self, where: str) -> npt.NDArray[Any]:
+        """(rows, ...) numbers."""
+
+    def images(self, where: str) -> list[bytes]:
+        """Compressed images, one a row."""
+
+
+def space_from_json(text: object, where: str) -> Space[Any]:
+    """The space that Minari wrote down; a Dict keeps the order in which it was written.
+
+    Raises:
+        UserError: no JSON, or no space that can be laid out flat.
+    """
+    expected = "a space in JSON, as Minari writes it"
+    try:
+        return _space(json.loads(text) if isinstance(text, str) else text, where)
+    except UserError:
+        raise
+    except Exception as error:  # whatever gymnasium says to bounds and sizes that make no sense
+        raise UserError(where, expected=expected, found=f"{str(text)[:80]} ({error})") from error
+
+
+def space_to_json(array: npt.NDArray[Any], *, options: bool) -> str:
+    """A space that holds every row of the array, since arrays do not tell the space that they came from.
+
+    Args:
+        array: (rows, ...) numbers.
+        options: single whole numbers are the options of a Discrete, as actions are. Observations are not:
+            those of a Discrete would be laid out as one column an option when they are read again.
+    """
+    shape, kind = array.shape[1:], array.dtype
+    if kind.kind == "f":
+        low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
+    elif options and not shape and kind == np.int64 and array.min() >= 0 and array.max() < MOST_OPTIONS:
+        return json.dumps({"type": "Discrete", "dtype": "int64", "start": 0, "n": int(array.max()) + 1})
+    else:
+        bounds = np.iinfo(kind)
+        low, high = np.full(shape, bounds.min, kind), np.full(shape, bounds.max, kind)
+    box = {
+        "type": "Box",
+        "dtype": str(kind),
+        "shape": list(shape),
+        "low": low.tolist(),
+        "high": high.tolist(),
+    }
+    return json.dumps(box)
+
+
+def rows_of(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDArray[Any]:
+    """(rows, *shape): the rows as they are.
+
+    Args:
+        space: of one row.
+        node: where the rows lie.
+        where: file and field, for the sentence of an error.
+        jpeg: images are kept as JPEG, as Minari does by itself.
+
+    Raises:
+        UserError: the rows are missing, or of another shape than the space, or the space is nested.
+    """
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        raise UserError(where, expected="no Dict or Tuple, which only observations may be", found=str(space))
+    if jpeg and _is_image(space):
+        return _images(space, node, where)
+    rows = node.array(where)
+    # Minari's Arrow files keep a row of several axes as one of a single axis.
+    if rows.ndim == 2 and rows.shape[1:] == (int(np.prod(space.shape or ())),):
+        rows = rows.reshape(len(rows), *(space.shape or ()))
+    if rows.ndim == 0 or rows.shape[1:] != space.shape:
+        raise UserError(where, expected=f"rows of shape {space.shape}, as the space", found=f"{rows.shape}")
+    return rows
+
+
+def flat_rows(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDArray[Any]:
+    """(rows, n): the rows laid out flat; arguments and errors as of ``rows_of``, but for nested spaces."""
+    if isinstance(space, spaces.Dict | spaces.Tuple):
+        inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
+        parts = [
+            flat_rows(each, node.part(str(name), f"{where}/{name}"), f"{where}/{name}", jpeg=jpeg)
+            for name, each in inner
+        ]
+        counts = {len(part) for part in parts}
+        if len(counts) != 1:
+            raise UserError(where, expected="parts of equal length", found=f"{sorted(counts)} rows")
+        return np.concatenate(parts, axis=1)
+    rows = rows_of(space, node, where, jpeg=jpeg)
+    check_numbers_dtype(rows.dtype, where)
+    if isinstance(space, spaces.Discrete):
+        return _columns(rows[:, None] - space.start, np.array([space.n]), space.dtype, where)
+    if isinstance(space, spaces.MultiDiscrete):
+        values = (rows - space.start).reshape(len(rows), -1)
+        return _columns(values, space.nvec.reshape(-1), space.dtype, where)
+    return rows.reshape(len(rows), -1).astype(space.dtype, copy=False)
+
+
+def _columns(
+    values: npt.NDArray[Any],
+    counts: npt.NDArray[Any],
+    kind: npt.DTypeLike,
+    where: str,
+) -> npt.NDArray[Any]:
+    outside = np.argwhere((values < 0) | (values >= counts))
+    if len(outside):
+        row, column = outside[0]
+        expected = f"values of which there are {counts[column]}, as the space says"
+        raise UserError(where, expected=expected, found=f"number {values[row, column]} in row {row}")
+    if counts.sum() > MOST_OPTIONS:
+        raise UserError(where, expected=f"{MOST_OPTIONS} options at most", found=str(counts.sum()))
+    flat = np.zeros((len(values), int(counts.sum())), kind)
+    firsts = np.cumsum(counts) - counts
+    flat[np.arange(len(values))[:, None], firsts + values] = 1
+    return flat
+
+
+def _images(space: Space[Any], node: Node, where: str) -> npt.NDArray[Any]:
+    from PIL import Image
+
+    images = []
+    for row, content in enumerate(node.images(where)):
+        try:
+            with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+                if image.size != (
+                    (space.shape or ())[1],
+                    (space.shape or ())[0],
+                ):  # known before it is unpacked
+                    raise UserError(
+                        where,
+                        expected=f"images of {space.shape}, as the space",
+                        found=f"{image.size} in row {row}",
+                    )
+                images.append(np.asarray(image))
+        except UserError:
+            raise
+        except Exception as error:  # untrusted bytes
+            raise UserError(where, expected="JPEG images", found=f"damage in row {row} ({error})") from error
+    if not images or any(image.shape != space.shape for image in images):
+        found = f"{images[0].shape}" if images else "none"
+        raise UserError(where, expected=f"images of {space.shape}, as the space", found=found)
+    return np.stack(images)
+
+
+def _is_image(space: Space[Any]) -> bool:
+    """Minari compresses these alone (``is_image_space`` in its ``minari_storage.py``)."""
+    return (
+        isinstance(space, spaces.Box)
+        and len(space.shape) in (2, 3)
+        and min(space.shape[:2]) >= 32
+        and space.dtype == np.uint8
+        and bool((space.low == 0).all() and (space.high == 255).all())
+    )
+
+
+def _space(said: JSON, where: str) -> Space[Any]:
+    kind = said["type"]
+    if kind == "Box":
+        low, high = (np.array(said[name], dtype=said["dtype"]) for name in ("low", "high"))
+        return spaces.Box(low, high, tuple(said["shape"]), np.dtype(said["dtype"]).type)
+    if kind == "Discrete":
+        return spaces.Discrete(said["n"], start=said.get("start", 0))
+    if kind == "MultiDiscrete":
+        return spaces.MultiDiscrete(said["nvec"], dtype=np.dtype(said["dtype"]).type, start=said.get("start"))
+    if kind == "MultiBinary":
+        return spaces.MultiBinary(said["n"])
+    if kind == "Tuple":
+        return spaces.Tuple([_space(inner, where) for inner in said["subspaces"]])
+    if kind == "Dict":
+        parts = {name: _space(inner, where) for name, inner in said["subspaces"].items()}
+        return spaces.Dict(list(parts.items()))  # a list keeps its order, a dict would be sorted
+    raise UserError(
+        where, expected="Box, Discrete, MultiDiscrete, MultiBinary, Tuple or Dict", found=str(kind)
+    )

@@ -1,0 +1,73 @@
+"""Our own npz file, which ``load_and_save`` documents, in the terms of the other formats."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drex.demonstrations.validation import OPTIONAL, REQUIRED, STACKED, DemonstrationFields, check_fields
+from drex.envs.data.stacked_frames import Observations, StackedFrames
+from drex.files.npz import read_npz, write_npz
+from drex.files.untrusted import Arrays
+
+CALLED: dict[str, str] = {}
+
+
+def read(path: Path) -> Arrays:
+    """The arrays of the file.
+
+    Raises:
+        UserError: what no npz file may be.
+    """
+    return read_npz(path, REQUIRED + OPTIONAL + STACKED)
+
+
+def write(path: Path, fields: DemonstrationFields) -> None:
+    """Write the file, replacing one that stands there."""
+    others: dict[str, Any] = {name: getattr(fields, name) for name in ("rewards", "terminated", "task")}
+    others["about"] = json.dumps(fields.about) if fields.about else None
+    known = {name: np.asarray(value) for name, value in others.items() if value is not None}
+    arrays = {"actions": fields.actions, "lengths": fields.lengths} | known
+    write_with_observations(path, arrays, fields.observations, last_observations=fields.last_observations)
+
+
+def write_with_observations(
+    path: Path,
+    arrays: Arrays,
+    observations: Observations,
+    *,
+    last_observations: Observations | None,
+    map_frames: bool = False,
+) -> None:
+    """Write the file once it is sure that it can be read again; stacked frames are kept as frames.
+
+    Args:
+        path: the file; replaced if it exists.
+        arrays: all fields but the observations and the number of the format.
+        observations: what the agent saw.
+        last_observations: what it saw after each last action.
+        map_frames: leave stacked frames uncompressed, so that loading reads them in place.
+
+    Raises:
+        UserError: loading would refuse the file, or the place cannot be written to.
+    """
+    arrays = dict(arrays)
+    frames, order = None, None
+    if isinstance(observations, StackedFrames):
+        frames, steps = observations.frames, len(observations)
+        ends = [last_observations.rows] if isinstance(last_observations, StackedFrames) else []
+        order, rows = StackedFrames(frames, np.concatenate([observations.rows, *ends])).in_order_of_use()
+        arrays |= {"stacks": rows[:steps], "format": np.asarray(2)}
+        if ends:
+            arrays["last_stacks"] = rows[steps:]
+    else:
+        arrays |= {"observations": observations, "format": np.asarray(1)}
+        if last_observations is not None:
+            arrays["last_observations"] = np.asarray(last_observations)
+    kept = {} if frames is None or order is None else {"frames": frames[: len(order)]}
+    check_fields(arrays | kept, os.fspath(path))
+    write_npz(path, arrays, frames=frames, order=order, map_frames=map_frames)

@@ -1,0 +1,152 @@
+"""Making demonstrations: a demonstrator trained on the true reward, stopped while imperfect, and recorded.
+
+Either the last policy is recorded, for D-REX, or one episode of each of many stages of its training, for
+T-REX: the order in which they arose is a ranking, written beside them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stable_baselines3.common.policies import ActorCriticPolicy
+from tqdm import tqdm
+
+from drex.agents.demonstrator import DemonstratorSettings, PolicyHistory, train_demonstrator
+from drex.agents.policies.acting import stochastic
+from drex.agents.rollouts.collect import collect
+from drex.demonstrations.load_and_save import Demonstrations, load_demonstrations, save_demonstrations
+from drex.envs.atari.options import atari_options
+from drex.envs.data.trajectories import Trajectories
+from drex.envs.data.true_returns import TrueReturns
+from drex.envs.make import make_environments
+from drex.errors import UserError
+from drex.files.atomic import read_json, refuse_existing, write_json
+from drex.files.dataclass_json import JSON, settings_to_json
+from drex.files.run_folder import versions
+from drex.rankings.user_ranking import Ranking
+from drex.rankings.user_ranking_files import ranking_beside, save_ranking
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakingSettings:
+    """A demonstrator and how many of its episodes are recorded."""
+
+    episodes: int = 10
+    """Episodes recorded of the trained demonstrator, with its own randomness."""
+    history: int = 0
+    """Record instead one episode of each of so many stages, evenly spread over the training, in order."""
+    demonstrator: DemonstratorSettings = field(default_factory=DemonstratorSettings)
+    """The demonstrator."""
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise UserError("episodes", expected="at least one", found=str(self.episodes))
+        if self.history < 0 or self.history == 1:
+            raise UserError("history", expected="0, or two stages or more", found=str(self.history))
+
+
+def make_demonstrations(
+    task: str,
+    out: str | os.PathLike[str],
+    settings: MakingSettings,
+    *,
+    seed: int,
+    command: str = "",
+    quiet: bool = True,
+) -> Demonstrations:
+    """Train a demonstrator to its target return, record its episodes and write them to a file.
+
+    A training that was killed continues from its last checkpoint, kept beside the file until that is written;
+    one whose stages are recorded starts anew.
+
+    Args:
+        task: a gymnasium id.
+        out: the npz file; an existing one is not overwritten.
+        settings: of the demonstrator and the recording.
+        seed: of everything.
+        command: the command line that asked for it, kept in the file.
+        quiet: no progress bar.
+
+    Raises:
+        UserError: the file exists, a training of other settings was left beside it, or the target was not
+            reached.
+    """
+    file = Path(out)
+    refuse_existing(file)
+    history = PolicyHistory() if settings.history else None
+    unfinished = file.with_name(f"{file.name}.unfinished")
+    atari = atari_options(task, settings.demonstrator.atari)
+    if history is None:
+        _claim(unfinished, {"task": task, "seed": seed, "settings": settings_to_json(settings.demonstrator)})
+    try:
+        with tqdm(
+            total=settings.demonstrator.ppo.environment_steps, unit="step", unit_scale=True, disable=quiet
+        ) as bar:
+
+            def show(steps: int, mean_return: float) -> None:
+                bar.set_description(f"mean return {mean_return:.4g}", refresh=False)
+                bar.update(steps - bar.n)
+
+            model = train_demonstrator(
+                lambda count, stream: make_environments(task, count, seed=stream, reward="true", atari=atari),
+                settings.demonstrator,
+                seed=seed,
+                history=history,
+                checkpoints=unfinished if history is None else None,
+                progress=show,
+            )
+    except UserError:  # nothing that could be continued
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
+    if history is None:
+        recorded = [_record(model.policy, task, settings.episodes, seed)]
+    else:
+        stages = history.spread(settings.history)
+        recorded = [_record(policy, task, 1, seed + stage) for stage, policy in enumerate(stages)]
+    trajectories = Trajectories.concatenate([trajectories for trajectories, _ in recorded])
+    sealed = TrueReturns.concatenate([returns for _, returns in recorded])
+    save_demonstrations(
+        file,
+        trajectories,
+        rewards=sealed.step_values_for_evaluation(),
+        task=task,
+        about={
+            "command": command,
+            "target_return": settings.demonstrator.target_return,
+            "environment_steps": model.num_timesteps,
+            "recorded": f"{settings.history} stages of the training" if history else "the last policy",
+            "seed": seed,
+            "versions": dict(versions()),
+        },
+    )
+    if history is not None:
+        save_ranking(ranking_beside(file), Ranking("file_order", settings.history, "training time"))
+    else:
+        shutil.rmtree(unfinished)
+    return load_demonstrations(file)
+
+
+def _claim(unfinished: Path, asked: JSON) -> None:
+    """Note what is trained beside its checkpoints, so that none of another training is continued."""
+    note = unfinished / "training.json"
+    if note.exists() and read_json(note) != asked:
+        raise UserError(
+            str(note),
+            expected="an unfinished training of the same task, seed and settings",
+            found="one of others",
+            do="finish that one, or remove the folder",
+        )
+    unfinished.mkdir(parents=True, exist_ok=True)
+    write_json(note, asked)
+
+
+def _record(
+    policy: ActorCriticPolicy, task: str, episodes: int, seed: int
+) -> tuple[Trajectories, TrueReturns]:
+    environments = make_environments(task, episodes, seed=seed + 1)
+    recorded = collect(stochastic(policy, seed=seed), environments, episodes, seed=seed)
+    environments.close()
+    return recorded

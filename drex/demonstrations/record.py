@@ -1,0 +1,120 @@
+"""Recording demonstrations of a policy that is there: of a run, of stable-baselines3, or any callable."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from stable_baselines3.common.base_class import BaseAlgorithm
+from stable_baselines3.common.policies import BasePolicy
+
+from drex.agents.policies.acting import Policy
+from drex.agents.policies.saved import as_callable, load_trained
+from drex.agents.policies.sb3_zips import load_zip
+from drex.agents.rollouts.collect import collect
+from drex.agents.rollouts.noise import NoiseJob, NoiseName
+from drex.demonstrations.load_and_save import Demonstrations, load_demonstrations, save_demonstrations
+from drex.envs.make import make_environments, task_spaces
+from drex.envs.task_names import Factory, task_name
+from drex.errors import UserError
+from drex.files.atomic import refuse_existing
+from drex.files.dataclass_json import settings_to_json
+from drex.files.run_folder import versions
+
+_SIDE_BY_SIDE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingSettings:
+    """How many episodes are recorded, and how the policy acts in them."""
+
+    episodes: int = 10
+    """Whole episodes."""
+    deterministic: bool = False
+    """Whether the policy takes its most likely action instead of sampling; plain callables act as they do."""
+    noise_level: float = 0.0
+    """Probability at each step that the whole action is replaced, for demonstrations that are worse by
+    choice; the actions that were taken are recorded."""
+    noise_name: NoiseName = "uniform"
+    """What replaces it: a fresh uniform action, one that is held for some steps, or zeros (no_op)."""
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1:
+            raise UserError("episodes", expected="at least one", found=str(self.episodes))
+        if not 0.0 <= self.noise_level <= 1.0:
+            raise UserError("noise_level", expected="from 0 to 1", found=str(self.noise_level))
+
+
+def record(
+    policy: Policy | BasePolicy | BaseAlgorithm,
+    task: str | Factory,
+    out: str | os.PathLike[str],
+    *,
+    settings: RecordingSettings | None = None,
+    seed: int = 0,
+    about: Mapping[str, Any] | None = None,
+) -> Demonstrations:
+    """Record episodes of a policy and write them to a file of demonstrations.
+
+    The true rewards go into the file too, for judging alone.
+
+    Args:
+        policy: an algorithm or a policy of stable-baselines3, or any callable that maps (n, *observation
+            shape) to (n, *action shape).
+        task: a gymnasium id, or a class or function that makes an environment, itself or by its name.
+        out: the npz file; an existing one is not overwritten.
+        settings: ``None`` records ten episodes of the policy as it samples.
+        seed: of environments, sampled actions and noise.
+        about: what is to be known of the policy, of what JSON can hold; kept in the file.
+
+    Raises:
+        UserError: the file exists, the policy has other spaces than the task, or it acts by NaN.
+    """
+    settings, task = settings or RecordingSettings(), task_name(task)
+    file = Path(out)
+    refuse_existing(file)
+    if isinstance(policy, BaseAlgorithm):
+        policy = policy.policy
+    if isinstance(policy, BasePolicy):
+        _check_spaces(policy, task)
+        policy = as_callable(policy, seed=None if settings.deterministic else seed)
+    environments = make_environments(task, min(settings.episodes, _SIDE_BY_SIDE), seed=seed)
+    jobs = [NoiseJob(settings.noise_name, settings.noise_level)] * settings.episodes
+    trajectories, sealed = collect(policy, environments, jobs, seed=seed)
+    environments.close()
+    save_demonstrations(
+        file,
+        trajectories,
+        rewards=sealed.step_values_for_evaluation(),
+        task=task,
+        about={**(about or {}), **settings_to_json(settings), "seed": seed, "versions": dict(versions())},
+    )
+    return load_demonstrations(file)
+
+
+def open_policy(path: str | Path, task: str) -> BasePolicy:
+    """The policy in a run folder, in a stage of it, or in a zip that stable-baselines3 saved.
+
+    Nothing is unpickled; see ``drex.agents.policies.sb3_zips``.
+
+    Raises:
+        UserError: there is none, it cannot be read so, or it does not fit the task.
+    """
+    place, (observations, actions, _) = Path(path), task_spaces(task)
+    if place.is_dir():
+        inside = place / "policy"
+        return load_trained(inside if inside.is_dir() else place, observations, actions)
+    return load_zip(place, observations, actions)
+
+
+def _check_spaces(policy: BasePolicy, task: str) -> None:
+    observations, actions, _ = task_spaces(task)
+    for name, wanted, found in (
+        ("observations", observations, policy.observation_space),
+        ("actions", actions, policy.action_space),
+    ):
+        if found.shape != wanted.shape or type(found) is not type(wanted):
+            raise UserError(f"policy: {name}", expected=f"{wanted}, as {task} has", found=str(found))

@@ -1,0 +1,1 @@
+"""Evaluation by true returns."""

@@ -1,0 +1,63 @@
+"""Evaluating policies: rollouts whose true returns are opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from drex.agents.policies.acting import Policy
+from drex.agents.rollouts.collect import Progress, collect
+from drex.envs.data.trajectories import Trajectories
+from drex.envs.make import make_environments
+from drex.errors import UserError
+from drex.evaluation.statistics import summarize
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationSettings:
+    """How policies are judged."""
+
+    episodes: int = 20
+    """Episodes for each judged policy."""
+    environments: int = 20
+    """Environments stepped side by side."""
+
+    def __post_init__(self) -> None:
+        if self.episodes < 2 or self.environments < 1:
+            raise UserError(
+                "evaluation",
+                expected="two episodes or more",
+                found=f"{self.episodes} in {self.environments} environments",
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class PolicyEvaluation:
+    """What one policy did when judged.
+
+    Args:
+        returns: (episodes,) true returns; NaN where unknown.
+        lengths: (episodes,) steps.
+        trajectories: the episodes themselves.
+    """
+
+    returns: npt.NDArray[np.float64]
+    lengths: npt.NDArray[np.int64]
+    trajectories: Trajectories
+
+    def summary(self) -> dict[str, Any]:
+        """Mean, deviation, best, 95% interval of the mean, episodes and mean length; unknowns are null."""
+        return summarize(self.returns) | {"length": float(self.lengths.mean())}
+
+
+def evaluate_policy(
+    policy: Policy, task: str, settings: EvaluationSettings, *, seed: int, progress: Progress | None = None
+) -> PolicyEvaluation:
+    """Roll a policy out and open its true returns."""
+    environments = make_environments(task, min(settings.environments, settings.episodes), seed=seed)
+    trajectories, sealed = collect(policy, environments, settings.episodes, seed=seed, progress=progress)
+    environments.close()
+    return PolicyEvaluation(sealed.values_for_evaluation(), trajectories.lengths, trajectories)

@@ -1,0 +1,108 @@
+"""What a run found, in the layout of ``evaluation.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from drex.demonstrations.load_and_save import Demonstrations
+from drex.evaluation.evaluate import PolicyEvaluation
+from drex.evaluation.statistics import agreement, summarize
+from drex.rankings.noisy_rollouts import NoisyRollouts
+from drex.rankings.ranked_episodes import RankedEpisodes
+from drex.rewards.learned_reward import LearnedReward
+
+
+def assemble(
+    demonstrations: Demonstrations,
+    episodes: RankedEpisodes,
+    reward: LearnedReward,
+    judged: Mapping[str, PolicyEvaluation],
+) -> dict[str, Any]:
+    """What was found, in the layout of ``evaluation.json``, with the points of the report's figures.
+
+    Args:
+        demonstrations: with their sealed returns.
+        episodes: all that was ranked, with theirs.
+        reward: the anchored reward.
+        judged: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` and ``bc_stochastic`` where there
+            was a clone.
+    """
+    demo_returns, ranked_returns = (
+        demonstrations.true_returns.values_for_evaluation(),
+        episodes.true_returns.values_for_evaluation(),
+    )
+    policy = judged["policy"].summary()
+    demonstrator = summarize(demo_returns) | {"length": float(demonstrations.trajectories.lengths.mean())}
+    known = policy["mean"] is not None and demonstrator["best"] is not None
+    predicted, pairs = reward.returns(episodes.ranked.trajectories), episodes.ranked.preferences
+    scored = {
+        "demonstrations": (reward.returns(demonstrations.trajectories), demo_returns),
+        "ranked": (predicted, ranked_returns),
+        **{
+            name: (reward.returns(judged[name].trajectories), judged[name].returns)
+            for name in ("bc", "policy")
+            if name in judged
+        },
+    }
+    return {
+        "demonstrator": demonstrator,
+        "random": judged["random"].summary(),
+        **{name: judged[name].summary() if name in judged else None for name in ("bc", "bc_stochastic")},
+        "policy": policy,
+        "policy_deterministic": judged["policy_deterministic"].summary(),
+        "beats_best_demonstration": policy["mean"] > demonstrator["best"] if known else None,
+        "reward": agreement(predicted, ranked_returns)
+        | {"pair_accuracy": float((predicted[pairs.better] > predicted[pairs.worse]).mean())},
+        "ranking": describe_ranking(episodes, predicted),
+        "noise": [] if episodes.noise is None else noise_curve(episodes.noise),
+        "predicted_and_true": {
+            name: [[_or_null(x), _or_null(y)] for x, y in zip(*both, strict=True)]
+            for name, both in scored.items()
+        },
+    }
+
+
+def describe_ranking(episodes: RankedEpisodes, predicted: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """Where the ranking came from, how much it says, and how far it contradicts itself.
+
+    Args:
+        episodes: all that was ranked.
+        predicted: (episodes,) their learned returns, beside which the user's ranking is shown.
+    """
+    pairs, own = episodes.ranked.preferences, episodes.user
+    shares = np.zeros(0) if own is None else own.win_rate()
+    compared = np.zeros(0, np.int64) if own is None else own.trajectories_compared()
+    return {
+        "source": pairs.source,
+        "trajectories": len(episodes.ranked.trajectories),
+        "compared": len(pairs.trajectories_compared()),
+        "pairs": len(pairs),
+        "contradictions": pairs.contradictions(),
+        "rollout_policy": None if episodes.rollout_policy is None else asdict(episodes.rollout_policy),
+        "user": [
+            {"episode": int(episode), "win_rate": float(share), "predicted": float(predicted[episode])}
+            for episode, share in zip(compared, shares, strict=True)
+        ],
+    }
+
+
+def noise_curve(rollouts: NoisyRollouts) -> list[dict[str, Any]]:
+    """Mean true return and mean length of every kind and level of noise; the return is null where unknown."""
+    returns, lengths = rollouts.true_returns.values_for_evaluation(), rollouts.trajectories.lengths
+    members: dict[tuple[str, float], list[int]] = {}
+    for index, job in enumerate(rollouts.jobs):
+        members.setdefault((job.name, job.level), []).append(index)
+    return [
+        {"name": name, "level": level, "length": float(lengths[rows].mean())}
+        | {"return": summarize(returns[rows])}
+        for (name, level), rows in sorted(members.items())
+    ]
+
+
+def _or_null(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

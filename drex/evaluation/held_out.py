@@ -1,0 +1,80 @@
+"""How well a reward orders ranked pairs that it was not trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from drex.rankings.preferences import Preferences, RankedTrajectories
+from drex.rewards.learned_reward import LearnedReward
+
+
+@dataclass(frozen=True)
+class HeldOutPairs:
+    """Ranked pairs that a reward was not shown, and how many of them it orders as ranked.
+
+    Args:
+        ordered: how many.
+        pairs: of how many; with none the accuracy is unknown.
+    """
+
+    ordered: int
+    pairs: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of the pairs, from 0 to 1; ``None`` without pairs."""
+        return self.ordered / self.pairs if self.pairs else None
+
+
+def count_ordered(reward: LearnedReward, ranked: RankedTrajectories) -> HeldOutPairs:
+    """How many pairs the reward's returns of whole trajectories order as ranked."""
+    returns, pairs = reward.returns(ranked.trajectories), ranked.preferences
+    return HeldOutPairs(int((returns[pairs.better] > returns[pairs.worse]).sum()), len(pairs))
+
+
+def cross_validate(
+    ranked: RankedTrajectories,
+    learn: Callable[[RankedTrajectories], LearnedReward],
+    *,
+    folds: int,
+    seed: int,
+) -> HeldOutPairs:
+    """Learn once without each part of the compared trajectories, and count the pairs that touch that part.
+
+    With a dozen trajectories the few pairs within one held-out part would say nothing: here every pair is
+    judged, by rewards that never saw one of its trajectories, or neither.
+
+    Args:
+        ranked: all trajectories and preferences.
+        learn: learns and anchors a reward.
+        folds: parts, at most as many as there are compared trajectories.
+        seed: of the split.
+    """
+    compared = ranked.preferences.trajectories_compared()
+    parts = np.array_split(np.random.default_rng(seed).permutation(compared), min(folds, len(compared)))
+    ordered = pairs = 0
+    for part in parts:
+        kept = _among(ranked, [t for t in range(len(ranked.trajectories)) if t not in set(part.tolist())])
+        touched = np.isin(ranked.preferences.better, part) | np.isin(ranked.preferences.worse, part)
+        if kept is None:
+            continue  # without this part nothing is ranked
+        judged = RankedTrajectories(ranked.trajectories, ranked.preferences.subset(touched))
+        found = count_ordered(learn(kept), judged)
+        ordered, pairs = ordered + found.ordered, pairs + found.pairs
+    return HeldOutPairs(ordered, pairs)
+
+
+def _among(ranked: RankedTrajectories, kept: Sequence[int]) -> RankedTrajectories | None:
+    """These trajectories and the preferences among them; ``None`` where there are none."""
+    place: npt.NDArray[np.int64] = np.full(len(ranked.trajectories), -1)
+    place[list(kept)] = np.arange(len(kept))
+    inside = (place[ranked.preferences.better] >= 0) & (place[ranked.preferences.worse] >= 0)
+    if not inside.any():
+        return None
+    chosen = ranked.preferences.subset(inside)
+    renamed = Preferences(place[chosen.better], place[chosen.worse], chosen.weight, chosen.source)
+    return RankedTrajectories(ranked.trajectories.select(list(kept)), renamed)

@@ -1,0 +1,1 @@
+"""Files: atomic writes, run folders, JSON, npz, HDF5, Arrow."""

@@ -1,0 +1,102 @@
+"""Columns of Apache Arrow tables as arrays, and arrays as columns: lists of lists, one level an axis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from drex.errors import UserError
+from drex.files.npz import describe_path
+from drex.files.untrusted import check_numbers_dtype, damaged, library
+
+Column = Any
+"""A pyarrow array, which ships no types; ``Table`` likewise."""
+Table = Any
+
+
+def read_table(path: Path, kind: str) -> Table:
+    """A whole table, checked so that no offset in it leads out of it.
+
+    Args:
+        path: the file.
+        kind: ``"stream"`` (as Hugging Face ``datasets`` writes), ``"file"`` or ``"parquet"``.
+
+    Raises:
+        UserError: pyarrow is missing, or the file is absent or damaged.
+    """
+    arrow = library("pyarrow", str(path))
+    expected = f"a whole {'Parquet' if kind == 'parquet' else 'Arrow'} file"
+    if not path.is_file():
+        raise UserError(str(path), expected=expected, found=describe_path(path))
+    try:
+        if kind == "parquet":
+            table = library("pyarrow.parquet", str(path)).read_table(path, partitioning=None)
+        else:
+            with arrow.memory_map(str(path)) as source:
+                opened = arrow.ipc.open_stream(source) if kind == "stream" else arrow.ipc.open_file(source)
+                table = opened.read_all()
+        table.validate(full=True)
+        _read_names(table.schema)
+    except Exception as error:  # untrusted bytes
+        raise damaged(str(path), expected, error) from error
+    return table
+
+
+def _read_names(fields: Iterable[Any]) -> None:
+    """Decode every column's name, also of nested ones: else whoever asks for it first finds the damage."""
+    for field in fields:
+        _ = field.name
+        _read_names(field.type.field(index) for index in range(field.type.num_fields))
+
+
+def to_array(column: Column, where: str) -> npt.NDArray[Any]:
+    """Lists of equal length, one level an axis, as an array.
+
+    Raises:
+        UserError: a hole, lists of unequal length, or no plain numbers.
+    """
+    arrow = library("pyarrow", where)
+    shape = [len(column)]
+    while True:
+        if isinstance(column, arrow.ExtensionArray):
+            column = column.storage
+        if column.null_count:
+            raise UserError(where, expected="numbers throughout", found=f"{column.null_count} holes (null)")
+        kind = column.type
+        if arrow.types.is_fixed_size_list(kind):
+            shape.append(kind.list_size)
+        elif arrow.types.is_list(kind) or arrow.types.is_large_list(kind):
+            shape.append(_common_length(column, where))
+        else:
+            break
+        column = column.flatten()
+    if not (arrow.types.is_integer(kind) or arrow.types.is_floating(kind) or arrow.types.is_boolean(kind)):
+        raise UserError(where, expected="numbers, in lists of lists, one level an axis", found=str(kind))
+    array: npt.NDArray[Any] = np.asarray(column.to_numpy(zero_copy_only=False))
+    check_numbers_dtype(array.dtype, where)
+    return array.reshape(shape)
+
+
+def to_lists(array: npt.NDArray[Any], where: str) -> Column:
+    """An array of one axis or more as a column of one row, which ``to_array`` gives back."""
+    arrow = library("pyarrow", where)
+    column = arrow.array(np.ascontiguousarray(array).reshape(-1))
+    for axis in range(array.ndim - 1, -1, -1):
+        lists, length = int(np.prod(array.shape[:axis], dtype=np.int64)), array.shape[axis]
+        if lists * length >= 2**31:  # the offsets of a list are 32 bits wide
+            raise UserError(where, expected=f"fewer than {2**31} numbers an episode", found=str(array.size))
+        offsets = np.arange(lists + 1, dtype=np.int32) * np.int32(length)
+        column = arrow.ListArray.from_arrays(arrow.array(offsets), column)
+    return column
+
+
+def _common_length(column: Column, where: str) -> int:
+    lengths = np.unique(np.asarray(column.value_lengths()))
+    if len(lengths) != 1:
+        found = f"lengths from {lengths.min()} to {lengths.max()}" if len(lengths) else "none"
+        raise UserError(where, expected="lists of equal length, one an axis", found=found)
+    return int(lengths[0])

@@ -1,0 +1,160 @@
+"""Files that a kill leaves whole or absent, and the lock that keeps a second process out of a folder."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, final
+
+from drex.errors import UserError
+from drex.files.dataclass_json import JSON
+
+if sys.platform != "win32":
+    import fcntl
+
+LOCK = ".lock"
+PARTIAL = re.compile(r"\.partial-\d+$")  # what is being written by the process of that number
+_LOG = logging.getLogger("drex")
+
+
+def refuse_existing(file: Path) -> None:
+    """Nothing that a user has is overwritten.
+
+    Raises:
+        UserError: the file exists.
+    """
+    if file.exists():
+        raise UserError(
+            str(file), expected="a new file", found="one that exists", do="name another or remove it"
+        )
+
+
+def write_json(path: Path, value: JSON) -> None:
+    """Write a JSON file whole or not at all, flushed to the disk.
+
+    Raises:
+        ValueError: the value holds a number that is not finite.
+    """
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
+    partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    sync(partial)
+    os.replace(partial, path)
+    sync(path.parent)
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 (whatever the file holds)
+    """What a JSON file holds.
+
+    Raises:
+        UserError: the file is absent, unreadable or not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        found = error.strerror if isinstance(error, OSError) else f"other text ({error})"
+        advice = "remove the folder it lies in to make it again, or name another folder"
+        raise UserError(str(path), expected="a JSON file", found=str(found), do=advice) from error
+
+
+@contextmanager
+def os_errors_as_user_errors(path: Path) -> Iterator[None]:
+    """Say in one sentence what the file system refused: permissions, space, names."""
+    try:
+        yield
+    except OSError as error:
+        found = f"{error.strerror or error} ({error.filename})" if error.filename else str(error)
+        raise UserError(
+            str(path), expected="a place to write", found=found, do="free it, or name another folder"
+        ) from error
+
+
+def sync_tree(folder: Path) -> None:
+    """Flush all files and folders below, and the folder itself, to the disk."""
+    for inner, _, files in os.walk(folder, topdown=False):
+        for file in files:
+            sync(Path(inner, file))
+        sync(Path(inner))
+
+
+def sync(path: Path) -> None:
+    """Flush a file, or the names in a folder, to the disk."""
+    if sys.platform == "win32":  # which cannot open a folder; there the rename is atomic but may come late
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(entry: Path) -> None:
+    """Remove a file or a folder with all it holds, if it is there; of a link, only the link."""
+    if entry.is_dir() and not entry.is_symlink():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink(missing_ok=True)
+
+
+@final
+class FolderLock:
+    """A folder's lock, freed by ``free`` or by the end of the process, whatever ends it.
+
+    Attributes:
+        held: whether this process still has it; false in a forked worker.
+
+    Raises:
+        UserError: another process, or another lock of this one, has it; the message names the process.
+        OSError: the lock file cannot be written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.held = False
+        self._descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            if sys.platform == "win32":
+                _LOG.warning("%s: no lock on this system, start no second process in it", folder)
+            else:
+                fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(self._descriptor, 0)
+            os.write(self._descriptor, str(os.getpid()).encode())
+        except BlockingIOError:
+            holder = os.read(self._descriptor, 32).decode() or "unknown"
+            os.close(self._descriptor)
+            raise UserError(
+                str(folder),
+                expected="a run folder that no process is using",
+                found=f"one locked by process {holder}",
+                do="wait for that process to end, or name another folder",
+            ) from None
+        except BaseException:
+            os.close(self._descriptor)
+            raise
+        self.held = True
+        _held.add(self)
+
+    def free(self) -> None:
+        """Let others in; may be called twice."""
+        if self.held:
+            self.held = False
+            _held.remove(self)
+            os.close(self._descriptor)
+
+
+_held: set[FolderLock] = set()
+
+
+def _free_inherited() -> None:
+    """A forked worker closes its copies, or it would hold the lock on after its parent is killed."""
+    for lock in tuple(_held):
+        lock.free()
+
+
+if sys.platform != "win32":
+    os.register_at_fork(after_in_child=_free_inherited)

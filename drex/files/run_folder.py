@@ -1,0 +1,301 @@
+"""The folder of one run: stages that are whole or absent, loaded when they fit what is asked, else refused.
+
+A stage is written beside its place and renamed when complete, so a kill at any moment costs at most the stage
+in progress. What a stage rests on is its fingerprint: settings, seed, format number, and in full the
+fingerprints of its inputs, so that a mismatch can name the very field.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar, final
+
+from drex.errors import UserError
+from drex.files.atomic import (
+    LOCK,
+    PARTIAL,
+    FolderLock,
+    os_errors_as_user_errors,
+    read_json,
+    remove,
+    sync,
+    sync_tree,
+    write_json,
+)
+from drex.files.dataclass_json import JSON
+
+Made = TypeVar("Made")
+Kept = TypeVar("Kept")
+
+_LOG = logging.getLogger("drex")
+_CONFIG, _VERSIONS = "config.json", "versions.json"
+_FINGERPRINT, _SECONDS = "fingerprint.json", "seconds.json"
+_PACKAGES = ("numpy", "torch", "gymnasium", "stable_baselines3", "drex")
+_ADVICE = "ask for what the folder holds, or name another folder"
+
+
+@final
+class RunFolder:
+    """One run's folder, locked against other processes until it is closed; a context manager.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path, lock: FolderLock) -> None:
+        self.path = path
+        self._lock = lock
+        self._making: dict[str, JSON] = {}
+
+    @staticmethod
+    def open(path: Path, *, config: Mapping[str, JSON], resume: bool) -> RunFolder:
+        """Create the folder, or with ``resume`` continue in it; sweep what a kill left behind.
+
+        Args:
+            path: the folder; parents are created.
+            config: what the run is, compared field by field on resume. Leave out what may change between
+                two sittings, such as the device.
+            resume: continue if the folder holds a run already; a folder that does not exist is begun.
+
+        Raises:
+            UserError: the path is a file, holds something else, cannot be written, is in use by another
+                process, holds a run and ``resume`` is false, or holds a run of another config. The folder's
+                contents are then as before.
+        """
+        path, asked = Path(path), _plain(config)
+        with os_errors_as_user_errors(path):
+            _refuse_foreign(path)
+            path.mkdir(parents=True, exist_ok=True)
+            lock = FolderLock(path)
+            try:
+                _settle(path, asked, resume)
+            except BaseException:
+                lock.free()
+                raise
+        return RunFolder(path, lock)
+
+    def load_or_make(
+        self,
+        name: str,
+        make: Callable[[], Made],
+        *,
+        save: Callable[[Made, Path], None],
+        load: Callable[[Path], Kept],
+        settings: Mapping[str, JSON],
+        seed: int,
+        inputs: Sequence[str] = (),
+        format_number: int = 1,
+    ) -> Kept:
+        """The stage's artifact: loaded if the stage is whole and its fingerprint equal, else made and saved.
+
+        A stage just made is loaded too, so that a fresh run and a resumed one go on with the same object.
+
+        Args:
+            name: the stage and its folder: letters, digits, ``_`` and ``-``.
+            make: makes the artifact; its wall time is kept in the stage's ``seconds.json``.
+            save: writes the artifact into the empty folder it is given. ``fingerprint.json`` and
+                ``seconds.json`` are taken.
+            load: reads what ``save`` wrote.
+            settings: all that the artifact depends on besides seed and inputs, digests of the user's files
+                included.
+            seed: the stage's own seed.
+            inputs: earlier stages of this folder that the artifact was made from.
+            format_number: of the files that ``save`` writes.
+
+        Raises:
+            UserError: the stage is there, whole or unfinished, with another fingerprint, or cannot be read
+                or written.
+            ValueError: a bad stage name, an input that is not whole, or a closed folder.
+        """
+        self._check_usable(name)
+        fingerprint = _plain(
+            {
+                "format": format_number,
+                "seed": seed,
+                "settings": settings,
+                "inputs": {stage: self._fingerprint(stage) for stage in inputs},
+            }
+        )
+        folder, unfinished = self.path / name, self.path / f"{name}.unfinished"
+        if os.path.lexists(folder):
+            _refuse_difference(f"{self.path}: stage {name}", read_json(folder / _FINGERPRINT), fingerprint)
+        else:
+            if (unfinished / _FINGERPRINT).exists():
+                found = read_json(unfinished / _FINGERPRINT)
+                _refuse_difference(f"{self.path}: stage {name} (unfinished)", found, fingerprint)
+            self._make(name, make, save, fingerprint)
+        return load(folder)
+
+    def unfinished(self, name: str) -> Path:
+        """The folder for a stage's own checkpoints, kept over kills and removed when the stage is whole.
+
+        To be called by the stage's ``make``, so that checkpoints of another fingerprint are never continued.
+
+        Raises:
+            ValueError: the stage is not being made.
+        """
+        if name not in self._making:
+            raise ValueError(f"unfinished({name!r}) is for the make of stage {name!r}, while it runs")
+        folder = self.path / f"{name}.unfinished"
+        with os_errors_as_user_errors(folder):
+            folder.mkdir(exist_ok=True)
+            if not (folder / _FINGERPRINT).exists():
+                write_json(folder / _FINGERPRINT, self._making[name])
+        return folder
+
+    def seconds(self) -> dict[str, float]:
+        """Wall time in seconds that each whole stage took to make; after a kill, that of the last sitting."""
+        files = sorted(self.path.glob(f"*/{_SECONDS}"))
+        whole = [file for file in files if "." not in file.parent.name]
+        return {file.parent.name: float(read_json(file)["seconds"]) for file in whole}
+
+    def close(self) -> None:
+        """Free the lock; may be called twice."""
+        self._lock.free()
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_usable(self, name: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
+            raise ValueError(f"a stage name has letters, digits, _ and -, not {name!r}")
+        if not self._lock.held:
+            raise ValueError(f"{self.path}: this run folder is closed")
+
+    def _fingerprint(self, name: str) -> JSON:
+        self._check_usable(name)
+        if not (self.path / name).is_dir():
+            raise ValueError(f"stage {name!r} is named as an input and is not whole: keep it first")
+        fingerprint: JSON = read_json(self.path / name / _FINGERPRINT)
+        return fingerprint
+
+    def _make(
+        self, name: str, make: Callable[[], Made], save: Callable[[Made, Path], None], fingerprint: JSON
+    ) -> None:
+        partial = self.path / f"{name}.partial-{os.getpid()}"
+        self._making[name] = fingerprint
+        try:
+            begun = time.perf_counter()
+            artifact = make()
+            seconds = time.perf_counter() - begun
+            with os_errors_as_user_errors(partial):
+                partial.mkdir()
+                save(artifact, partial)
+                for file in (_FINGERPRINT, _SECONDS):
+                    if (partial / file).exists():
+                        raise ValueError(f"stage {name}: save wrote {file}, which is the run folder's own")
+                write_json(partial / _FINGERPRINT, fingerprint)
+                write_json(partial / _SECONDS, {"seconds": seconds})
+                sync_tree(partial)
+                os.rename(partial, self.path / name)
+                sync(self.path)
+        finally:
+            del self._making[name]
+            remove(partial)
+        remove(self.path / f"{name}.unfinished")
+
+
+def versions() -> dict[str, str | None]:
+    """What the run stands on: Python, system and processor kind, and packages (null where not installed)."""
+    found: dict[str, str | None] = {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()}-{platform.machine()}",
+    }
+    for name in _PACKAGES:
+        try:
+            found[name] = importlib.metadata.version("drex-rl" if name == "drex" else name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def _settle(path: Path, asked: JSON, resume: bool) -> None:
+    """Compare the locked folder with what is asked, and only then sweep it and write into it."""
+    left = [entry for entry in path.iterdir() if PARTIAL.search(entry.name)]
+    # a kill between a stage's rename and the removal of its checkpoints leaves these
+    left += [entry for entry in path.glob("*.unfinished") if (path / entry.stem).is_dir()]
+    held = sorted(entry.name for entry in path.iterdir() if entry.name != LOCK and entry not in left)
+    if held and not resume:
+        raise UserError(
+            str(path),
+            expected="a new or empty folder",
+            found=f"a run that holds {', '.join(held)}",
+            do="add --resume or name another folder",
+        )
+    if held:
+        _refuse_difference(str(path / _CONFIG), read_json(path / _CONFIG), asked)
+    for entry in left:
+        remove(entry)
+    if not held:
+        write_json(path / _CONFIG, asked)
+    now = versions()
+    if not (path / _VERSIONS).exists():
+        write_json(path / _VERSIONS, now)
+        return
+    then = read_json(path / _VERSIONS)
+    changed = [f"{name} {then.get(name)} -> {new}" for name, new in now.items() if then.get(name) != new]
+    if changed:
+        _LOG.warning("%s: begun with other versions, results may differ: %s", path, ", ".join(changed))
+
+
+def _refuse_foreign(path: Path) -> None:
+    if not path.exists():
+        return
+    if not path.is_dir():
+        raise UserError(str(path), expected="a folder", found="a file", do="name another folder")
+    held = sorted(entry.name for entry in path.iterdir())
+    if held and LOCK not in held and _CONFIG not in held:
+        found = f"a folder that holds {held[0]} and no {_CONFIG}"
+        raise UserError(
+            str(path), expected="a run folder, an empty one or none", found=found, do="name another folder"
+        )
+
+
+def _refuse_difference(where: str, found: JSON, asked: JSON) -> None:
+    difference = _difference(found, asked, ())
+    if difference is not None:
+        field, there, wanted = difference
+        raise UserError(f"{where}: {field}", expected=wanted, found=there, do=_ADVICE)
+
+
+def _difference(found: JSON, asked: JSON, field: tuple[str, ...]) -> tuple[str, str, str] | None:
+    """The first field that differs, dotted, with the value found and the value asked for."""
+    pairs: dict[str, tuple[Any, Any]] | None = None
+    if isinstance(found, dict) and isinstance(asked, dict):
+        # asked first, so that the order of fields is that of the code and not of an older file
+        pairs = {key: (found.get(key, _NOTHING), asked.get(key, _NOTHING)) for key in {**asked, **found}}
+    elif isinstance(found, list) and isinstance(asked, list) and len(found) == len(asked):
+        pairs = {str(i): pair for i, pair in enumerate(zip(found, asked, strict=True))}
+    if pairs is None:
+        # true == 1 in Python, not in JSON
+        equal = found == asked and isinstance(found, bool) == isinstance(asked, bool)
+        return None if equal else (".".join(field), _say(found), _say(asked))
+    differences = (_difference(there, wanted, (*field, key)) for key, (there, wanted) in pairs.items())
+    return next((difference for difference in differences if difference is not None), None)
+
+
+_NOTHING: Any = object()
+
+
+def _say(value: JSON) -> str:
+    return "no such field" if value is _NOTHING else json.dumps(value)
+
+
+def _plain(value: JSON) -> JSON:
+    """As it will be read back: tuples are lists. ValueError where a number is not finite."""
+    plain: JSON = json.loads(json.dumps(value, allow_nan=False))
+    return plain

@@ -1,0 +1,71 @@
+"""The named presets: the default is our best, ``paper`` the published one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from drex.agents.demonstrator import DemonstratorSettings
+from drex.envs.atari.options import is_atari
+from drex.errors import UserError
+from drex.presets.atari import (
+    atari_demonstrator,
+    default_atari,
+    paper_atari_drex,
+    paper_atari_trex,
+    small_atari,
+)
+from drex.presets.mujoco import _TASKS, _family, _paper_drex, _paper_trex
+from drex.presets.settings import Method, Settings
+
+
+def default(task: str, method: Method = "drex") -> Settings:
+    """Our best for a task; tasks without values of their own take the generic ones."""
+    settings = default_atari(task) if is_atari(task) else _TASKS.get(_family(task), Settings)()
+    return settings if method == "drex" else _for_few_trajectories(settings)
+
+
+def _for_few_trajectories(settings: Settings) -> Settings:
+    # A dozen demonstrations hold a twentieth of what noisy rollouts do: none are left out of the reward, and
+    # what it makes of those it never saw is measured by learning others.
+    return replace(settings, reward=replace(settings.reward, held_out=0.0, patience=0), held_out_folds=4)
+
+
+def paper(task: str, method: Method = "drex") -> Settings:
+    """The published MuJoCo or Atari protocol of D-REX or T-REX, as far as it goes here."""
+    if is_atari(task):
+        return paper_atari_drex(task) if method == "drex" else paper_atari_trex(task)
+    return _paper_drex(task) if method == "drex" else _paper_trex(task)
+
+
+def small(task: str, method: Method = "drex") -> Settings:
+    """An Atari game in less than two hours on two cores.
+
+    Raises:
+        UserError: another task, whose default is as small.
+    """
+    if not is_atari(task):
+        raise UserError(
+            "preset", expected="default or paper, since small is for Atari games", found=f"small for {task}"
+        )
+    return _for_few_trajectories(small_atari(task)) if method == "trex" else small_atari(task)
+
+
+PRESETS: dict[str, Callable[[str, Method], Settings]] = {"default": default, "small": small, "paper": paper}
+"""Every preset by name; each makes the settings for a task and a method."""
+
+
+def preset(name: str, task: str, method: Method = "drex") -> Settings:
+    """The settings of a named preset for a task and a method.
+
+    Raises:
+        UserError: no such preset.
+    """
+    if name not in PRESETS:
+        raise UserError("preset", expected=f"one of {', '.join(PRESETS)}", found=repr(name))
+    return PRESETS[name](task, method)
+
+
+def demonstrator(task: str) -> DemonstratorSettings:
+    """How a demonstrator of a task is trained: to the paper's score on Atari, else the generic way."""
+    return atari_demonstrator(task) if is_atari(task) else DemonstratorSettings()

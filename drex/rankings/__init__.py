@@ -1,0 +1,1 @@
+"""Preferences between trajectories, and where they come from."""

@@ -1,0 +1,73 @@
+"""D-REX's source of rankings: a policy, disturbed by degrees (D-REX section 4.2)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv
+
+from drex.agents.policies.acting import Policy
+from drex.agents.rollouts.collect import Progress, collect
+from drex.agents.rollouts.noise import NoiseJob, NoiseSchedule
+from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
+from drex.envs.data.trajectories import Trajectories
+from drex.envs.data.true_returns import TrueReturns
+from drex.rankings.preferences import Preferences, RankedTrajectories, from_noise_levels
+
+
+@dataclass(frozen=True, eq=False)
+class NoisyRollouts:
+    """Rollouts of one policy under graded noise.
+
+    Args:
+        trajectories: one episode a job.
+        true_returns: sealed, for judging alone.
+        jobs: the noise of each episode.
+    """
+
+    trajectories: Trajectories
+    true_returns: TrueReturns
+    jobs: tuple[NoiseJob, ...]
+
+    def preferences(self, *, minimum_gap: float) -> Preferences:
+        """Less noise is better, within each kind, for levels at least ``minimum_gap`` apart."""
+        return from_noise_levels(
+            [job.level for job in self.jobs], minimum_gap=minimum_gap, names=[job.name for job in self.jobs]
+        )
+
+    def ranked(self, *, minimum_gap: float) -> RankedTrajectories:
+        """The trajectories with these preferences."""
+        return RankedTrajectories(self.trajectories, self.preferences(minimum_gap=minimum_gap))
+
+    def save(self, folder: Path) -> None:
+        """Write ``rollouts.npz`` (the true rewards for judging alone) and ``noise.json``."""
+        save_demonstrations(
+            folder / "rollouts.npz",
+            self.trajectories,
+            rewards=self.true_returns.step_values_for_evaluation(),
+            map_frames=True,
+        )
+        (folder / "noise.json").write_text(json.dumps([asdict(job) for job in self.jobs]) + "\n")
+
+    @staticmethod
+    def load(folder: Path) -> NoisyRollouts:
+        """Read what ``save`` wrote."""
+        kept = load_demonstrations(folder / "rollouts.npz")
+        jobs = tuple(NoiseJob(**job) for job in json.loads((folder / "noise.json").read_text()))
+        return NoisyRollouts(kept.trajectories, kept.true_returns, jobs)
+
+
+def rank_by_noise(
+    policy: Policy,
+    environments: VecEnv,
+    schedule: NoiseSchedule,
+    *,
+    seed: int,
+    progress: Progress | None = None,
+) -> NoisyRollouts:
+    """Roll the policy out under every kind and level of the schedule, all levels side by side."""
+    jobs = schedule.jobs()
+    trajectories, true_returns = collect(policy, environments, jobs, seed=seed, progress=progress)
+    return NoisyRollouts(trajectories, true_returns, tuple(jobs))

@@ -1,0 +1,83 @@
+"""All that a run ranks, whoever ranked it: noise (D-REX), the user (T-REX), or both side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from drex.demonstrations.load_and_save import Demonstrations
+from drex.envs.data.true_returns import TrueReturns
+from drex.errors import UserError
+from drex.rankings.noisy_rollouts import NoisyRollouts
+from drex.rankings.preferences import Preferences, RankedTrajectories, balance_weights, combine
+from drex.rankings.rollout_policy import RolloutPolicyChoice
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserRankingSettings:
+    """What is done with a ranking that the user brings (T-REX)."""
+
+    clone_share: float = 0.25
+    """Share of the ranked demonstrations, those that win most of their comparisons, that are cloned for PPO
+    to start from; whoever wins as much as the last of them is cloned too. Of tiers, the best whole ones."""
+    mix_noise: bool = False
+    """Whether noisy rollouts of the clone, ranked among themselves, are learned from beside the
+    demonstrations, each ranking with half of the weight."""
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.clone_share <= 1.0:
+            raise UserError("trex.clone_share", expected="above 0, up to 1", found=str(self.clone_share))
+
+
+@dataclass(frozen=True, eq=False)
+class RankedEpisodes:
+    """What the reward is learned from and, beside it, sealed, what it was worth.
+
+    Args:
+        ranked: trajectories and preferences; the user's demonstrations come before noisy rollouts.
+        true_returns: one an episode, for judging alone; NaN where unknown.
+        user: the user's ranking of the demonstrations; ``None`` where there is none.
+        noise: the noisy rollouts among them; ``None`` where there are none.
+        rollout_policy: how the clone that they come from was chosen; ``None`` where the settings named it.
+    """
+
+    ranked: RankedTrajectories
+    true_returns: TrueReturns
+    user: Preferences | None = None
+    noise: NoisyRollouts | None = None
+    rollout_policy: RolloutPolicyChoice | None = None
+
+    def stages(self) -> list[str]:
+        """The stages of a run that they come from."""
+        return ["ranked", "ranked-noise"] if self.user is not None and self.noise is not None else ["ranked"]
+
+
+def from_noise(
+    rollouts: NoisyRollouts, *, minimum_gap: float, rollout_policy: RolloutPolicyChoice | None = None
+) -> RankedEpisodes:
+    """D-REX: noisy rollouts alone."""
+    ranked = rollouts.ranked(minimum_gap=minimum_gap)
+    return RankedEpisodes(ranked, rollouts.true_returns, noise=rollouts, rollout_policy=rollout_policy)
+
+
+def from_user_ranking(
+    demonstrations: Demonstrations,
+    ranked: RankedTrajectories,
+    *,
+    extra: NoisyRollouts | None = None,
+    minimum_gap: float = 0.3,
+    rollout_policy: RolloutPolicyChoice | None = None,
+) -> RankedEpisodes:
+    """T-REX: demonstrations as the user ranks them, on their own or with noisy rollouts ranked beside them.
+
+    Nothing is compared across the two, and each has half of the weight, however many pairs it has.
+    """
+    own = ranked.preferences
+    if extra is None:
+        return RankedEpisodes(ranked, demonstrations.true_returns, own)
+    return RankedEpisodes(
+        combine(*balance_weights(ranked, extra.ranked(minimum_gap=minimum_gap))),
+        TrueReturns.concatenate([demonstrations.true_returns, extra.true_returns]),
+        own,
+        extra,
+        rollout_policy,
+    )

@@ -1,0 +1,1 @@
+"""Report of a finished run: tables, figures, video, HTML."""

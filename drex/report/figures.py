@@ -1,0 +1,236 @@
+"""A run's figures, each readable on its own: noise, ranking, learned and true return, PPO, reward."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from drex.report.finished_run import Curve, FinishedRun
+from drex.report.image_figures import attention, frames_highest_and_lowest
+from drex.report.tables import CONTROLS
+
+_NOISE_COLOURS = {"uniform": "tab:blue", "sticky": "tab:orange", "no_op": "tab:green"}
+_NOISE_MARKERS = {"uniform": "o", "sticky": "s", "no_op": "^"}
+_NOISE_LABELS = {"uniform": "uniform actions", "sticky": "sticky uniform actions", "no_op": "zero actions"}
+_NOTE: dict[str, Any] = {"fontsize": 8, "color": "0.35"}
+
+
+def noise_and_return(run: FinishedRun) -> Figure | None:
+    """Mean true return against noise level, for each kind; episode length where returns are unknown."""
+    points = run.evaluation.get("noise", [])
+    if not points:
+        return None
+    known = all(point["return"]["mean"] is not None for point in points)
+    figure, axes = _figure()
+    for kind, curve in _by_kind(points).items():
+        levels = [point["level"] for point in curve]
+        means = np.array([point["return"]["mean"] if known else point["length"] for point in curve])
+        colour = _NOISE_COLOURS.get(kind)
+        label = f"clone, disturbed by {_NOISE_LABELS.get(kind, kind)}"
+        axes.plot(
+            levels, means, marker=_NOISE_MARKERS.get(kind, "o"), markersize=4, color=colour, label=label
+        )
+        if known:
+            spread = np.array([point["return"]["std"] or 0.0 for point in curve])
+            axes.fill_between(levels, means - spread, means + spread, color=colour, alpha=0.2, linewidth=0)
+    if known:
+        _reference_lines(axes, run)
+    what = "True return of an episode" if known else "Steps an episode (true returns are unknown)"
+    axes.set(xlabel="noise level: probability that an action is replaced", ylabel=what)
+    said = f"{what} against noise (band: ±1 standard deviation)" if known else what
+    axes.set_title(f"{said}\n{run.title}", fontsize=11)
+    axes.legend(fontsize=8)
+    return figure
+
+
+def predicted_and_true(run: FinishedRun) -> Figure | None:
+    """Learned against true return of ranked rollouts, demonstrations, clone and final policy."""
+    points = run.evaluation.get("predicted_and_true", {})
+    ranked = points.get("ranked", [])
+    rollouts = ranked[
+        len(ranked) - len(run.noise) :
+    ]  # the user's demonstrations, if ranked, come before them
+    known = [true for _, true in (*rollouts, *points.get("policy", []))]
+    if not known or None in known:
+        return None
+    figure, axes = _figure()
+    _scatter_ranked(figure, axes, rollouts, run.noise)
+    for name, label, colour, marker, size in (
+        ("bc", "clone (deterministic)", "tab:cyan", "D", 22),
+        ("demonstrations", "demonstrations", "black", "X", 60),
+        ("policy", "final policy", "tab:red", "*", 70),
+    ):
+        both = points.get(name, [])
+        true, predicted = [y for _, y in both], [x for x, _ in both]
+        if both and None not in true:
+            axes.scatter(
+                true, predicted, s=size, marker=marker, color=colour, label=label, edgecolors="white"
+            )
+        elif both:
+            label = f"{label} (true return unknown)"
+            axes.axhline(float(np.mean(predicted)), color=colour, linestyle=":", label=label)
+    best = run.evaluation["demonstrator"]["best"]
+    if best is not None:
+        low, high = axes.get_xlim()
+        high = max(high, best + 0.05 * (high - low))
+        axes.axvspan(best, high, color="gold", alpha=0.15, linewidth=0, label="beyond the best demonstration")
+        axes.set_xlim(low, high)
+    tau = run.evaluation["reward"]["kendall_tau"]
+    said = "Kendall tau unknown" if tau is None else f"Kendall tau of what was ranked {tau:.2f}"
+    axes.set(xlabel="true return of an episode", ylabel="learned return of an episode")
+    axes.set_title(f"Learned against true return; {said}\n{run.title}", fontsize=11)
+    axes.legend(fontsize=8, loc="best")
+    return figure
+
+
+def ranking_and_reward(run: FinishedRun) -> Figure | None:
+    """Learned return of each demonstration against its place in the user's ranking."""
+    ranking = run.evaluation.get("ranking", {})
+    points = ranking.get("user", [])
+    if not points:
+        return None
+    figure, axes = _figure()
+    shares = [100 * point["win_rate"] for point in points]
+    axes.scatter(shares, [point["predicted"] for point in points], s=40, marker="X", color="black")
+    for share, point in zip(shares, points, strict=True):
+        place = (share, point["predicted"])
+        axes.annotate(str(point["episode"]), place, xytext=(4, 4), textcoords="offset points", **_NOTE)
+    axes.set(
+        xlabel="comparisons that the demonstration wins, one win and one loss added (%)",
+        ylabel="learned return of the demonstration",
+    )
+    source = ranking["source"]
+    axes.set_title(
+        f"Learned return against {source}, with the number of each episode\n{run.title}", fontsize=11
+    )
+    return figure
+
+
+def learning_curve(run: FinishedRun) -> Figure | None:
+    """Learned reward a step, and for judging only the true return, over the policy's environment steps."""
+    learned = run.scalars.get("rollout/learned_reward_per_step", [])
+    true = run.scalars.get("eval/true_return", [])
+    if not learned:
+        return None
+    algorithm = run.config.get("settings", {}).get("algorithm", {}).get("name", "ppo").upper()
+    figure = Figure(figsize=(7.0, 6.0), dpi=120, layout="constrained")
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    _line(upper, learned, color="tab:purple", label="learned reward")
+    upper.set(ylabel="learned reward a step")
+    upper.set_title(f"{algorithm} on the learned reward\n{run.title}", fontsize=11)
+    if true:
+        _line(lower, true, color="tab:red", label="training episodes (actions sampled)", marker=".")
+        _reference_lines(lower, run)
+        lower.legend(fontsize=8)
+    else:
+        lower.text(0.5, 0.5, "true return unknown", ha="center", transform=lower.transAxes, **_NOTE)
+    for name in run.evaluation.get("controls", {}):
+        curve = run.scalars.get(f"control-{name}/eval/true_return", [])
+        if curve:
+            _line(lower, curve, linestyle="--", label=CONTROLS.get(name, name))
+            lower.legend(fontsize=8)
+    lower.set(xlabel="environment steps", ylabel="true return (for judging only)")
+    return figure
+
+
+def reward_training(run: FinishedRun) -> Figure | None:
+    """Loss and accuracy of the reward, on training and on held-out pairs."""
+    loss = run.scalars.get("reward/loss", [])
+    if not loss:
+        return None
+    figure = Figure(figsize=(9.0, 3.8), dpi=120, layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _line(left, loss, color="tab:blue", label="training pairs")
+    held_out = run.scalars.get("reward/held_out_loss", [])
+    if held_out:
+        _line(left, held_out, color="tab:orange", label="held-out pairs")
+    left.set(xlabel="gradient steps", ylabel="Bradley-Terry loss (nats a pair)", yscale="log")
+    for name, colour, label in (
+        ("reward/accuracy", "tab:blue", "training pairs"),
+        ("reward/held_out_accuracy", "tab:orange", "held-out pairs"),
+    ):
+        curve = [(step, 100 * value) for step, value in run.scalars.get(name, [])]
+        if curve:
+            _line(right, curve, color=colour, label=label)
+    right.axhline(50, color="0.6", linestyle=":", label="guessing")
+    right.set(xlabel="gradient steps", ylabel="snippet pairs ordered as ranked (%)", ylim=(None, 101))
+    figure.suptitle(f"Learning the reward: {run.title}", fontsize=11)
+    for axes in (left, right):
+        axes.legend(fontsize=8)
+        axes.grid(alpha=0.25)
+    return figure
+
+
+FIGURES: Mapping[str, Callable[[FinishedRun], Figure | None]] = {
+    "noise_and_return": noise_and_return,
+    "predicted_and_true": predicted_and_true,
+    "ranking_and_reward": ranking_and_reward,
+    "learning_curve": learning_curve,
+    "reward_training": reward_training,
+    "frames_highest_and_lowest": frames_highest_and_lowest,
+    "attention": attention,
+}
+"""Every figure by name; ``None`` where the run has nothing to draw."""
+
+
+def draw_figures(run: FinishedRun) -> dict[str, Figure]:
+    """The figures that this run has something to draw in."""
+    drawn = {name: draw(run) for name, draw in FIGURES.items()}
+    return {name: figure for name, figure in drawn.items() if figure is not None}
+
+
+def _figure() -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(7.0, 4.8), dpi=120, layout="constrained")
+    axes = figure.subplots()
+    axes.grid(alpha=0.25)
+    return figure, axes
+
+
+def _line(axes: Axes, curve: Curve, **style: Any) -> None:
+    axes.plot([step for step, _ in curve], [value for _, value in curve], **style)
+    axes.grid(alpha=0.25)
+
+
+def _reference_lines(axes: Axes, run: FinishedRun) -> None:
+    """Demonstrator average and best, and uniform random, as far as they are known."""
+    demonstrator, random = run.evaluation["demonstrator"], run.evaluation.get("random") or {}
+    for value, style, label in (
+        (demonstrator["best"], "-", "best demonstration"),
+        (demonstrator["mean"], "--", "average demonstration"),
+        (random.get("mean"), ":", "uniform random actions"),
+    ):
+        if value is not None:
+            axes.axhline(value, color="0.3", linewidth=1, linestyle=style, label=f"{label}: {value:.0f}")
+
+
+def _by_kind(points: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    for point in sorted(points, key=lambda point: float(point["level"])):
+        kinds.setdefault(point["name"], []).append(point)
+    return kinds
+
+
+def _scatter_ranked(
+    figure: Figure, axes: Axes, ranked: list[tuple[float, float]], noise: list[tuple[str, float]]
+) -> None:
+    """Noisy rollouts, coloured by their noise level."""
+    mapped = None
+    for kind in dict(noise):
+        rows = [index for index, (its_kind, _) in enumerate(noise) if its_kind == kind]
+        mapped = axes.scatter(
+            [ranked[row][1] for row in rows],
+            [ranked[row][0] for row in rows],
+            c=[noise[row][1] for row in rows],
+            s=20,
+            vmin=0.0,
+            vmax=1.0,
+            cmap="viridis_r",
+            marker=_NOISE_MARKERS.get(kind, "o"),
+            label=f"ranked rollouts: {_NOISE_LABELS.get(kind, kind)}",
+        )
+    if mapped is not None:
+        figure.colorbar(mapped, ax=axes, label="noise level")

@@ -1,0 +1,193 @@
+"""The report that a run leaves: one HTML file with tables, figures, warnings, settings and versions.
+
+Made from the run folder alone, so that ``drex report RUN_DIR`` can make it again at any time.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from drex.demonstrations.inspect import describe
+from drex.demonstrations.load_and_save import load_demonstrations
+from drex.files.atomic import read_json
+from drex.report.figures import draw_figures
+from drex.report.finished_run import METHODS, FinishedRun, read_finished_run
+from drex.report.tables import Table, interval, number, tables
+from drex.report.video import make_video
+from drex.report.warnings import warnings_of
+
+VIDEO = "video.mp4"
+_FIGURES_FILE = ".figures"
+
+_CAPTIONS = {
+    "noise_and_return": "Does noise make the clone worse by degrees? The ranking rests on it.",
+    "predicted_and_true": "Does the learned reward order what it saw, and what is better too?",
+    "ranking_and_reward": "Does the learned reward order the demonstrations as the user does?",
+    "learning_curve": "What training on the learned reward did. The true return was watched, never used.",
+    "reward_training": "How the reward learned its ranking; held-out pairs are of trajectories it never saw.",
+    "frames_highest_and_lowest": "What the reward likes and dislikes most, of steps drawn from rollouts and "
+    "demonstrations. It does not see what is hatched.",
+    "attention": "What adds to the reward (red) and takes from it (blue): its change when a small square is "
+    "hidden in all frames of the stack.",
+}
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
+table { border-collapse: collapse; margin: 1rem 0; font-size: .9rem; }
+caption { text-align: left; font-weight: 600; padding-bottom: .3rem; }
+th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
+th:first-child, td:first-child { text-align: left; }
+img, video { max-width: 100%; } figure { margin: 1.5rem 0; } figcaption { font-size: .9rem; color: #555; }
+.verdict { font-size: 1.15rem; }
+.warning { border-left: 4px solid #c60; background: #fff6ec; padding: .5rem 1rem; }
+pre { background: #f6f6f6; padding: .7rem; white-space: pre-wrap; font-size: .85rem; }
+"""
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was written.
+
+    Args:
+        path: of ``report.html``.
+        tables: as they stand in it.
+        warnings: one sentence each.
+        notes: one line for each thing that was left out, and why.
+    """
+
+    path: Path
+    tables: tuple[Table, ...]
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+    def lines(self) -> list[str]:
+        """For a terminal: tables, warnings and where the report is."""
+        lines = [line for table in self.tables for line in (table.text(), "")]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return [*lines, *self.notes, f"report: {self.path}"]
+
+
+def write_report(run_dir: str | Path, *, tensorboard: bool = False) -> Report:
+    """Write ``figures/*.png``, ``video.mp4`` where the task renders, and ``report.html`` into a run folder.
+
+    Args:
+        run_dir: the folder of a finished run.
+        tensorboard: whether to show the figures in the folder's TensorBoard files, in place of earlier ones.
+
+    Raises:
+        UserError: the folder holds no finished run.
+    """
+    run = read_finished_run(run_dir)
+    pictures = {name: _png(figure) for name, figure in draw_figures(run).items()}
+    (run.path / "figures").mkdir(exist_ok=True)
+    for name, picture in pictures.items():
+        (run.path / "figures" / f"{name}.png").write_bytes(picture)
+    if tensorboard:
+        _show_in_tensorboard(run.path, pictures)
+    video = run.path / VIDEO
+    note = None if video.is_file() else make_video(run, video)
+    report = Report(
+        run.path / "report.html",
+        tuple(tables(run.evaluation)),
+        tuple(warnings_of(run.evaluation)),
+        () if note is None else (note,),
+    )
+    report.path.write_text("\n".join(_page(run, report, pictures)), encoding="utf-8")
+    return report
+
+
+def verdict(evaluation: Mapping[str, Any]) -> str:
+    """The result in one sentence."""
+    method = METHODS.get(evaluation["method"], evaluation["method"])
+    policy, demonstrator = evaluation["policy"], evaluation["demonstrator"]
+    mean = f"{method}'s mean true return over {policy['episodes']} episodes is {number(policy['mean'])}"
+    mean += f" (95% interval {interval(policy['interval'])})"
+    if evaluation["beats_best_demonstration"] is None:
+        return f"{mean}; whether it beats the demonstrations is unknown, as their true returns are."
+    beats = "above" if evaluation["beats_best_demonstration"] else "not above"
+    return (
+        f"{mean}: {beats} the best of {demonstrator['episodes']} demonstrations "
+        f"({number(demonstrator['best'])}; average {number(demonstrator['mean'])})."
+    )
+
+
+def _page(run: FinishedRun, report: Report, pictures: Mapping[str, bytes]) -> Iterator[str]:
+    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
+    yield f"<title>{_safe(run.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>"
+    yield f"<h1>{_safe(run.title)}</h1>"
+    yield f'<p class="verdict">{_safe(verdict(run.evaluation))}</p>'
+    for warning in report.warnings:
+        yield f'<p class="warning"><strong>Warning.</strong> {_safe(warning)}</p>'
+    for table in report.tables:
+        yield table.html()
+    yield "<h2>Figures</h2>"
+    for name, picture in pictures.items():
+        source = base64.b64encode(picture).decode()
+        caption = _safe(_CAPTIONS[name])
+        yield f'<figure>\n<img alt="{caption}" src="data:image/png;base64,{source}">'
+        yield f"<figcaption>{caption}</figcaption>\n</figure>"
+    yield from _video(run, report)
+    yield "<h2>Demonstrations</h2>"
+    demonstrations = load_demonstrations(run.path / "demonstrations" / "demonstrations.npz")
+    about = [f"{key:<14}{value}" for key, value in demonstrations.about.items()]
+    yield f"<pre>{_safe(chr(10).join([*describe(demonstrations).lines(), *about]))}</pre>"
+    yield "<h2>Settings</h2>"
+    yield _listing("Settings of the run", dict(_flat(run.config)))
+    yield _listing("Versions", read_json(run.path / "versions.json"))
+    yield "</body>\n</html>"
+
+
+def _video(run: FinishedRun, report: Report) -> Iterator[str]:
+    yield "<h2>Video</h2>"
+    if (run.path / VIDEO).is_file():
+        yield f'<video src="{VIDEO}" controls loop muted></video>'
+    for note in report.notes:
+        yield f"<p>{_safe(note)}</p>"
+
+
+def _listing(title: str, values: Mapping[str, Any]) -> str:
+    rows = tuple((name, "none" if value is None else str(value)) for name, value in values.items())
+    return Table(title, ("name", "value"), rows).html()
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as dotted names."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _show_in_tensorboard(folder: Path, pictures: Mapping[str, bytes]) -> None:
+    import numpy as np
+    from PIL import Image
+    from torch.utils.tensorboard import SummaryWriter
+
+    # A file of their own, so that a run that is resumed or reported again replaces them.
+    for earlier in folder.glob(f"events.out.tfevents.*{_FIGURES_FILE}"):
+        earlier.unlink()
+    writer = SummaryWriter(str(folder), filename_suffix=_FIGURES_FILE)
+    for name, picture in pictures.items():
+        pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+        writer.add_image(f"figures/{name}", pixels, dataformats="HWC")
+    writer.close()
+
+
+def _safe(words: str) -> str:
+    return html.escape(words)

@@ -1,0 +1,176 @@
+"""The tables at the end of a run, from ``evaluation.json``, for terminal, Markdown and HTML alike."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from drex.rankings.rollout_policy import RolloutPolicyChoice
+from drex.report.finished_run import METHODS
+
+UNKNOWN = "unknown"
+"""What stands where ``evaluation.json`` holds null: never a number."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Words in rows; the first column is left-aligned, the others right-aligned.
+
+    Args:
+        title: what the table shows, with its unit.
+        columns: the heads.
+        rows: one word for each column.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+    def text(self) -> str:
+        """For a terminal: aligned by spaces."""
+        lines = (self.columns, *self.rows)
+        widths = [max(len(line[column]) for line in lines) for column in range(len(self.columns))]
+        aligned = [
+            "  ".join(
+                word.rjust(width) if column else word.ljust(width)
+                for column, (word, width) in enumerate(zip(line, widths, strict=True))
+            ).rstrip()
+            for line in lines
+        ]
+        return "\n".join([self.title, aligned[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *aligned[1:]])
+
+    def markdown(self) -> str:
+        """For a README."""
+        rule = "|".join(["---", *["---:"] * (len(self.columns) - 1)])
+        rows = ["| " + " | ".join(row) + " |" for row in (self.columns, *self.rows)]
+        return "\n".join([rows[0], f"|{rule}|", *rows[1:]])
+
+    def html(self) -> str:
+        """For the report."""
+        head = "".join(f"<th>{html.escape(word)}</th>" for word in self.columns)
+        rows = "\n".join(
+            "<tr>" + "".join(f"<td>{html.escape(word)}</td>" for word in row) + "</tr>" for row in self.rows
+        )
+        caption = html.escape(self.title)
+        return f"<table>\n<caption>{caption}</caption>\n<tr>{head}</tr>\n{rows}\n</table>"
+
+
+def tables(evaluation: Mapping[str, Any]) -> list[Table]:
+    """All tables of a run: returns, what else was found, and seconds."""
+    return [returns_table(evaluation), findings_table(evaluation), seconds_table(evaluation)]
+
+
+def returns_table(evaluation: Mapping[str, Any]) -> Table:
+    """True returns of demonstrator, random, clone, controls and policy, as far as the run has them."""
+    method = METHODS.get(evaluation["method"], evaluation["method"])
+    judged: list[tuple[str, Mapping[str, Any] | None]] = [
+        ("demonstrator", evaluation["demonstrator"]),
+        ("uniform random", evaluation.get("random")),
+        ("behavioral clone, deterministic", evaluation.get("bc")),
+        ("behavioral clone, sampled", evaluation.get("bc_stochastic")),
+        *((CONTROLS.get(name, name), found) for name, found in evaluation.get("controls", {}).items()),
+        (method, evaluation["policy"]),
+        (f"{method}, deterministic", evaluation.get("policy_deterministic")),
+    ]
+    return Table(
+        f"True return an episode: {method} on {evaluation['task']}, seed {evaluation['seed']}",
+        ("who", "mean", "best", "95% interval of the mean", "episodes", "steps an episode"),
+        tuple(
+            (
+                name,
+                number(found.get("mean")),
+                number(found.get("best")),
+                interval(found.get("interval")),
+                str(found["episodes"]),
+                number(found["length"]) if "length" in found else "",
+            )
+            for name, found in judged
+            if found is not None
+        ),
+    )
+
+
+CONTROLS = {"constant": "control: same reward every step", "shuffled_labels": "control: random rankings"}
+"""The controls' written names."""
+
+
+def findings_table(evaluation: Mapping[str, Any]) -> Table:
+    """Whether the best demonstration was beaten, what the ranking says, and how well the reward orders it."""
+    reward, ranking = evaluation["reward"], evaluation.get("ranking", {})
+    rollout_policy = ranking.get("rollout_policy")
+    return Table(
+        "What was found",
+        ("what", "value"),
+        (
+            ("mean return above the best demonstration", yes_or_no(evaluation["beats_best_demonstration"])),
+            *([] if rollout_policy is None else _rollout_policy(RolloutPolicyChoice(**rollout_policy))),
+            (f"ranked pairs, from {ranking.get('source', UNKNOWN)}", number(ranking.get("pairs"))),
+            ("of these, contradicted by others", percent(ranking.get("contradictions"))),
+            ("ranked pairs that the reward orders as ranked", percent(reward["pair_accuracy"])),
+            (_held_out(reward.get("held_out_pairs")), percent(reward.get("held_out_accuracy"))),
+            ("Kendall tau, learned and true return of what was ranked", number(reward["kendall_tau"], 2)),
+            ("Pearson correlation, the same", number(reward["pearson"], 2)),
+            ("environment steps for learning", f"{evaluation['environment_steps']:,}"),
+        ),
+    )
+
+
+def _rollout_policy(choice: RolloutPolicyChoice) -> list[tuple[str, str]]:
+    steps = choice.steps()
+    return [
+        ("noise injected into", f"{choice.actions} clone"),
+        (f"steps an episode: {', '.join(steps)}", ", ".join(map(number, steps.values()))),
+    ]
+
+
+def _held_out(pairs: int | None) -> str:
+    counted = f" ({pairs:,})" if pairs else ""
+    return f"the same of pairs that it was not shown{counted}"
+
+
+_ORDER = (
+    "demonstrations",
+    "bc",
+    "rollout_policy",
+    "ranked",
+    "ranked-noise",
+    "reward",
+    "held_out",
+    "policy",
+)
+
+
+def seconds_table(evaluation: Mapping[str, Any]) -> Table:
+    """Wall time of each stage, in the order of the method, and their sum."""
+    seconds = evaluation["seconds"]
+    stages = [stage for stage in _ORDER if stage in seconds]
+    stages += [stage for stage in seconds if stage not in _ORDER]
+    rows = [(stage, number(seconds[stage], 1)) for stage in stages]
+    return Table(
+        "Seconds of each stage", ("stage", "seconds"), (*rows, ("all", number(sum(seconds.values()), 1)))
+    )
+
+
+def number(value: float | None, digits: int = 0) -> str:
+    """Rounded to so many digits after the point; ``UNKNOWN`` for null."""
+    if value is None:
+        return UNKNOWN
+    rounded = f"{value:,.{digits}f}"
+    return rounded.removeprefix("-") if float(rounded.replace(",", "")) == 0 else rounded
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    """``low to high``; ``UNKNOWN`` for null."""
+    return UNKNOWN if bounds is None else f"{number(bounds[0])} to {number(bounds[1])}"
+
+
+def percent(share: float | None) -> str:
+    """A share from 0 to 1 as percent; ``UNKNOWN`` for null."""
+    return UNKNOWN if share is None else f"{share:.1%}"
+
+
+def yes_or_no(answer: bool | None) -> str:
+    """In a word; ``UNKNOWN`` for null."""
+    return UNKNOWN if answer is None else ("yes" if answer else "no")

@@ -1,0 +1,239 @@
+"""A short video, side by side: the demonstrator replayed, random actions, the clone and the trained policy.
+
+Rendering happens in a process of its own: a graphics driver that fails costs the video and not the run.
+``python -m drex.report.video RUN_DIR FILE`` is that process.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import gymnasium
+import imageio_ffmpeg
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageOps
+
+from drex.agents.policies.acting import Policy, deterministic, uniform
+from drex.agents.policies.saved import as_callable, load_trained
+from drex.agents.policies.saved_actor_critic import load_policy
+from drex.demonstrations.load_and_save import load_demonstrations
+from drex.envs.atari.options import is_atari
+from drex.envs.atari.screen import AtariScreen
+from drex.envs.data.stacked_frames import are_images
+from drex.envs.data.trajectories import Trajectories
+from drex.envs.single import build_environment
+from drex.errors import UserError
+from drex.report.finished_run import METHODS, FinishedRun, read_finished_run
+
+SECONDS, GAME_SECONDS = 10.0, 20.0
+"""Longest video, and longest video of an Atari game."""
+PANEL = (320, 240)
+"""Width and height of each of the four panels in pixels."""
+_FRAMES_PER_SECOND = 25
+_BAR = 20
+_DRIVERS = ("egl", "osmesa")
+_TIMEOUT = 300.0
+
+Frame = npt.NDArray[np.uint8]
+
+
+def make_video(run: FinishedRun, file: Path) -> str | None:
+    """Write an mp4 (H.264, 640×480, at most 10 seconds, of Atari 20) of a run, where its task renders.
+
+    MuJoCo renders by the driver that ``MUJOCO_GL`` names, else by egl or osmesa, whichever works first.
+
+    Returns:
+        ``None`` if the video was made, else one line that says why not.
+    """
+    try:
+        modes = _render_modes(run.task)
+    except UserError as mistake:  # an own environment, reported on where its module is not
+        return f"no video: {mistake}"
+    if "rgb_array" not in modes:
+        return f"no video: {run.task} does not render"
+    named = os.environ.get("MUJOCO_GL")
+    reason = ""
+    for driver in (named,) if named else _DRIVERS:
+        environment = os.environ | {"MUJOCO_GL": driver, "OMP_NUM_THREADS": "1"}
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # for own environments
+        command = [sys.executable, "-m", "drex.report.video", str(run.path), str(file)]
+        try:
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            return f"no video: rendering took more than {_TIMEOUT:.0f} seconds"
+        if done.returncode == 0 and file.is_file():
+            return None
+        said = done.stderr.strip().splitlines()
+        reason = f"{driver}: {said[-1] if said else f'exit status {done.returncode}'}"
+    return f"no video: no driver renders here ({reason})"
+
+
+def render(run: FinishedRun, file: Path) -> None:
+    """Render the panels in this process and write the video."""
+    environment = _make(run.task)
+    rate = float(environment.metadata.get("render_fps") or _FRAMES_PER_SECOND)
+    stride = max(1, round(rate / _FRAMES_PER_SECOND))
+    frames = round((GAME_SECONDS if is_atari(run.task) else SECONDS) * rate / stride)
+    panels = [list(panel) for panel in _panels(run, environment, stride, frames)]
+    environment.close()
+    shown = min(frames, max(map(len, panels)))
+    rows = (len(panels) + 1) // 2
+    partial = file.with_name(f"{file.stem}.partial.mp4")
+    writer = imageio_ffmpeg.write_frames(
+        str(partial), (2 * PANEL[0], rows * PANEL[1]), fps=rate / stride, codec="libx264", macro_block_size=8
+    )
+    writer.send(None)
+    for index in range(shown):
+        canvas = np.zeros((rows * PANEL[1], 2 * PANEL[0], 3), np.uint8)
+        for place, panel in enumerate(panels):
+            top, left = (place // 2) * PANEL[1], (place % 2) * PANEL[0]
+            # a panel whose episode has ended keeps its last frame
+            canvas[top : top + PANEL[1], left : left + PANEL[0]] = panel[min(index, len(panel) - 1)]
+        writer.send(canvas.tobytes())
+    writer.close()
+    os.replace(partial, file)
+
+
+def _panels(
+    run: FinishedRun, environment: gymnasium.Env[Any, Any], stride: int, frames: int
+) -> Iterator[Iterator[Frame]]:
+    """The frames of each panel; the policies act as they did when they were judged."""
+    seed = int(run.evaluation["seed"])
+    spaces = environment.observation_space, environment.action_space
+    demonstrations = load_demonstrations(run.path / "demonstrations" / "demonstrations.npz").trajectories
+    skipped = _positions_left_out(environment, demonstrations)
+    if skipped is not None:
+        yield _replay(environment, demonstrations, skipped, (stride, frames))
+    elif are_images(demonstrations.observations):
+        yield _recorded(environment, demonstrations, (stride, frames))
+    actors: dict[str, Policy] = {"uniform random": uniform(environment.action_space, seed=seed)}
+    if (run.path / "bc").is_dir():
+        actors["behavioral clone"] = deterministic(load_policy(run.path / "bc", *spaces))
+    name = METHODS.get(run.evaluation["method"], run.evaluation["method"])
+    actors[name] = as_callable(load_trained(run.path / "policy", *spaces), seed=seed)
+    for name, policy in actors.items():
+        yield _act(environment, policy, name, seed, (stride, frames))
+
+
+def _act(
+    environment: gymnasium.Env[Any, Any], policy: Policy, name: str, seed: int, timing: tuple[int, int]
+) -> Iterator[Frame]:
+    """One episode of a policy."""
+    stride, frames = timing
+    observation, _ = environment.reset(seed=seed)
+    over = False
+    for step in range(stride * frames):
+        if step % stride == 0 or over:
+            said = f"{name}   step {step}" + ("   (ended)" if over else "")
+            yield _captioned(environment.render(), said)
+        if over:
+            return
+        action = policy(np.asarray(observation)[None])[0]
+        observation, _, terminated, truncated, _ = environment.step(action)
+        over = bool(terminated or truncated)
+
+
+def _positions_left_out(environment: gymnasium.Env[Any, Any], demonstrations: Trajectories) -> int | None:
+    """How many leading positions of MuJoCo observations leave out; ``None`` if they tell too little."""
+    structure = getattr(environment.unwrapped, "observation_structure", None)
+    if not isinstance(structure, dict) or "skipped_qpos" not in structure:
+        return None
+    if environment.observation_space != environment.unwrapped.observation_space:
+        return None  # the user's wrappers have made something else of them
+    model = cast("Any", environment.unwrapped).model
+    skipped = int(structure["skipped_qpos"])
+    whole = skipped + structure.get("qpos", 0) == model.nq and structure.get("qvel", 0) == model.nv
+    return (
+        skipped if whole and demonstrations.observations.shape[1] >= model.nq - skipped + model.nv else None
+    )
+
+
+def _replay(
+    environment: gymnasium.Env[Any, Any],
+    demonstrations: Trajectories,
+    skipped: int,
+    timing: tuple[int, int],
+) -> Iterator[Frame]:
+    """The longest demonstration, set from its observations; places they leave out follow from speeds."""
+    stride, frames = timing
+    task = cast("Any", environment.unwrapped)
+    positions, velocities = task.model.nq - skipped, task.model.nv
+    episode = int(np.argmax(demonstrations.lengths))
+    first, length = int(demonstrations.starts[episode]), int(demonstrations.lengths[episode])
+    observations = demonstrations.observations[first : first + length].astype(np.float64)
+    speeds = observations[:, positions : positions + velocities]
+    places = np.cumsum(speeds[:, :skipped], axis=0) * task.dt
+    environment.reset(seed=0)
+    for step in [*range(0, min(length, stride * frames), stride), length - 1][:frames]:
+        state = np.concatenate([places[step], observations[step, :positions]])
+        task.set_state(state, speeds[step])
+        over = "   (ended)" if step == length - 1 else ""
+        yield _captioned(environment.render(), f"demonstrator, replayed   step {step}{over}")
+
+
+def _recorded(
+    environment: gymnasium.Env[Any, Any], demonstrations: Trajectories, timing: tuple[int, int]
+) -> Iterator[Frame]:
+    """The longest demonstration's newest frames, or the screens of the game where it can be played again."""
+    stride, frames = timing
+    episode = int(np.argmax(demonstrations.lengths))
+    first, length = int(demonstrations.starts[episode]), int(demonstrations.lengths[episode])
+    steps = slice(first, first + min(length, stride * frames))
+    seen = demonstrations.observations[steps]
+    screens = (
+        environment.replay(seen, demonstrations.actions[steps])
+        if isinstance(environment, AtariScreen)
+        else None
+    )
+    said = "demonstrator, as recorded" if screens is None else "demonstrator, played again"
+    for step in range(0, len(seen), stride):
+        over = "   (ended)" if step == length - 1 else ""
+        shown = np.repeat(seen[step, -1][..., None], 3, axis=-1) if screens is None else screens[step]
+        yield _captioned(shown, f"{said}   step {step}{over}")
+
+
+def _captioned(frame: Any, words: str) -> Frame:  # noqa: ANN401 (what an environment renders)
+    """The frame in the panel's size, with words on a dark bar at its top, where high frames give it room."""
+    picture = Image.fromarray(np.asarray(frame, np.uint8))
+    image = Image.new("RGB", PANEL)
+    top = _BAR if picture.height >= picture.width else 0  # a game shows its score up there
+    image.paste(ImageOps.pad(picture, (PANEL[0], PANEL[1] - top)), (0, top))
+    drawing = ImageDraw.Draw(image)
+    drawing.rectangle((0, 0, PANEL[0], _BAR), fill=(20, 20, 20))
+    drawing.text((6, 4), words, fill=(255, 255, 255))
+    return np.asarray(image, np.uint8)
+
+
+def _make(task: str) -> gymnasium.Env[Any, Any]:
+    if is_atari(task):
+        return AtariScreen(task)
+    try:
+        # unasked, the camera may stay where the walker left from
+        environment = build_environment(
+            task, render_mode="rgb_array", width=PANEL[0], height=PANEL[1], camera_name="track"
+        )
+    except TypeError:  # only MuJoCo's tasks take these
+        return build_environment(task, render_mode="rgb_array")
+    model = getattr(environment.unwrapped, "model", None)
+    if model is not None and hasattr(model, "vis"):
+        # without a graphics card, shadows and smooth edges take nine tenths of the time
+        model.vis.quality.shadowsize = model.vis.quality.offsamples = 0
+    return environment
+
+
+def _render_modes(task: str) -> list[str]:
+    if is_atari(task):
+        return ["rgb_array"]
+    environment = build_environment(task)
+    environment.close()
+    return list(environment.metadata.get("render_modes", []))
+
+
+if __name__ == "__main__":
+    render(read_finished_run(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,1 @@
+"""Reward networks, learned from preferences."""

@@ -1,0 +1,124 @@
+"""What reward networks see of every step, and the networks that fit what they see: vectors or images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from stable_baselines3.common.utils import get_device
+
+from drex.envs.data.stacked_frames import are_images
+from drex.envs.data.trajectories import Trajectories
+from drex.errors import UserError
+from drex.rewards.cnn import EnsembleCNN, ImageInputs, ImageLayers
+from drex.rewards.mlp import EnsembleMLP, options_of, transition_features
+
+if TYPE_CHECKING:
+    from drex.rewards.settings import RewardSettings
+
+StepInputs: TypeAlias = torch.Tensor | ImageInputs
+"""(steps, features), or the images of all steps; both are indexed by steps."""
+
+
+def step_inputs(
+    trajectories: Trajectories, settings: RewardSettings, device: str
+) -> tuple[StepInputs, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """What the networks see of every step, and the shift and spread, (features,), that standardised it.
+
+    Raises:
+        UserError: settings that do not go with images, or with anything else.
+    """
+    images, ahead = are_images(trajectories.observations), trajectories.next_observations()
+    masks = settings.mask_top + settings.mask_bottom
+    single = settings.inputs in (("observations",), ("next_observations",))
+    if images and (settings.standardize_inputs or not single):
+        raise UserError(
+            "reward.inputs",
+            expected="observations or next_observations alone, not standardised, where those are images",
+            found=f"{', '.join(settings.inputs)}, standardize_inputs {settings.standardize_inputs}",
+        )
+    if images:
+        seen = trajectories.observations if settings.inputs == ("observations",) else ahead
+        return ImageInputs(seen, device=get_device(device)), np.zeros(0, np.float32), np.zeros(0, np.float32)
+    if masks:
+        raise UserError(
+            "reward.mask_top, reward.mask_bottom",
+            expected="0 for observations that are no images",
+            found=f"{settings.mask_top} and {settings.mask_bottom}",
+        )
+    features = transition_features(
+        settings.inputs,
+        np.asarray(trajectories.observations),
+        trajectories.actions,
+        np.asarray(ahead),
+        action_options=options_of(trajectories.actions),
+    )
+    if settings.inputs in (("observations",), ("actions",)):
+        features = features.copy()  # a network that works in place must not change the trajectories
+    shift, spread = _standardisation(features, settings.standardize_inputs)
+    if settings.standardize_inputs:
+        features = (features - shift) / spread
+    return torch.as_tensor(features), shift, spread
+
+
+def make_network(
+    shape: tuple[int, ...],
+    settings: RewardSettings,
+    *,
+    seed: int,
+    network: Callable[[Any], torch.nn.Module] | None,
+) -> torch.nn.Module:
+    """The ensemble that the settings describe, or the user's own network, its weights drawn from the seed.
+
+    Args:
+        shape: (features,), or (stack, height, width) of images.
+        settings: of the ensemble.
+        seed: of the weights.
+        network: makes an own network from the number of features, or from the shape of images.
+
+    Raises:
+        UserError: an own network of another form, or convolutions or masks that do not fit the images.
+    """
+    images = len(shape) == 3
+    if network is None:
+        members, hidden_sizes = settings.members, settings.hidden_sizes
+        generator = torch.Generator().manual_seed(seed)
+        if not images:
+            return EnsembleMLP(shape[0], members=members, hidden_sizes=hidden_sizes, generator=generator)
+        layers = ImageLayers(
+            shape=(shape[0], shape[1], shape[2]),
+            convolutions=settings.convolutions,
+            mask_top=settings.mask_top,
+            mask_bottom=settings.mask_bottom,
+        )
+        return EnsembleCNN(layers, members=members, hidden_sizes=hidden_sizes, generator=generator)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = network(tuple(shape) if images else shape[0])
+    _check_network(net, shape)
+    return net
+
+
+def _check_network(network: torch.nn.Module, shape: tuple[int, ...]) -> None:
+    """Refuse an own network by its answer to two inputs, rather than by an error deep in the training."""
+    members = int(getattr(network, "members", 1))
+    with torch.no_grad():
+        kind = torch.uint8 if len(shape) == 3 else torch.float32
+        found = tuple(network(torch.zeros(members, 2, *shape, dtype=kind)).shape)
+    if found != (members, 2):
+        raise UserError(
+            "network",
+            expected=f"an answer of shape (members, n) = ({members}, 2) to {(members, 2, *shape)}",
+            found=str(found),
+        )
+
+
+def _standardisation(
+    features: npt.NDArray[np.float32], wanted: bool
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    if not wanted:
+        return np.zeros(features.shape[1], np.float32), np.ones(features.shape[1], np.float32)
+    return features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)

@@ -1,0 +1,181 @@
+"""Learning a reward from preferences: the Bradley-Terry loss over snippet returns (T-REX and D-REX)."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from drex.agents.behavioral_cloning import Log
+from drex.rankings.preferences import Preferences, RankedTrajectories
+from drex.rewards.cnn import ImageInputs
+from drex.rewards.inputs import StepInputs, make_network, step_inputs
+from drex.rewards.learned_reward import LearnedReward
+from drex.rewards.loss import _IMAGES_AT_ONCE, _bradley_terry, _encode, preference_loss
+from drex.rewards.mlp import options_of
+from drex.rewards.settings import RewardSettings
+from drex.rewards.snippets import SnippetPairs, batch_snippets, sample_snippet_pairs
+
+_VECTORS_AT_ONCE = 65536
+
+
+def learn_reward(
+    ranked: RankedTrajectories,
+    settings: RewardSettings,
+    *,
+    seed: int,
+    network: Callable[[Any], torch.nn.Module] | None = None,
+    log: Log | None = None,
+    device: str = "cpu",
+) -> LearnedReward:
+    """Train a reward ensemble on preferences.
+
+    Args:
+        ranked: trajectories and preferences between them.
+        settings: of the ensemble and its training.
+        seed: of weights, held-out trajectories and snippets.
+        network: makes an own network from the number of input features, for images from their shape (stack,
+            height, width); see ``RewardNetwork``.
+        log: receives ``reward/loss`` and ``reward/accuracy`` of the training pairs, and of the held-out ones
+            ``reward/held_out_loss``, ``reward/held_out_accuracy`` and ``reward/ensemble_spread``: the
+            standard deviation over members, each standardised, of a step's reward, averaged over steps.
+        device: ``"cpu"``, ``"cuda"`` or ``"auto"``, where networks are trained on images; others stay on the
+            CPU, where they are faster.
+
+    Returns:
+        The reward, each member standardised on the ranked transitions, not yet anchored.
+
+    Raises:
+        UserError: an own network that does not answer (members, n, features) by (members, n), or settings
+            that do not go with images, or with anything else.
+    """
+    generator = np.random.default_rng(seed)
+    inputs, shift, spread = step_inputs(ranked.trajectories, settings, device)
+    net = make_network(inputs.shape[1:], settings, seed=seed, network=network)
+    if isinstance(inputs, ImageInputs):
+        net.to(inputs.device)
+    training, held_out = split_train_held_out(
+        ranked.preferences, len(ranked.trajectories), settings.held_out, generator
+    )
+    _train(net, inputs, ranked.trajectories.lengths, (training, held_out), settings, generator, log)
+    net.requires_grad_(False)
+    with torch.no_grad():
+        chunks = inputs.sample() if isinstance(inputs, ImageInputs) else inputs.split(_VECTORS_AT_ONCE)
+        scores = torch.cat([net(chunk[None]) for chunk in chunks], dim=1).cpu().double()
+    return LearnedReward(
+        network=net.cpu(),
+        inputs=settings.inputs,
+        input_shift=shift,
+        input_spread=spread,
+        member_mean=scores.mean(dim=1).numpy(),
+        member_std=scores.std(dim=1).clamp(min=1e-8).numpy(),
+        action_options=options_of(ranked.trajectories.actions) if "actions" in settings.inputs else (),
+    )
+
+
+def _train(
+    net: torch.nn.Module,
+    inputs: StepInputs,
+    lengths: npt.NDArray[np.int64],
+    preferences: tuple[Preferences, Preferences | None],
+    settings: RewardSettings,
+    generator: np.random.Generator,
+    log: Log | None,
+) -> None:
+    """Fit the network to (training, held-out) preferences; nothing is read back from it between two looks."""
+    training, held_out = preferences
+    members = int(getattr(net, "members", 1))
+    judged = None
+    if held_out is not None:
+        # All held-out trajectories, and pairs enough to judge by, however few a gradient step draws.
+        snippets = replace(settings.snippets, trajectories=0, pairs=max(settings.snippets.pairs, 64))
+        judged = [sample_snippet_pairs(held_out, lengths, snippets, generator)] * members
+    # Fused: one pass over each parameter, measured 0.2 ms a step less than the default.
+    optimizer = torch.optim.Adam(
+        net.parameters(), lr=settings.learning_rate, weight_decay=settings.l2, fused=True
+    )
+    best, best_weights, waited = np.inf, None, 0
+    for step in range(settings.gradient_steps + 1):
+        last = step == settings.gradient_steps
+        if judged is not None and (last or step % settings.check_every == 0):
+            held_out_loss = _look(net, inputs, judged, settings, step, log)
+            if settings.patience:
+                waited += 1
+                if held_out_loss < best:
+                    best, best_weights, waited = held_out_loss, copy.deepcopy(net.state_dict()), 0
+                elif waited > settings.patience:
+                    break
+        if last:
+            break
+        draws = [
+            sample_snippet_pairs(training, lengths, settings.snippets, generator) for _ in range(members)
+        ]
+        loss, accuracy = preference_loss(net, inputs, draws, settings)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        if log is not None and step % settings.check_every == 0:
+            log("reward/loss", float(loss.detach()) / members, step)
+            log("reward/accuracy", float(accuracy), step)
+    if best_weights is not None:
+        net.load_state_dict(best_weights)
+
+
+def _look(
+    net: torch.nn.Module,
+    inputs: StepInputs,
+    judged: list[SnippetPairs],
+    settings: RewardSettings,
+    step: int,
+    log: Log | None,
+) -> float:
+    """The held-out loss a member; all that is known of held-out snippets goes to the log."""
+    with torch.no_grad():
+        batch = batch_snippets(judged)
+        # Held-out snippets are as many as held-out trajectories: few of their images are in memory at a time.
+        at_once = _IMAGES_AT_ONCE if isinstance(inputs, ImageInputs) else _VECTORS_AT_ONCE
+        parts = torch.as_tensor(batch.steps).split(at_once, dim=1)
+        rewards = torch.cat([_encode(net, inputs, steps) for steps in parts], dim=1)
+        loss, accuracy = _bradley_terry(rewards, batch, settings)
+        scale = rewards.std(dim=1, keepdim=True).clamp(min=1e-8)
+        spread = ((rewards - rewards.mean(dim=1, keepdim=True)) / scale).std(dim=0, correction=0).mean()
+    held_out_loss = float(loss) / len(judged)
+    if log is not None:
+        log("reward/held_out_loss", held_out_loss, step)
+        log("reward/held_out_accuracy", float(accuracy), step)
+        log("reward/ensemble_spread", float(spread), step)
+    return held_out_loss
+
+
+def split_train_held_out(
+    preferences: Preferences, trajectories: int, held_out: float, generator: np.random.Generator
+) -> tuple[Preferences, Preferences | None]:
+    """Training pairs among one part of the trajectories, held-out pairs among the rest.
+
+    Pairs across the two parts are used by neither, so that no held-out trajectory has been trained on. Where
+    the held-out part is too small to hold a pair, all pairs train.
+    """
+    chosen = np.zeros(trajectories, np.bool_)
+    chosen[generator.permutation(trajectories)[: round(held_out * trajectories)]] = True
+    inside = chosen[preferences.better] & chosen[preferences.worse]
+    outside = ~chosen[preferences.better] & ~chosen[preferences.worse]
+    if not inside.any() or not outside.any():
+        return preferences, None
+    return preferences.subset(outside), preferences.subset(inside)
+
+
+def left_out_of_training(
+    ranked: RankedTrajectories, settings: RewardSettings, *, seed: int
+) -> RankedTrajectories | None:
+    """The ranked pairs that ``learn_reward`` with this seed held out; ``None`` where it trained on all."""
+    # The split is the first thing that it draws.
+    generator = np.random.default_rng(seed)
+    _, held_out = split_train_held_out(
+        ranked.preferences, len(ranked.trajectories), settings.held_out, generator
+    )
+    return None if held_out is None else RankedTrajectories(ranked.trajectories, held_out)

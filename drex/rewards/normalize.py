@@ -1,0 +1,108 @@
+"""Anchoring a learned reward: its offset and scale, set by named rules that need no true reward.
+
+A ranking says nothing about either. Where episodes can end early the offset decides whether living pays: with
+a high one every step costs and the agent dies at once, with a very low one standing still is enough. The
+scale decides how large the values are that PPO has to learn.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from drex.envs.data.trajectories import Trajectories
+from drex.errors import UserError
+from drex.rewards.learned_reward import LearnedReward
+from drex.rewards.settings import Squash
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardNormalization:
+    """Named rules for offset and scale."""
+
+    offset: Literal["survival", "mean", "percentile", "network", "zero"] = "survival"
+    """What counts as 0. mean, percentile: of the ranked steps' rewards. survival: the percentile where any
+    ranked episode ended by itself, so that nearly every step seen is worth living, and the mean where none
+    did, since there the offset changes nothing. network: the networks' own zero (T-REX as published).
+    zero: the standardised, squashed reward as it is (a sigmoid pays for living: Atari as published)."""
+    percentile: float = 5.0
+    """The percentile that counts as 0, from 0 to 100."""
+    scale: Literal["return", "step", "none"] = "return"
+    """What gets a standard deviation of 1 on the ranked trajectories. return: the discounted return from each
+    step. step: the reward of a single step. none: nothing, rewards stay as large as they are."""
+    squash: Squash = "none"
+    """What bounds the standardised reward of a step before offset and scale: none; sigmoid: 0 to 1, published
+    for Atari; tanh: -1 to 1."""
+    pessimism: float = 0.0
+    """Standard deviations over the ensemble that are subtracted from its mean."""
+    control_cost: float = 0.0
+    """Weight of the squared norm of a Box action, subtracted from the standardised reward of its step. It is
+    no part of what is learned, but knowledge that is added (published: 0.1 HalfCheetah, 0.001 Hopper)."""
+
+    def __post_init__(self) -> None:
+        if self.offset == "network" and self.squash != "none":
+            raise UserError(
+                "normalization.offset",
+                expected="another rule beside a squash",
+                found="network",
+                do="use zero",
+            )
+        if not 0.0 <= self.percentile <= 100.0:
+            raise UserError("normalization.percentile", expected="from 0 to 100", found=str(self.percentile))
+        for name in ("pessimism", "control_cost"):
+            if getattr(self, name) < 0.0:
+                raise UserError(f"normalization.{name}", expected="0 or more", found=str(getattr(self, name)))
+
+
+def normalize_reward(
+    reward: LearnedReward, trajectories: Trajectories, settings: RewardNormalization, *, gamma: float
+) -> LearnedReward:
+    """Set offset and scale on the ranked trajectories; ``gamma`` is PPO's discount a step.
+
+    Raises:
+        UserError: a control cost for actions that have no size.
+    """
+    if settings.control_cost and not np.issubdtype(trajectories.actions.dtype, np.floating):
+        raise UserError(
+            "normalization.control_cost",
+            expected="0 for actions that are no real numbers",
+            found=f"{settings.control_cost} for actions of {trajectories.actions.dtype}",
+        )
+    plain = reward.rescaled(
+        offset=0.0,
+        scale=1.0,
+        pessimism=settings.pessimism,
+        control_cost=settings.control_cost,
+        squash=settings.squash,
+    )
+    steps = plain.per_step(trajectories).astype(np.float64)
+    can_end = bool(trajectories.terminated.any())
+    if settings.offset == "zero":
+        offset = 0.0
+    elif settings.offset == "network":
+        offset = -float((reward.member_mean / reward.member_std).mean())
+    elif settings.offset == "percentile" or (settings.offset == "survival" and can_end):
+        offset = float(np.percentile(steps, settings.percentile))
+    else:
+        offset = float(steps.mean())
+    if settings.scale == "none":
+        return dataclasses.replace(plain, offset=offset)
+    steps -= offset
+    spread = steps if settings.scale == "step" else discounted_returns(steps, trajectories.lengths, gamma)
+    return dataclasses.replace(plain, offset=offset, scale=1.0 / max(float(spread.std()), 1e-8))
+
+
+def discounted_returns(
+    rewards: npt.NDArray[np.float64], lengths: npt.NDArray[np.int64], gamma: float
+) -> npt.NDArray[np.float64]:
+    """(steps,) discounted sum of rewards from each step to the end of its episode."""
+    returns = rewards.copy()
+    last_steps = set((np.cumsum(lengths) - 1).tolist())
+    for step in range(len(returns) - 2, -1, -1):
+        if step not in last_steps:
+            returns[step] += gamma * returns[step + 1]
+    return returns

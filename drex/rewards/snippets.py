@@ -1,0 +1,208 @@
+"""Snippets of ranked trajectories, laid out so that each step is encoded once, whatever it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from drex.errors import UserError
+from drex.rankings.preferences import Preferences
+
+
+@dataclass(frozen=True, kw_only=True)
+class SnippetSettings:
+    """How snippets are cut from trajectories (D-REX appendix; T-REX section 4)."""
+
+    scheme: Literal["shared", "independent"] = "shared"
+    """shared: one snippet from every trajectory, compared in all preferred pairs at once. independent: two
+    fresh snippets for every pair, as published."""
+    minimum_length: int = 50
+    """Steps in the shortest snippet; a shorter trajectory is taken whole."""
+    maximum_length: int = 50
+    """Steps in the longest snippet."""
+    pairs: int = 64
+    """Pairs drawn at a time by independent; shared uses every preferred pair."""
+    trajectories: int = 0
+    """Trajectories, drawn anew each time, from which shared takes a snippet; 0 takes one from each."""
+    better_starts_no_earlier: bool = False
+    """Whether the better snippet must not start before the worse one (published for Atari). It teaches
+    time as well: a reward learned under it from shuffled rankings grows with the step of the game."""
+    stride: int = 1
+    """Every how many steps of a snippet are scored. Neighbouring steps are nearly the same evidence: where
+    each of them counts, networks grow sure of single snippets by whatever sets these apart."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.minimum_length <= self.maximum_length:
+            raise UserError(
+                "snippets.minimum_length",
+                expected=f"from 1 to maximum_length ({self.maximum_length})",
+                found=str(self.minimum_length),
+            )
+        if self.stride < 1 or self.pairs < 1:
+            raise UserError(
+                "snippets",
+                expected="a positive stride and number of pairs",
+                found=f"{self.stride}, {self.pairs}",
+            )
+        if self.trajectories < 0 or self.trajectories == 1:
+            raise UserError(
+                "snippets.trajectories", expected="0 for all, or at least 2", found=str(self.trajectories)
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class SnippetPairs:
+    """Snippets and the pairs to compare.
+
+    Args:
+        first: (snippets,) index of the first step of each among the trajectories' steps.
+        counts: (snippets,) scored steps of each.
+        stride: from one scored step to the next.
+        starts: (snippets,) first step within the episode.
+        better: (pairs,) index of the better snippet.
+        worse: (pairs,) index of the worse snippet.
+        weight: (pairs,) float32.
+    """
+
+    first: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    stride: int
+    starts: npt.NDArray[np.int64]
+    better: npt.NDArray[np.int64]
+    worse: npt.NDArray[np.int64]
+    weight: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class SnippetBatch:
+    """The snippets and pairs of all members, as stretches of the steps that each member has to encode.
+
+    Args:
+        steps: (members, longest) index into the trajectories' steps, no step twice for one member but for
+            padding, which repeats step 0 and lies in no snippet.
+        begins: (snippets,) where each snippet of any member begins in ``steps`` flattened.
+        counts: (snippets,) how many entries it takes from there.
+        better: (pairs,) index of the better snippet.
+        worse: (pairs,) index of the worse snippet.
+        weight: (pairs,) float32, summing to 1 for each member.
+    """
+
+    steps: npt.NDArray[np.int64]
+    begins: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+    better: npt.NDArray[np.int64]
+    worse: npt.NDArray[np.int64]
+    weight: npt.NDArray[np.float32]
+
+
+def sample_snippet_pairs(
+    preferences: Preferences,
+    lengths: npt.NDArray[np.int64],
+    settings: SnippetSettings,
+    generator: np.random.Generator,
+) -> SnippetPairs:
+    """Draw snippets and the pairs between them.
+
+    Args:
+        preferences: between trajectories.
+        lengths: (trajectories,) steps in each.
+        settings: how to cut.
+        generator: of the random choices.
+    """
+    if settings.scheme == "shared":
+        return _draw_shared(preferences, lengths, settings, generator)
+    # As generator.choice draws with p, which takes 20 times as long to check the probabilities.
+    reached = np.cumsum(preferences.weight / preferences.weight.sum(), dtype=np.float64)
+    chosen = np.searchsorted(reached / reached[-1], generator.random(settings.pairs), side="right")
+    episodes = np.concatenate([preferences.better[chosen], preferences.worse[chosen]])
+    wanted = generator.integers(settings.minimum_length, settings.maximum_length + 1, settings.pairs)
+    used = np.minimum(lengths[episodes], np.tile(wanted, 2))
+    latest = lengths[episodes] - used
+    starts = generator.integers(0, latest + 1)
+    better, worse = np.arange(settings.pairs), np.arange(settings.pairs, 2 * settings.pairs)
+    if settings.better_starts_no_earlier:
+        starts[worse] = generator.integers(0, np.minimum(latest[worse], latest[better]) + 1)
+        starts[better] = generator.integers(starts[worse], latest[better] + 1)
+    first = np.cumsum(lengths)[episodes] - lengths[episodes] + starts
+    weight = np.ones(settings.pairs, np.float32)
+    return SnippetPairs(first, -(-used // settings.stride), settings.stride, starts, better, worse, weight)
+
+
+def _draw_shared(
+    preferences: Preferences,
+    lengths: npt.NDArray[np.int64],
+    settings: SnippetSettings,
+    generator: np.random.Generator,
+) -> SnippetPairs:
+    """One snippet from each trajectory, or from some, and all preferred pairs among them."""
+    length = int(generator.integers(settings.minimum_length, settings.maximum_length + 1))
+    used = np.minimum(lengths, length)
+    starts = generator.integers(0, lengths - used + 1)
+    first, counts = np.cumsum(lengths) - lengths + starts, -(-used // settings.stride)
+    # Held-out pairs compare few of the trajectories: the others' steps would be encoded for nothing.
+    compared = np.zeros(len(lengths), np.bool_)
+    compared[preferences.better] = compared[preferences.worse] = True
+    chosen = np.flatnonzero(compared)
+    better, worse, weight = preferences.better, preferences.worse, preferences.weight
+    if 0 < settings.trajectories < len(chosen):
+        chosen = generator.choice(chosen, settings.trajectories, replace=False)
+        drawn = np.zeros(len(lengths), np.bool_)
+        drawn[chosen] = True
+        kept = np.flatnonzero(drawn[better])  # one side first: few pairs remain, half the time
+        kept = kept[drawn[worse[kept]]]
+        better, worse, weight = better[kept], worse[kept], weight[kept]
+    if settings.better_starts_no_earlier:
+        later = starts[better] >= starts[worse]
+        better, worse, weight = better[later], worse[later], weight[later]
+    place = np.zeros(len(lengths), np.int64)
+    place[chosen] = np.arange(len(chosen))
+    first, counts, starts = first[chosen], counts[chosen], starts[chosen]
+    return SnippetPairs(first, counts, settings.stride, starts, place[better], place[worse], weight)
+
+
+def batch_snippets(draws: Sequence[SnippetPairs]) -> SnippetBatch:
+    """Join the draws of all members, one each, so that a step in several snippets is encoded once.
+
+    Steps that are a stride apart lie side by side in what a member encodes, so every snippet is one stretch
+    of it, whose return is a difference of two prefix sums.
+    """
+    laid = [_merge_intervals(draw) for draw in draws]
+    longest = max(len(steps) for steps, _ in laid)
+    steps = np.zeros((len(draws), longest), np.int64)
+    for row, (used, _) in zip(steps, laid, strict=True):
+        row[: len(used)] = used
+    earlier = np.cumsum([0] + [len(draw.first) for draw in draws[:-1]])
+    return SnippetBatch(
+        steps,
+        np.concatenate([begins + member * longest for member, (_, begins) in enumerate(laid)]),
+        np.concatenate([draw.counts for draw in draws]),
+        np.concatenate([draw.better + before for draw, before in zip(draws, earlier, strict=True)]),
+        np.concatenate([draw.worse + before for draw, before in zip(draws, earlier, strict=True)]),
+        np.concatenate([draw.weight / max(float(draw.weight.sum()), 1e-12) for draw in draws]),
+    )
+
+
+def _merge_intervals(draw: SnippetPairs) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The steps that any snippet scores, each once, and where among them each snippet begins.
+
+    Steps are lined up by their remainder modulo the stride, then by their number: in that line every snippet
+    is one interval, and overlapping intervals are merged in one sweep over their sorted begins.
+    """
+    stride = draw.stride
+    per_remainder = int((draw.first + draw.counts * stride).max()) // stride + 1
+    remainders = draw.first % stride
+    begins = remainders * per_remainder + draw.first // stride
+    order = np.argsort(begins, kind="stable")
+    sorted_begins = begins[order]
+    reached = np.maximum.accumulate(sorted_begins + draw.counts[order])
+    before = np.concatenate([[0], reached[:-1]])
+    skipped = np.cumsum(np.maximum(sorted_begins - before, 0))
+    places = np.empty_like(begins)
+    places[order] = sorted_begins - skipped
+    added = reached - np.maximum(sorted_begins, before)
+    back = stride * skipped + remainders[order] * (1 - stride * per_remainder)
+    return stride * np.arange(reached[-1] - skipped[-1]) + np.repeat(back, added), places

@@ -1,0 +1,110 @@
+"""Atari games as the paper plays them: what is seen, how long, and what training may change.
+
+Frames: every action is held for 4 emulator frames, the last two of them are merged by their maximum, made
+grey, scaled to 84×84 and stacked by 4, newest last. A game starts with up to 30 frames of no-ops (and FIRE,
+where the game has that button). No sticky actions: ``ALE/…-v5`` of gymnasium repeats an action with
+probability 0.25 by default, these environments never do. (D-REX section 5.2; Mnih et al. 2015.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import gymnasium
+import numpy as np
+
+from drex.errors import UserError
+
+if TYPE_CHECKING:
+    pass
+
+
+FRAMES_PER_STEP = 4
+"""Emulator frames (60 a second) that an action is held for."""
+
+
+STACKED_FRAMES = 4
+"""Frames in an observation, oldest first."""
+
+
+SIDE = 84
+"""Height and width of a frame in pixels."""
+
+
+MAXIMUM_FRAMES = 108_000
+"""Emulator frames, half an hour of play, after which a game is cut off."""
+
+
+HORIZON = MAXIMUM_FRAMES // FRAMES_PER_STEP
+"""The same in steps."""
+
+
+NO_OP_FRAMES = 30
+"""A game starts after 0 to 29 emulator frames without action, FIRE included, drawn by its seed."""
+
+
+FRAMES = gymnasium.spaces.Box(0, 255, (STACKED_FRAMES, SIDE, SIDE), np.uint8)
+"""The space of observations."""
+
+
+SCREEN = gymnasium.spaces.Box(0, 255, (1, 210, 160, 3), np.uint8)
+"""The space of screens in colour, for films alone."""
+
+
+WAITS_FOR_FIRE = frozenset({"Breakout"})
+"""Games that stand still after a lost life until FIRE is pressed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtariOptions:
+    """What training may change about a game; the defaults are how demonstrators and policies are judged.
+
+    The true return that is kept for judging is that of whole games in unclipped score under every option.
+    """
+
+    episodic_life: bool = False
+    """A lost life ends the learner's episode. The game itself goes on: later lives are seen too."""
+    clip_rewards: bool = False
+    """Pay the sign of each reward instead of the score."""
+    fire_after_life: bool = True
+    """Press FIRE in place of the first action after a lost life, in games that otherwise stand still.
+
+    Without it a policy that never presses FIRE stalls for half an hour, which a learned reward may even like.
+    """
+    maximum_frames: int = MAXIMUM_FRAMES
+    """Emulator frames after which a game is cut off, no-ops at its start not counted."""
+
+    def __post_init__(self) -> None:
+        if self.maximum_frames < FRAMES_PER_STEP:
+            raise UserError(
+                "maximum_frames",
+                expected=f"at least the {FRAMES_PER_STEP} frames of one step",
+                found=str(self.maximum_frames),
+            )
+
+
+def atari_options(task: str, chosen: AtariOptions) -> AtariOptions | None:
+    """What to hand to ``make_environments``: nothing for other tasks, unless something was chosen.
+
+    Options left as they are say nothing, so that settings of every task may hold some.
+    """
+    return chosen if is_atari(task) or chosen != AtariOptions() else None
+
+
+def is_atari(task: str) -> bool:
+    """Whether a task is an Atari game by its id, ``ALE/Breakout-v5`` for example."""
+    return task.removeprefix("ale_py:").startswith("ALE/")
+
+
+def game_name(task: str) -> str:
+    """``Breakout`` of ``ALE/Breakout-v5``."""
+    return task.rsplit("/", 1)[-1].rsplit("-", 1)[0]
+
+
+def register_atari() -> None:
+    """Let gymnasium know the games, and keep the emulator's banner off the terminal."""
+    import ale_py
+
+    ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)
+    gymnasium.register_envs(ale_py)

@@ -1,0 +1,42 @@
+"""Atari games as they are trained on: lost lives end episodes, rewards are clipped, where asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import numpy.typing as npt
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn, VecEnvWrapper
+
+if TYPE_CHECKING:
+    from drex.envs.atari.emulator import AleVecEnv
+from drex.envs.atari.options import AtariOptions
+
+
+class AtariTraining(VecEnvWrapper):
+    """Ends episodes at lost lives and clips rewards, as the options say, around a ledger that sees neither.
+
+    Args:
+        environments: the ledger around ``engine``.
+        engine: the games themselves, asked who has just lost a life.
+        options: which of the two to do.
+    """
+
+    def __init__(self, environments: VecEnv, engine: AleVecEnv, options: AtariOptions) -> None:
+        super().__init__(environments)
+        self._engine, self._atari = engine, options
+
+    def reset(self) -> VecEnvObs:
+        """Start every game anew, whatever lives are left."""
+        return self.venv.reset()
+
+    def step_wait(self) -> VecEnvStepReturn:
+        """Step; a lost life that leaves others is an end here, and the same frames begin the next episode."""
+        stepped, rewards, dones, infos = self.venv.step_wait()
+        observations = cast("npt.NDArray[np.uint8]", stepped)
+        if self._atari.episodic_life:
+            for index in np.flatnonzero(self._engine.lost_life):
+                infos[index]["terminal_observation"] = observations[index].copy()
+                infos[index]["TimeLimit.truncated"] = False
+            dones = dones | self._engine.lost_life
+        return observations, np.sign(rewards) if self._atari.clip_rewards else rewards, dones, infos

@@ -1,0 +1,1 @@
+"""What environments leave behind: trajectories, image stacks, true returns."""

@@ -1,0 +1,196 @@
+"""Trajectories: what an agent saw and did, with no reward inside (D-REX section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from drex.envs.data.stacked_frames import Observations, StackedFrames, join_stacks
+from drex.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectories:
+    """Episodes laid end to end. There is no field for rewards: what is learned from cannot hold them.
+
+    Args:
+        observations: (steps, *observation shape), what the agent saw before each action; stacked images as
+            ``StackedFrames``, which are read like an array.
+        actions: (steps, *action shape), as sent to the environment (Box: clipped to its bounds).
+        lengths: (episodes,) int64, steps in each episode, all positive, summing to ``steps``.
+        terminated: (episodes,) bool, true where the episode ended by itself, false where it was cut off.
+        last_observations: (episodes, *observation shape), what the agent saw after the last action of each
+            episode; ``None`` where unknown (files of demonstrations often lack it). Beside stacked frames
+            they are stacks of the same frames.
+
+    Raises:
+        UserError: shapes disagree, lengths do not add up, or a floating-point array holds NaN or infinity.
+    """
+
+    observations: Observations
+    actions: npt.NDArray[Any]
+    lengths: npt.NDArray[np.int64]
+    terminated: npt.NDArray[np.bool_]
+    last_observations: Observations | None = None
+
+    def __post_init__(self) -> None:
+        steps, episodes = len(self.observations), len(self.lengths)
+        if episodes == 0 or steps == 0:
+            raise UserError(
+                "trajectories",
+                expected="at least one episode of one step",
+                found=f"{episodes} episodes, {steps} steps",
+            )
+        if len(self.actions) != steps:
+            raise UserError(
+                "actions", expected=f"{steps} steps, as many as observations", found=f"{len(self.actions)}"
+            )
+        if (
+            self.lengths.ndim != 1
+            or not np.issubdtype(self.lengths.dtype, np.integer)
+            or (self.lengths < 1).any()
+        ):
+            raise UserError(
+                "lengths",
+                expected="a vector of positive integers",
+                found=f"{self.lengths.dtype} {self.lengths.shape} with minimum {self.lengths.min()}",
+            )
+        if int(self.lengths.sum()) != steps:
+            raise UserError(
+                "lengths",
+                expected=f"a sum of {steps}, the number of observations",
+                found=f"{int(self.lengths.sum())}",
+            )
+        if self.terminated.shape != (episodes,) or self.terminated.dtype != np.bool_:
+            raise UserError(
+                "terminated",
+                expected=f"({episodes},) bool",
+                found=f"{self.terminated.shape} {self.terminated.dtype}",
+            )
+        last = self.last_observations
+        if last is not None and last.shape != (episodes, *self.observations.shape[1:]):
+            raise UserError(
+                "last_observations",
+                expected=f"{(episodes, *self.observations.shape[1:])}",
+                found=f"{last.shape}",
+            )
+        kept = [getattr(array, "frames", None) for array in (self.observations, last)]
+        if last is not None and kept[0] is not kept[1]:
+            raise UserError(
+                "last_observations",
+                expected="stacks of the same frames as observations",
+                found="observations kept in another way",
+            )
+        for name in ("observations", "actions", "last_observations"):
+            array = getattr(self, name)
+            if array is not None and np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
+                step = int(np.argwhere(~np.isfinite(array))[0, 0])
+                raise UserError(name, expected="finite numbers", found=f"NaN or infinity at index {step}")
+
+    @property
+    def ends(self) -> npt.NDArray[np.int64]:
+        """(episodes,) index one past the last step of each episode."""
+        return np.cumsum(self.lengths)
+
+    @property
+    def starts(self) -> npt.NDArray[np.int64]:
+        """(episodes,) index of the first step of each episode."""
+        return self.ends - self.lengths
+
+    @property
+    def episode_of_step(self) -> npt.NDArray[np.int64]:
+        """(steps,) index of the episode that each step belongs to."""
+        return np.repeat(np.arange(len(self.lengths)), self.lengths)
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        return len(self.lengths)
+
+    def __repr__(self) -> str:
+        return (
+            f"Trajectories({len(self)} episodes, {len(self.observations)} steps, "
+            f"observations {self.observations.shape[1:]} {self.observations.dtype}, "
+            f"actions {self.actions.shape[1:]} {self.actions.dtype}, {int(self.terminated.sum())} terminated)"
+        )
+
+    def next_observations(self) -> Observations:
+        """(steps, *observation shape): what followed each action; stacked frames stay stacked frames.
+
+        Where the last observation of an episode is unknown, its last row repeats the last one seen.
+        """
+        if isinstance(self.observations, StackedFrames):
+            last = self.last_observations
+            rows = _moved_on(
+                self.observations.rows, self.ends - 1, last.rows if isinstance(last, StackedFrames) else None
+            )
+            return StackedFrames(self.observations.frames, rows)
+        last_observations = None if self.last_observations is None else np.asarray(self.last_observations)
+        return _moved_on(self.observations, self.ends - 1, last_observations)
+
+    def terminated_steps(self) -> npt.NDArray[np.bool_]:
+        """(steps,) bool: true on the step that ended its episode by itself."""
+        flags = np.zeros(len(self.observations), dtype=np.bool_)
+        flags[self.ends - 1] = self.terminated
+        return flags
+
+    def select(self, episodes: Sequence[int] | npt.NDArray[np.int64]) -> Trajectories:
+        """The named episodes, in the order named."""
+        chosen = np.asarray(episodes, dtype=np.int64)
+        starts, ends = self.starts, self.ends
+        steps = (
+            np.concatenate([np.arange(starts[e], ends[e]) for e in chosen])
+            if len(chosen)
+            else np.zeros(0, np.int64)
+        )
+        return Trajectories(
+            self.observations.take(steps, axis=0),
+            self.actions[steps],
+            self.lengths[chosen],
+            self.terminated[chosen],
+            None if self.last_observations is None else self.last_observations.take(chosen, axis=0),
+        )
+
+    @staticmethod
+    def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
+        """All episodes of all parts, in order; last observations are kept only if every part knows them."""
+        if all(isinstance(part.observations, StackedFrames) for part in parts):
+            observations, last_observations = _join_stacked(parts)
+        else:
+            lasts = [part.last_observations for part in parts]
+            known = [np.asarray(last) for last in lasts if last is not None]
+            observations = np.concatenate([np.asarray(part.observations) for part in parts])
+            last_observations = np.concatenate(known) if len(known) == len(lasts) else None
+        return Trajectories(
+            observations,
+            np.concatenate([part.actions for part in parts]),
+            np.concatenate([part.lengths for part in parts]),
+            np.concatenate([part.terminated for part in parts]),
+            last_observations,
+        )
+
+
+def _moved_on(
+    seen: npt.NDArray[Any], last_steps: npt.NDArray[np.int64], last: npt.NDArray[Any] | None
+) -> npt.NDArray[Any]:
+    """(steps, ...): each row the one after it; at an episode's last step ``last``, or the row itself."""
+    following = np.empty_like(seen)
+    following[:-1] = seen[1:]
+    following[last_steps] = seen[last_steps] if last is None else last
+    return following
+
+
+def _join_stacked(parts: Sequence[Trajectories]) -> tuple[Observations, Observations | None]:
+    """Observations and last observations of all parts, over one set of frames."""
+    stacks = [part.observations for part in parts]
+    lasts = [part.last_observations for part in parts]
+    if any(last is None for last in lasts):
+        return join_stacks([stack for stack in stacks if isinstance(stack, StackedFrames)]), None
+    joined = join_stacks([stack for stack in [*stacks, *lasts] if isinstance(stack, StackedFrames)])
+    steps = sum(map(len, stacks))
+    return StackedFrames(joined.frames, joined.rows[:steps]), StackedFrames(
+        joined.frames, joined.rows[steps:]
+    )

@@ -1,0 +1,47 @@
+"""gymnasium's own vectorised environments, for every task that EnvPool does not serve."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
+
+from drex.envs.single import build_environment
+from drex.envs.vector.same_step import EngineStep, SameStepVecEnv
+
+
+class GymnasiumVecEnv(SameStepVecEnv):
+    """Environments stepped one after another by gymnasium; environment ``i`` is seeded ``seed + i``."""
+
+    def __init__(self, task: str, count: int, *, seed: int) -> None:
+        self._vector = SyncVectorEnv(
+            [functools.partial(build_environment, task)] * count, autoreset_mode=AutoresetMode.SAME_STEP
+        )
+        super().__init__(
+            count, self._vector.single_observation_space, self._vector.single_action_space, seed=seed
+        )
+
+    def engine_reset(self, seed: int | None) -> npt.NDArray[Any]:
+        """Start all environments anew."""
+        observations, _ = self._vector.reset(seed=seed)
+        return np.asarray(observations)
+
+    def engine_send(self, actions: npt.NDArray[Any]) -> None:
+        """Keep the actions: these environments step nowhere else."""
+        self._actions = actions
+
+    def engine_receive(self) -> EngineStep:
+        """Step every environment once; finished ones are reset within the same step."""
+        observations, rewards, terminated, truncated, info = self._vector.step(self._actions)
+        finished = np.flatnonzero(terminated | truncated)
+        final = np.empty((len(finished), *observations.shape[1:]), observations.dtype)
+        for row, index in enumerate(finished):
+            final[row] = info["final_obs"][index]  # as the environment gave it, perhaps in another precision
+        return EngineStep(observations, rewards.astype(np.float32), terminated, truncated, finished, final)
+
+    def close(self) -> None:
+        """Close every environment."""
+        self._vector.close()
