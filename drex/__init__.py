@@ -10,11 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from drex.agents.behavioral_cloning import clone
+    from drex.agents.behavioral_cloning import CloningSettings, clone
+    from drex.agents.policies.acting import deterministic, stochastic
+    from drex.agents.policies.network import PolicySettings
     from drex.agents.ppo.algorithm import PPO
+    from drex.agents.ppo.settings import PPOSettings
     from drex.agents.ppo.train import train_ppo
     from drex.agents.rollouts.collect import collect
+    from drex.agents.rollouts.noise import NoiseSchedule
+    from drex.demonstrations.bundled import bundled_demonstrations
     from drex.demonstrations.load_and_save import (
+        Demonstrations,
         convert_demonstrations,
         load_demonstrations,
         save_demonstrations,
@@ -23,8 +29,10 @@ if TYPE_CHECKING:
     from drex.envs.data.trajectories import Trajectories
     from drex.envs.data.true_returns import TrueReturns
     from drex.envs.learned_reward import LearnedRewardEnv, LearnedRewardVecEnv
-    from drex.envs.make import make_environments
+    from drex.envs.make import make_environments, task_spaces
+    from drex.envs.task_names import task_name
     from drex.errors import UserError
+    from drex.evaluation.evaluate import EvaluationSettings, evaluate_policy
     from drex.pipeline import run
     from drex.presets.presets import preset
     from drex.presets.settings import Settings
@@ -41,27 +49,40 @@ if TYPE_CHECKING:
     )
     from drex.rankings.user_ranking import Ranking
     from drex.rankings.user_ranking_files import load_ranking, save_ranking
+    from drex.report.html import write_report
     from drex.rewards.learned_reward import LearnedReward, load_reward
     from drex.rewards.learning import learn_reward
     from drex.rewards.normalize import RewardNormalization, normalize_reward
+    from drex.rewards.occlusion import occlusion_map
     from drex.rewards.settings import RewardSettings
+    from drex.rewards.snippets import SnippetSettings
 
 __all__ = [  # noqa: RUF022 (the method's order says more than the alphabet)
     "run",
     "Settings",
     "preset",
     "UserError",
+    "write_report",
+    "bundled_demonstrations",
     "load_demonstrations",
     "save_demonstrations",
     "convert_demonstrations",
+    "Demonstrations",
     "record",
     "RecordingSettings",
     "Trajectories",
     "TrueReturns",
     "make_environments",
+    "task_spaces",
+    "task_name",
     "clone",
+    "CloningSettings",
+    "PolicySettings",
+    "deterministic",
+    "stochastic",
     "collect",
     "rank_by_noise",
+    "NoiseSchedule",
     "Preferences",
     "RankedTrajectories",
     "Ranking",
@@ -75,38 +96,45 @@ __all__ = [  # noqa: RUF022 (the method's order says more than the alphabet)
     "from_noise_levels",
     "learn_reward",
     "RewardSettings",
+    "SnippetSettings",
     "LearnedReward",
     "load_reward",
     "normalize_reward",
     "RewardNormalization",
+    "occlusion_map",
     "LearnedRewardEnv",
     "LearnedRewardVecEnv",
     "train_ppo",
     "PPO",
+    "PPOSettings",
+    "evaluate_policy",
+    "EvaluationSettings",
 ]
 
 _HOME = {
-    "agents.behavioral_cloning": ("clone",),
+    "agents.behavioral_cloning": ("CloningSettings", "clone"),
+    "agents.policies.acting": ("deterministic", "stochastic"),
+    "agents.policies.network": ("PolicySettings",),
     "agents.ppo.algorithm": ("PPO",),
+    "agents.ppo.settings": ("PPOSettings",),
     "agents.ppo.train": ("train_ppo",),
     "agents.rollouts.collect": ("collect",),
+    "agents.rollouts.noise": ("NoiseSchedule",),
+    "demonstrations.bundled": ("bundled_demonstrations",),
     "demonstrations.load_and_save": (
+        "Demonstrations",
         "convert_demonstrations",
         "load_demonstrations",
         "save_demonstrations",
     ),
-    "demonstrations.record": (
-        "RecordingSettings",
-        "record",
-    ),
+    "demonstrations.record": ("RecordingSettings", "record"),
     "envs.data.trajectories": ("Trajectories",),
     "envs.data.true_returns": ("TrueReturns",),
-    "envs.learned_reward": (
-        "LearnedRewardEnv",
-        "LearnedRewardVecEnv",
-    ),
-    "envs.make": ("make_environments",),
+    "envs.learned_reward": ("LearnedRewardEnv", "LearnedRewardVecEnv"),
+    "envs.make": ("make_environments", "task_spaces"),
+    "envs.task_names": ("task_name",),
     "errors": ("UserError",),
+    "evaluation.evaluate": ("EvaluationSettings", "evaluate_policy"),
     "pipeline": ("run",),
     "presets.presets": ("preset",),
     "presets.settings": ("Settings",),
@@ -122,20 +150,14 @@ _HOME = {
         "from_tiers",
     ),
     "rankings.user_ranking": ("Ranking",),
-    "rankings.user_ranking_files": (
-        "load_ranking",
-        "save_ranking",
-    ),
-    "rewards.learned_reward": (
-        "LearnedReward",
-        "load_reward",
-    ),
+    "rankings.user_ranking_files": ("load_ranking", "save_ranking"),
+    "report.html": ("write_report",),
+    "rewards.learned_reward": ("LearnedReward", "load_reward"),
     "rewards.learning": ("learn_reward",),
-    "rewards.normalize": (
-        "RewardNormalization",
-        "normalize_reward",
-    ),
+    "rewards.normalize": ("RewardNormalization", "normalize_reward"),
+    "rewards.occlusion": ("occlusion_map",),
     "rewards.settings": ("RewardSettings",),
+    "rewards.snippets": ("SnippetSettings",),
 }
 _MODULE = {name: f"drex.{module}" for module, names in _HOME.items() for name in names}
 

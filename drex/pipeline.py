@@ -1,4 +1,4 @@
-"""The method on one screen: demonstrations, clone, ranking, reward, policy, judgement (D-REX and T-REX)."""
+"""The method on one screen: demonstrations, clone, ranking, reward, policy, evaluation (D-REX and T-REX)."""
 
 from __future__ import annotations
 
@@ -10,21 +10,29 @@ from typing import Any
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from drex.agents.sb3_algorithms import check_algorithm
-from drex.demonstrations.bundled import bundled_demonstrations
-from drex.demonstrations.load_and_save import Demonstrations, load_demonstrations
+from drex.demonstrations.load_and_save import Demonstrations
+from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import task_spaces
 from drex.envs.task_names import Factory, task_name
-from drex.errors import UserError
 from drex.files.atomic import write_json
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_folder import RunFolder, versions
+from drex.files.run_layout import RESULT
 from drex.presets.presets import preset
 from drex.presets.settings import Control, Method, Settings
+from drex.rankings.preferences import Preferences
 from drex.rankings.user_ranking import Ranking
-from drex.rankings.user_ranking_files import load_ranking, ranking_beside
-from drex.stages.evaluation import Judging
-from drex.stages.learning import Stages
+from drex.stages.cloning import clone_best, clone_demonstrations
+from drex.stages.context import Context
+from drex.stages.controls import train_control
+from drex.stages.demonstrations import copy_demonstrations, given_demonstrations
+from drex.stages.device import Device, limit_torch_threads, resolve_device
+from drex.stages.evaluation import evaluate, evaluate_control
+from drex.stages.held_out import held_out_pairs
+from drex.stages.policy import environment_steps, train_policy
 from drex.stages.progress import Progress
+from drex.stages.ranking import given_ranking, rank_as_user, rank_noisy_rollouts
+from drex.stages.reward import learn
 
 
 def run(
@@ -33,17 +41,21 @@ def run(
     run_dir: str | Path,
     env_kwargs: Mapping[str, Any] | None = None,
     wrappers: Sequence[str | Factory] = (),
-    demonstrations: str | Path | None = None,
+    demonstrations: str | Path | Demonstrations | Trajectories | None = None,
     method: Method = "drex",
-    ranking: str | Path | None = None,
+    ranking: str | Path | Ranking | Preferences | None = None,
     settings: Settings | None = None,
     seed: int = 0,
     controls: Sequence[Control] = (),
     resume: bool = False,
     quiet: bool = False,
-    device: str = "cpu",
+    device: Device = "auto",
+    report: bool = True,
 ) -> dict[str, Any]:
     """Learn a reward from demonstrations and train a policy on it.
+
+    Equal seeds give equal weights on one machine, from Python and from the command line. Tasks with flat
+    observations compute on one torch thread, so that this holds for any number of cores.
 
     Args:
         task: a gymnasium id (``module:Id`` imports the module first), or a class or function that makes an
@@ -52,75 +64,72 @@ def run(
         env_kwargs: keyword arguments of the environment, of what JSON can hold.
         wrappers: classes or functions around each environment, or their names ``module:Wrapper``, innermost
             first.
-        demonstrations: a file or folder of any format (docs/demonstrations.md); ``None`` takes those
-            that come with the package.
+        demonstrations: a file or folder of any format (docs/demonstrations.md), or data in memory; ``None``
+            takes the bundled ones.
         method: ``"drex"`` for unranked demonstrations, ``"trex"`` for those that carry a ranking.
-        ranking: the user's ranking, a JSON or CSV file; ``None`` takes that beside the demonstrations.
+        ranking: the user's ranking, a JSON or CSV file or in memory; ``None`` takes the file next to the
+            demonstrations.
         settings: ``None`` takes the default preset for the task and the method.
-        seed: of everything; each stage draws its own stream from it.
-        controls: rewards that must be beaten, trained from the same start and judged in the same table. They
-            may be added to a finished run.
+        seed: of the whole run; each stage draws its own stream from it.
+        controls: baseline rewards, trained from the same start and evaluated in the same table. They may be
+            added to a finished run.
         resume: continue in a run folder that holds a part of this very run.
         quiet: no progress bars.
-        device: ``"cpu"``, ``"cuda"`` or ``"auto"``, for PPO and, for images, for cloning and the reward.
+        device: for PPO and, for images, for cloning and the reward. ``"auto"`` takes the CPU for flat
+            observations, else a GPU where there is one.
+        report: write figures, a video where the task renders, and ``report.html`` into the folder.
 
     Returns:
         The content of ``evaluation.json``.
 
     Raises:
-        UserError: anything that the user can mend.
+        UserError: anything that the user can fix.
     """
     task = task_name(task, kwargs=env_kwargs, wrappers=wrappers)
     settings = preset("default", task, method) if settings is None else settings
-    file = Path(bundled_demonstrations(task) if demonstrations is None else demonstrations)
-    observation_space, action_space, horizon = task_spaces(task)
-    check_algorithm(settings.algorithm, action_space)
-    given = load_demonstrations(
-        file, observation_space=observation_space, action_space=action_space, horizon=horizon, task=task
-    )
-    own = _own_ranking(method, ranking, file, given)
+    check_algorithm(settings.algorithm, task_spaces(task)[1])
+    given = given_demonstrations(demonstrations, task)
+    user = given_ranking(ranking, method, given)
     about: dict[str, Any] = {"task": task, "method": method, "seed": seed}
+    config = about | {"settings": settings_to_json(settings)}
     with (
-        RunFolder.open(
-            Path(run_dir), config=about | {"settings": settings_to_json(settings)}, resume=resume
-        ) as folder,
+        limit_torch_threads(task),
+        RunFolder.open(Path(run_dir), config=config, resume=resume) as folder,
         closing(Progress(folder.path, quiet=quiet)) as progress,
     ):
-        stages = Stages(task, settings, seed, folder, progress, device)
-        judging = Judging(task, settings.evaluation, seed, folder, progress)
-        demos = stages.demonstrations(given, file)
-        bc: ActorCriticPolicy | None
-        if own is None:  # D-REX: a clone of all demonstrations, disturbed by degrees, ranks itself
-            bc = stages.clone(demos.trajectories)
-            ranked = stages.ranked_by_noise(demos.trajectories, bc)
-        else:  # T-REX: the demonstrations are ranked, and the best of them are cloned
-            bc = stages.clone_of_best(demos.trajectories, own)
-            ranked = stages.ranked_as_given(demos, own, bc)
-        reward = stages.reward(ranked)
-        policy = stages.policy("policy", reward, bc)
-        beside = {name: stages.control(name, ranked, bc) for name in controls}
-        held_out = stages.held_out(ranked, reward)
-        found = judging.evaluation(demos, bc, ranked, reward, policy) | {
-            "controls": {name: judging.control(name, control) for name, control in beside.items()}
-        }
-        found["reward"] |= {"held_out_accuracy": held_out.accuracy, "held_out_pairs": held_out.pairs}
-        evaluation = about | found
-        evaluation |= {"seconds": folder.seconds(), "environment_steps": stages.environment_steps(ranked)}
+        context = Context(task, settings, seed, folder, progress, resolve_device(task, device))
+        evaluation = about | _learn_and_evaluate(context, given, user, controls)
         evaluation |= {"versions": versions()}
-        write_json(folder.path / "evaluation.json", evaluation)
+        write_json(folder.path / RESULT, evaluation)
+    if report:
+        from drex.report.html import write_report  # matplotlib takes long to import
+
+        progress.say("drawing figures and video")
+        for note in write_report(run_dir, tensorboard=True).notes:
+            progress.say(note)
     return evaluation
 
 
-def _own_ranking(
-    method: Method, ranking: str | Path | None, file: Path, given: Demonstrations
-) -> Ranking | None:
-    """The user's ranking for T-REX, checked; ``None`` for D-REX, which would not read it."""
-    if method == "drex":
-        if ranking is not None:
-            raise UserError(
-                "ranking", expected="none with method drex", found=str(ranking), do="add --method trex"
-            )
-        return None
-    own = load_ranking(ranking_beside(file) if ranking is None else ranking)
-    own.rank(given.trajectories)
-    return own
+def _learn_and_evaluate(
+    run: Context, given: Demonstrations, user: Ranking | None, controls: Sequence[Control]
+) -> dict[str, Any]:
+    """The stages in order, and what they found."""
+    demos = copy_demonstrations(run, given)
+    bc: ActorCriticPolicy | None
+    if user is None:  # D-REX: a clone of all demonstrations, with more and more noise, ranks itself
+        bc = clone_demonstrations(run, demos.trajectories)
+        ranked = rank_noisy_rollouts(run, demos.trajectories, bc)
+    else:  # T-REX: the user ranks the demonstrations, and the best of them are cloned
+        bc = clone_best(run, demos.trajectories, user)
+        ranked = rank_as_user(run, demos, user, bc)
+    reward = learn(run, ranked)
+    policy = train_policy(run, reward, bc)
+    baselines = {name: train_control(run, name, ranked, bc) for name in controls}
+    held_out = held_out_pairs(run, ranked, reward)
+    found = evaluate(run, demos, bc, ranked, reward, policy)
+    found["controls"] = {name: evaluate_control(run, name, control) for name, control in baselines.items()}
+    found["reward"] |= {"held_out_accuracy": held_out.accuracy, "held_out_pairs": held_out.pairs}
+    return found | {
+        "seconds": run.folder.seconds(),
+        "environment_steps": environment_steps(run, ranked),
+    }

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn, VecEnvWrapper
 
+from drex.envs.vector.same_step import transition_ends
 from drex.errors import UserError
 
 
@@ -57,12 +58,8 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         if self._observations is None or self._actions is None:
             raise RuntimeError("step before reset")
         observations, _, dones, infos = self.venv.step_wait()
-        next_observations = np.array(observations)
-        terminated = dones.copy()
-        for index in np.flatnonzero(dones):
-            next_observations[index] = infos[index]["terminal_observation"]
-            terminated[index] = not infos[index].get("TimeLimit.truncated", False)
-        rewards = self._reward(self._observations, self._actions, next_observations, terminated)
+        ends = transition_ends(np.asarray(observations), dones, infos)
+        rewards = self._reward(self._observations, self._actions, ends.next_observations, ends.terminated)
         self._observations = np.array(observations)
         return observations, rewards, dones, infos
 

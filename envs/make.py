@@ -46,13 +46,13 @@ def make_environments(
         env_kwargs: keyword arguments of the environment, of what JSON can hold.
         wrappers: classes or functions around each environment, or their names ``module:Wrapper``, innermost
             first. Observations that are no Box are flattened into one around them all.
-        reward: ``"none"`` pays 0 and diverts the true reward, sealed, into ``info["true_return"]`` at the end
+        reward: ``"none"`` pays 0 and diverts the true reward into ``info["true_return"]`` at the end
             of an episode; ``"true"`` pays the environment's own as well, which only demonstrators are trained
             on.
         backend: ``"auto"`` takes ALE's own for Atari games, EnvPool where it serves the very same
             environment, else gymnasium.
         threads: of EnvPool or of the Atari emulator; 0 takes as many as this process may use cores.
-        atari: how training differs from judging, for Atari games alone; ``None`` as in judging.
+        atari: how training differs from evaluation, for Atari games alone; ``None`` as in evaluation.
 
     Raises:
         UserError: a task that ``task_spaces`` refuses, no environments asked for, EnvPool asked for where it

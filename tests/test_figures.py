@@ -106,11 +106,11 @@ def test_noisy_rollouts_beside_the_users_demonstrations_keep_their_own_levels():
     np.testing.assert_array_equal(ranked.get_array(), [0.0, 0.5, 1.0])
 
 
-def test_learning_curve_marks_the_true_return_as_for_judging_only():
+def test_learning_curve_marks_the_true_return_as_for_evaluation_only():
     upper, lower = learning_curve(run_of(evaluation())).axes
     np.testing.assert_array_equal(upper.lines[0].get_xydata(), [[100, 0.1], [200, 0.2]])
     np.testing.assert_array_equal(lower.lines[0].get_xydata(), [[100, 5.0], [200, 7.0]])
-    assert lower.get_ylabel() == "true return (for judging only)"
+    assert lower.get_ylabel() == "true return (for evaluation only)"
 
 
 def test_reward_training_shows_loss_and_accuracy_in_percent():

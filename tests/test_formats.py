@@ -367,14 +367,6 @@ def test_an_explicit_format_overrides_what_the_path_looks_like(tmp_path):
     assert registry.read(file, "d4rl").lengths.tolist() == [2, 3, 1]
 
 
-def test_the_hash_tells_contents_apart_and_knows_files_and_folders(tmp_path):
-    hashes = [registry.sha256(format_files.d4rl(tmp_path / "a.h5")), registry.sha256("cartpole/random-v0")]
-    copy = format_files.minari(tmp_path / "copy")
-    assert registry.sha256(copy) == hashes[1]
-    format_files.change_json(copy / "data/metadata.json", author=["someone else"])
-    assert len({*hashes, registry.sha256(copy)}) == 3
-
-
 def test_minaris_cache_lies_at_home_unless_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.delenv("MINARI_DATASETS_PATH")
     monkeypatch.setenv("HOME", str(tmp_path))

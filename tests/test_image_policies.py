@@ -232,7 +232,9 @@ def test_a_whole_run_from_pixels_resumes_and_its_reward_masks_what_it_was_told_t
     shown, returns = collect(best_actions, make(3, 5), 6, seed=0)
     file = tmp_path / "meet.npz"
     save_demonstrations(file, shown, rewards=returns.step_values_for_evaluation(), task=MEET)
-    found = run(MEET, run_dir=tmp_path / "run", demonstrations=file, settings=TINY, seed=1, quiet=True)
+    found = run(
+        MEET, run_dir=tmp_path / "run", demonstrations=file, settings=TINY, seed=1, quiet=True, report=False
+    )
     assert found["demonstrator"]["mean"] == pytest.approx(returns.values_for_evaluation().mean())
     assert 0.0 <= found["policy"]["mean"] <= HORIZON
     assert found["environment_steps"] == 12 * HORIZON + 256
@@ -246,7 +248,14 @@ def test_a_whole_run_from_pixels_resumes_and_its_reward_masks_what_it_was_told_t
         reward(pictures, nothing[0], pictures, nothing[1]), reward(hidden, nothing[0], hidden, nothing[1])
     )
     again = run(
-        MEET, run_dir=tmp_path / "run", demonstrations=file, settings=TINY, seed=1, quiet=True, resume=True
+        MEET,
+        run_dir=tmp_path / "run",
+        demonstrations=file,
+        settings=TINY,
+        seed=1,
+        quiet=True,
+        resume=True,
+        report=False,
     )
     assert again["policy"] == found["policy"]
     assert again["reward"] == found["reward"]

@@ -59,7 +59,12 @@ def test_the_whole_pipeline_runs_and_clones_what_was_demonstrated(task, tmp_path
         tmp_path / "own.npz", trajectories, rewards=returns.step_values_for_evaluation(), task=task
     )
     found = run(
-        task, run_dir=tmp_path / "run", demonstrations=tmp_path / "own.npz", settings=SMALL, quiet=True
+        task,
+        run_dir=tmp_path / "run",
+        demonstrations=tmp_path / "own.npz",
+        settings=SMALL,
+        quiet=True,
+        report=False,
     )
 
     assert found["task"] == task
@@ -124,7 +129,7 @@ def test_a_factory_with_arguments_and_wrappers_is_kept_by_its_name_and_resumed(t
 
     def start(**options):
         given = {"run_dir": tmp_path / "run", "demonstrations": tmp_path / "own.npz", "settings": TINY}
-        return run(walk, wrappers=[Steps], quiet=True, **given, **options)
+        return run(walk, wrappers=[Steps], quiet=True, report=False, **given, **options)
 
     found = start(env_kwargs={"horizon": 12})
     assert found["task"] == task

@@ -24,6 +24,8 @@ from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
 from drex.evaluation.evaluate import EvaluationSettings
 from drex.files.dataclass_json import settings_to_json
+from drex.files.run_layout import CLONE, RANKED
+from drex.files.run_layout import STAGES as STAGES_OF_THE_TABLE
 from drex.pipeline import run
 from drex.presets.settings import Settings
 from drex.report.finished_run import read_scalars
@@ -79,7 +81,7 @@ def demonstrate(path, task, *, with_rewards):
 
 
 def start(folder, demonstrations, **options):
-    asked = {"settings": TINY, "seed": 1, "quiet": True} | options
+    asked = {"settings": TINY, "seed": 1, "quiet": True, "report": False} | options
     return run(asked.pop("task", WALK), run_dir=folder, demonstrations=demonstrations, **asked)
 
 
@@ -239,7 +241,7 @@ def same_weights_of(folder, one, other):
 # The same again
 
 
-def test_equal_seeds_give_equal_weights_and_judgement_with_controls_or_without(whole, plain):
+def test_equal_seeds_give_equal_weights_and_evaluations_with_controls_or_without(whole, plain):
     (folder, evaluation), (other, other_evaluation) = whole, plain
     for stage in WEIGHTS:
         assert same_weights(folder, other, stage), stage
@@ -287,10 +289,20 @@ def test_controls_can_be_added_to_a_finished_run(whole, plain, demonstrations, t
 
 def test_every_stage_keeps_the_random_stream_of_earlier_versions():
     """Or a recorded run could not be made again."""
-    assert [stage_seed(0, stage) for stage in ("bc", "ranked")] == [673228719, 20219401]
-    assert stage_seed(0, "bc") != stage_seed(1, "bc")
-    with pytest.raises(ValueError):
-        stage_seed(0, "no stage")
+    assert [stage_seed(0, stage) for stage in (CLONE, RANKED)] == [673228719, 20219401]
+    assert stage_seed(0, CLONE) != stage_seed(1, CLONE)
+    numbers = {stage.name: stage.stream for stage in STAGES_OF_THE_TABLE}
+    assert numbers == {
+        "demonstrations": 0,
+        "bc": 1,
+        "ranked": 2,
+        "ranked-noise": 2,
+        "reward": 3,
+        "policy": 4,
+        "evaluation": 5,
+        "held_out": 6,
+        "rollout_policy": 7,
+    }
 
 
 # Refused

@@ -101,8 +101,15 @@ def test_a_run_disturbs_what_was_chosen_as_if_it_had_been_named(tmp_path):
     assert beside["ranking"]["rollout_policy"] is None and beside["policy"] == found["policy"]
     files = (tmp_path / name / "ranked" / "fingerprint.json" for name in ("auto", "named"))
     fingerprints = [json.loads(file.read_text()) for file in files]
+    played = found["ranking"]["rollout_policy"]
+    choice = sum(10 * (played[name] or 0.0) for name in ("deterministic", "stochastic", "uniform"))
+    assert found["environment_steps"] == beside["environment_steps"] + round(choice)
     assert fingerprints[0] == fingerprints[1] and fingerprints[0]["settings"]["rollout_policy"] == chosen
     assert f"{found['ranking']['rollout_policy']['demonstrations']:.0f}" in str(findings_table(found).rows)
-    assert [row[0] for row in seconds_table(found).rows][1:4] == ["bc", "rollout_policy", "ranked"]
+    assert [row[0] for row in seconds_table(found).rows][1:4] == [
+        "behavioral cloning",
+        "choice of the rollout policy",
+        "ranking",
+    ]
     again = start(tmp_path / "auto", demonstrations, task=DISCRETE_WALK, settings=nearest, resume=True)
     assert again["ranking"] == found["ranking"]

@@ -23,6 +23,7 @@ from drex.demonstrations.load_and_save import load_demonstrations, save_demonstr
 from drex.envs.data.stacked_frames import FramePool, StackedFrames, StackRecorder, are_images, holds_images
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import make_environments, task_spaces
+from drex.envs.vector.same_step import TransitionEnds
 from drex.errors import UserError
 
 
@@ -195,7 +196,7 @@ def test_a_finished_episode_leaves_no_image_in_memory():
         for step in range(4):
             picture[:, -1] = step
             recording.add(picture, np.zeros(1, np.int64))
-        recording.finish(0, {"terminal_observation": picture[0], "TimeLimit.truncated": False})
+        recording.finish(0, TransitionEnds(picture, np.array([True]), np.array([False])), {})
     kept = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
     assert kept < 300 * picture.nbytes / 10

@@ -74,7 +74,7 @@ def test_rank_correlation_has_two_digits():
 def test_seconds_stand_in_the_order_of_the_method_with_their_sum():
     assert seconds_table(evaluation()).rows == (
         ("demonstrations", "0.0"),
-        ("bc", "1.2"),
+        ("behavioral cloning", "1.2"),
         ("policy", "60.0"),
         ("evaluation", "2.0"),
         ("all", "63.2"),

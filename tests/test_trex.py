@@ -57,7 +57,7 @@ def demonstrate(path, *, rewards=None):
 
 
 def start(folder, demonstrations, **options):
-    asked = {"settings": OWN, "seed": 1, "quiet": True, "method": "trex"} | options
+    asked = {"settings": OWN, "seed": 1, "quiet": True, "method": "trex", "report": False} | options
     return run(WALK, run_dir=folder, demonstrations=demonstrations, **asked)
 
 

@@ -35,7 +35,7 @@ MAY_REVEAL_STEPS = {  # module: why it may open true rewards step by step
     "demonstrations/make.py": "writes them into a file of demonstrations, for judging alone",
     "demonstrations/record.py": "writes them into a file of demonstrations, for judging alone",
     "rankings/noisy_rollouts.py": "keeps them in the run folder, for judging alone",
-    "stages/learning.py": "keeps them in the run folder, for judging alone",
+    "stages/demonstrations.py": "keeps them in the run folder, for judging alone",
 }
 MAY_PAY_THE_TRUE_REWARD = {  # module: why it may ask for environments that pay it
     "agents/demonstrator.py": "trains demonstrators, which is the only learning on it",

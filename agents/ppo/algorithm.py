@@ -41,6 +41,7 @@ from drex.agents.ppo.loss_gradient import (
 )
 from drex.agents.ppo.relabelled_buffer import RelabelledRolloutBuffer
 from drex.envs.learned_reward import RewardFunction
+from drex.envs.vector.same_step import transition_ends
 from drex.errors import UserError
 
 
@@ -128,18 +129,12 @@ class PPO(StablePPO):
             callback.update_locals(locals())
             if not callback.on_step():
                 return False
-            next_observations, terminated = new_observations, np.zeros(self.n_envs, np.bool_)
+            ends = transition_ends(new_observations, dones, infos)
             if dones.any():
                 self._update_info_buffer(infos, dones)
-                next_observations = np.array(new_observations)
-                for index in np.flatnonzero(dones):
-                    next_observations[index] = infos[index]["terminal_observation"]
-                    if infos[index].get("TimeLimit.truncated", False):
-                        truncated_at.append((step, int(index)))
-                    else:
-                        terminated[index] = True
+                truncated_at += [(step, int(index)) for index in np.flatnonzero(ends.truncated)]
             buffer.rewards[step] = rewards if buffer.reward is None else 0.0
-            buffer.note_step(step, executed, next_observations, terminated)
+            buffer.note_step(step, executed, ends.next_observations, ends.terminated)
             observations = new_observations
             self._last_obs, self._last_episode_starts = observations, dones
         buffer.full, buffer.pos = True, n_rollout_steps

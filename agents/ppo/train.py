@@ -9,7 +9,6 @@ from pathlib import Path
 
 import gymnasium
 import torch
-from drex.agents.ppo.running_normalization import RunningNormalization
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -19,6 +18,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from drex.agents.policies.network import PolicySettings, StandardizedObservations, policy_arguments
 from drex.agents.ppo.algorithm import PPO
 from drex.agents.ppo.checkpoints import _checkpoint, _continue_from
+from drex.agents.ppo.running_normalization import RunningNormalization
 from drex.agents.ppo.settings import PPOSettings
 from drex.envs.learned_reward import RewardFunction
 from drex.errors import UserError
@@ -63,6 +63,48 @@ def train_ppo(
         )
     set_random_seed(seed)
     environments = make(settings.environments, seed)
+    try:
+        model = _make_ppo(environments, settings, policy_settings, start_from, device)
+        model.set_reward(reward)
+        if settings.normalize_observations:
+            if not isinstance(model.policy.features_extractor, StandardizedObservations):
+                raise UserError(
+                    "ppo.normalize_observations", expected="observations in numbers", found="images"
+                )
+            callback = CallbackList([RunningNormalization(), *([] if callback is None else [callback])])
+        if logger is not None:
+            model.set_logger(logger)
+        segments = settings.segments()
+        model.planned_steps = segments[-1]
+        done = 0 if checkpoints is None else _continue_from(checkpoints, model)
+        for segment, end in enumerate(segments):
+            if end <= done:
+                continue
+            if segment:
+                environments.close()
+                environments = make(settings.environments, seed + 10_000 * segment)
+                model.set_env(environments)
+            set_random_seed(seed + 10_000 * segment)
+            steps = end - (segments[segment - 1] if segment else 0)
+            before = model.num_timesteps
+            model.learn(steps, callback=callback, reset_num_timesteps=False)
+            if model.num_timesteps < before + steps:
+                break  # the callback asked to stop
+            if checkpoints is not None:
+                _checkpoint(checkpoints, model)
+    finally:
+        environments.close()
+    return model
+
+
+def _make_ppo(
+    environments: VecEnv,
+    settings: PPOSettings,
+    policy_settings: PolicySettings,
+    start_from: ActorCriticPolicy | None,
+    device: str,
+) -> PPO:
+    """PPO before its first step, from the clone or from random weights."""
     model = PPO(
         "MlpPolicy",
         environments,
@@ -88,32 +130,6 @@ def train_ppo(
     if isinstance(model.action_space, gymnasium.spaces.Box) and settings.initial_std is not None:
         torch.nn.init.constant_(model.policy.log_std, math.log(settings.initial_std))
     model.critic_warmup_rollouts = settings.critic_warmup_rollouts if settings.start_from == "clone" else 0
-    model.set_reward(reward)
-    if settings.normalize_observations:
-        if not isinstance(model.policy.features_extractor, StandardizedObservations):
-            raise UserError("ppo.normalize_observations", expected="observations in numbers", found="images")
-        callback = CallbackList([RunningNormalization(), *([] if callback is None else [callback])])
-    if logger is not None:
-        model.set_logger(logger)
-    segments = settings.segments()
-    model.planned_steps = segments[-1]
-    done = 0 if checkpoints is None else _continue_from(checkpoints, model)
-    for segment, end in enumerate(segments):
-        if end <= done:
-            continue
-        if segment:
-            environments.close()
-            environments = make(settings.environments, seed + 10_000 * segment)
-            model.set_env(environments)
-        set_random_seed(seed + 10_000 * segment)
-        steps = end - (segments[segment - 1] if segment else 0)
-        before = model.num_timesteps
-        model.learn(steps, callback=callback, reset_num_timesteps=False)
-        if model.num_timesteps < before + steps:
-            break  # the callback asked to stop
-        if checkpoints is not None:
-            _checkpoint(checkpoints, model)
-    environments.close()
     return model
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from typing import Any, cast
 
 import numpy as np
@@ -14,10 +15,12 @@ from drex.agents.rollouts.episode_recorder import Recording
 from drex.agents.rollouts.noise import ActionNoise, BatchedActionNoise, NoiseJob
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.data.true_returns import TrueReturns
+from drex.envs.make import make_environments
+from drex.envs.vector.same_step import transition_ends
 from drex.errors import UserError
 
-Progress = Callable[[int], None]
-"""Told how many more episodes are done."""
+Advance = Callable[[int], None]
+"""Called with how many more steps or episodes are done."""
 
 
 def collect(
@@ -26,7 +29,7 @@ def collect(
     episodes: int | Sequence[NoiseJob],
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> tuple[Trajectories, TrueReturns]:
     """Roll a policy out for whole episodes.
 
@@ -74,10 +77,34 @@ def collect(
         noise.inject(actions)
         environments.step_async(actions)
         recording.add(observations, actions)  # while environments step
-        following, _, dones, infos = environments.step_wait()
+        stepped, _, dones, infos = environments.step_wait()
+        observations = cast("npt.NDArray[Any]", stepped)
+        ends = transition_ends(observations, dones, infos)
         for environment in dones.nonzero()[0].tolist():
-            if recording.finish(environment, infos[environment]) and progress is not None:
+            if recording.finish(environment, ends, infos[environment]) and progress is not None:
                 progress(1)
             begin(environment)
-        observations = cast("npt.NDArray[Any]", following)
     return recording.join()
+
+
+def collect_on(
+    task: str,
+    policy: Policy,
+    episodes: int | Sequence[NoiseJob],
+    *,
+    seed: int,
+    environments: int,
+    progress: Advance | None = None,
+) -> tuple[Trajectories, TrueReturns]:
+    """Make environments of a task, roll a policy out in them, and close them, on errors too; see ``collect``.
+
+    Args:
+        task: a gymnasium id.
+        policy: as for ``collect``.
+        episodes: as for ``collect``.
+        seed: of the environments and of the noise.
+        environments: how many are stepped side by side.
+        progress: as for ``collect``.
+    """
+    with closing(make_environments(task, environments, seed=seed)) as made:
+        return collect(policy, made, episodes, seed=seed, progress=progress)

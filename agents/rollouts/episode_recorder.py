@@ -12,6 +12,7 @@ from drex.agents.rollouts.step_blocks import Spans, StepBlocks
 from drex.envs.data.stacked_frames import FramePool, Observations, StackedFrames, StackRecorder, holds_images
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.data.true_returns import TrueReturns
+from drex.envs.vector.same_step import TransitionEnds
 from drex.envs.vector.true_reward_ledger import take_true_return
 
 
@@ -55,15 +56,15 @@ class Recording:
         self._actions.add(actions)
         self._steps += 1
 
-    def finish(self, environment: int, info: dict[str, Any]) -> bool:
+    def finish(self, environment: int, ends: TransitionEnds, info: dict[str, Any]) -> bool:
         """Whether the episode that has just ended here was one to keep."""
         episode = int(self._playing[environment])
         if episode < 0:
             return False
         self._playing[environment] = -1
         self._spans.lengths[episode] = self._steps - self._spans.starts[episode]
-        self._seen.finish(environment, episode, info["terminal_observation"])
-        self._terminated[episode] = not info["TimeLimit.truncated"]
+        self._seen.finish(environment, episode, ends.next_observations[environment])
+        self._terminated[episode] = ends.terminated[environment]
         self._returns[episode] = take_true_return(info)
         self.unfinished -= 1
         return True

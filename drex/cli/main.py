@@ -108,18 +108,14 @@ def _run(words: list[str]) -> None:
 
     from drex import pipeline
     from drex.report.finished_run import METHODS
-    from drex.stages.device import limit_torch_threads, resolve_device
+    from drex.report.html import report_of
 
-    task = options.environment()
-    limit_torch_threads(task)
-    say = _say_nothing if options.quiet else print
-    say(
-        f"{METHODS[options.method]} on {task}, seed {options.seed}, preset {options.preset}: "
-        f"{options.folder()}"
-    )
-    pipeline.run(
+    task, folder = options.environment(), options.folder()
+    if not options.quiet:
+        print(f"{METHODS[options.method]} on {task}, seed {options.seed}, preset {options.preset}: {folder}")
+    evaluation = pipeline.run(
         task,
-        run_dir=options.folder(),
+        run_dir=folder,
         demonstrations=options.demos,
         method=options.method,
         ranking=options.ranking,
@@ -128,13 +124,9 @@ def _run(words: list[str]) -> None:
         controls=options.controls,
         resume=options.resume,
         quiet=options.quiet,
-        device=resolve_device(task, options.device),
+        device=options.device,
     )
-
-    from drex.report.html import write_report
-
-    say("drawing figures and video")
-    print("\n".join(["", *write_report(options.folder(), tensorboard=True).lines()]))
+    print("\n".join(["", *report_of(folder, evaluation).lines()]))
 
 
 def _make_demos(words: list[str]) -> None:
@@ -146,13 +138,19 @@ def _make_demos(words: list[str]) -> None:
 
     from drex.demonstrations.inspect import describe
     from drex.demonstrations.make import MakingSettings, make_demonstrations
+    from drex.rankings.user_ranking import Ranking
+    from drex.rankings.user_ranking_files import ranking_beside, save_ranking
     from drex.stages.device import limit_torch_threads
 
-    limit_torch_threads(task)
     settings = MakingSettings(episodes=asked.episodes, history=asked.history, demonstrator=asked.demonstrator)
     print(f"{task}: training a demonstrator to a mean return of {asked.demonstrator.target_return:g}")
     command = shlex.join(["drex", "demos", "make", task, *options])
-    made = make_demonstrations(task, asked.out, settings, seed=asked.seed, command=command, quiet=asked.quiet)
+    with limit_torch_threads(task):
+        made = make_demonstrations(
+            task, asked.out, settings, seed=asked.seed, command=command, quiet=asked.quiet
+        )
+    if asked.history:
+        save_ranking(ranking_beside(asked.out), Ranking("file_order", asked.history, "training time"))
     print("\n".join(describe(made).lines()))
 
 
@@ -167,7 +165,6 @@ def _record_demos(words: list[str]) -> None:
     from drex.demonstrations.record import RecordingSettings, open_policy, record
     from drex.stages.device import limit_torch_threads
 
-    limit_torch_threads(task)
     settings = RecordingSettings(
         episodes=asked.episodes,
         deterministic=asked.deterministic,
@@ -176,7 +173,8 @@ def _record_demos(words: list[str]) -> None:
     )
     command = shlex.join(["drex", "demos", "record", task, *options])
     policy = open_policy(asked.policy, task)
-    made = record(policy, task, asked.out, settings=settings, seed=asked.seed, about={"command": command})
+    with limit_torch_threads(task):
+        made = record(policy, task, asked.out, settings=settings, seed=asked.seed, about={"command": command})
     print("\n".join(describe(made).lines()))
 
 
@@ -287,10 +285,6 @@ def _task_and_options(command: str, words: list[str]) -> tuple[str, list[str]]:
     if {"-h", "--help"} & set(words):
         return "ENV", words
     raise UserError(f"{command} ENV", expected="a task, then options", found=words[0] if words else "none")
-
-
-def _say_nothing(line: str) -> None:
-    """In place of ``print`` when quiet."""
 
 
 _COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {

@@ -34,7 +34,7 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -109,35 +109,58 @@ def load_demonstrations(
     """
     source = os.fspath(path)
     fields = registry.read(path, format_name)
-    if observation_space is not None:
-        check_fits_space(fields.observations, observation_space, f"{source}: observations")
-        if fields.last_observations is not None:
-            check_fits_space(fields.last_observations, observation_space, f"{source}: last_observations")
-    actions = fields.actions
-    if action_space is not None:
-        check_fits_space(actions, action_space, f"{source}: actions")
-        if isinstance(action_space, spaces.Box) and actions.dtype.kind == "f":
-            actions = _clip(actions, action_space, source)
-    if task is not None and fields.task is not None and fields.task != task:
-        _logger.warning("%s: task: expected %s, found %s", source, task, fields.task)
-    if horizon is not None and fields.lengths.max() > horizon:
-        _logger.warning(
-            "%s: lengths: expected at most %d, the task's time limit, found %d",
-            source,
-            horizon,
-            fields.lengths.max(),
-        )
     terminated = fields.terminated
     if terminated is None:
         terminated = fields.lengths < (0 if horizon is None else horizon)
     trajectories = Trajectories(
-        fields.observations, actions, fields.lengths, terminated, fields.last_observations
+        fields.observations, fields.actions, fields.lengths, terminated, fields.last_observations
     )
     if fields.rewards is None:
         returns = TrueReturns.unknown(len(trajectories))
     else:
         returns = TrueReturns(np.add.reduceat(fields.rewards, trajectories.starts), fields.rewards)
-    return Demonstrations(trajectories, returns, source, fields.about, fields.task)
+    return fit_to_task(
+        Demonstrations(trajectories, returns, source, fields.about, fields.task),
+        observation_space=observation_space,
+        action_space=action_space,
+        horizon=horizon,
+        task=task,
+    )
+
+
+def fit_to_task(
+    demonstrations: Demonstrations,
+    *,
+    observation_space: Space[Any] | None = None,
+    action_space: Space[Any] | None = None,
+    horizon: int | None = None,
+    task: str | None = None,
+) -> Demonstrations:
+    """The demonstrations, checked against a task and clipped to its actions; see ``load_demonstrations``.
+
+    Raises:
+        UserError: observations or actions that do not fit the spaces.
+    """
+    source, given = demonstrations.source, demonstrations.trajectories
+    if observation_space is not None:
+        check_fits_space(given.observations, observation_space, f"{source}: observations")
+        if given.last_observations is not None:
+            check_fits_space(given.last_observations, observation_space, f"{source}: last_observations")
+    actions = given.actions
+    if action_space is not None:
+        check_fits_space(actions, action_space, f"{source}: actions")
+        if isinstance(action_space, spaces.Box) and actions.dtype.kind == "f":
+            actions = _clip(actions, action_space, source)
+    if task is not None and demonstrations.task is not None and demonstrations.task != task:
+        _logger.warning("%s: task: expected %s, found %s", source, task, demonstrations.task)
+    if horizon is not None and given.lengths.max() > horizon:
+        _logger.warning(
+            "%s: lengths: expected at most %d, the task's time limit, found %d",
+            source,
+            horizon,
+            given.lengths.max(),
+        )
+    return replace(demonstrations, trajectories=replace(given, actions=actions))
 
 
 def save_demonstrations(

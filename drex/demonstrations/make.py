@@ -1,7 +1,7 @@
 """Making demonstrations: a demonstrator trained on the true reward, stopped while imperfect, and recorded.
 
 Either the last policy is recorded, for D-REX, or one episode of each of many stages of its training, for
-T-REX: the order in which they arose is a ranking, written beside them.
+T-REX: their order in the file is then a ranking.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from drex.agents.demonstrator import DemonstratorSettings, PolicyHistory, train_demonstrator
 from drex.agents.policies.acting import stochastic
-from drex.agents.rollouts.collect import collect
+from drex.agents.rollouts.collect import collect_on
 from drex.demonstrations.load_and_save import Demonstrations, load_demonstrations, save_demonstrations
 from drex.envs.atari.options import atari_options
 from drex.envs.data.trajectories import Trajectories
@@ -26,8 +26,6 @@ from drex.errors import UserError
 from drex.files.atomic import read_json, refuse_existing, write_json
 from drex.files.dataclass_json import JSON, settings_to_json
 from drex.files.run_folder import versions
-from drex.rankings.user_ranking import Ranking
-from drex.rankings.user_ranking_files import ranking_beside, save_ranking
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +35,7 @@ class MakingSettings:
     episodes: int = 10
     """Episodes recorded of the trained demonstrator, with its own randomness."""
     history: int = 0
-    """Record instead one episode of each of so many stages, evenly spread over the training, in order."""
+    """Record instead one episode of each of so many stages, evenly spread over the training, worst first."""
     demonstrator: DemonstratorSettings = field(default_factory=DemonstratorSettings)
     """The demonstrator."""
 
@@ -107,11 +105,11 @@ def make_demonstrations(
         stages = history.spread(settings.history)
         recorded = [_record(policy, task, 1, seed + stage) for stage, policy in enumerate(stages)]
     trajectories = Trajectories.concatenate([trajectories for trajectories, _ in recorded])
-    sealed = TrueReturns.concatenate([returns for _, returns in recorded])
+    true_returns = TrueReturns.concatenate([returns for _, returns in recorded])
     save_demonstrations(
         file,
         trajectories,
-        rewards=sealed.step_values_for_evaluation(),
+        rewards=true_returns.step_values_for_evaluation(),
         task=task,
         about={
             "command": command,
@@ -122,9 +120,7 @@ def make_demonstrations(
             "versions": dict(versions()),
         },
     )
-    if history is not None:
-        save_ranking(ranking_beside(file), Ranking("file_order", settings.history, "training time"))
-    else:
+    if history is None:
         shutil.rmtree(unfinished)
     return load_demonstrations(file)
 
@@ -146,7 +142,4 @@ def _claim(unfinished: Path, asked: JSON) -> None:
 def _record(
     policy: ActorCriticPolicy, task: str, episodes: int, seed: int
 ) -> tuple[Trajectories, TrueReturns]:
-    environments = make_environments(task, episodes, seed=seed + 1)
-    recorded = collect(stochastic(policy, seed=seed), environments, episodes, seed=seed)
-    environments.close()
-    return recorded
+    return collect_on(task, stochastic(policy, seed=seed), episodes, seed=seed + 1, environments=episodes)

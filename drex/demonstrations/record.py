@@ -14,17 +14,18 @@ from stable_baselines3.common.policies import BasePolicy
 from drex.agents.policies.acting import Policy
 from drex.agents.policies.saved import as_callable, load_trained
 from drex.agents.policies.sb3_zips import load_zip
-from drex.agents.rollouts.collect import collect
+from drex.agents.rollouts.collect import collect_on
 from drex.agents.rollouts.noise import NoiseJob, NoiseName
 from drex.demonstrations.load_and_save import Demonstrations, load_demonstrations, save_demonstrations
-from drex.envs.make import make_environments, task_spaces
+from drex.envs.make import task_spaces
 from drex.envs.task_names import Factory, task_name
 from drex.errors import UserError
 from drex.files.atomic import refuse_existing
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_folder import versions
+from drex.files.run_layout import POLICY
 
-_SIDE_BY_SIDE = 16
+_ENVIRONMENTS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +60,7 @@ def record(
 ) -> Demonstrations:
     """Record episodes of a policy and write them to a file of demonstrations.
 
-    The true rewards go into the file too, for judging alone.
+    The true rewards go into the file too, for evaluation alone.
 
     Args:
         policy: an algorithm or a policy of stable-baselines3, or any callable that maps (n, *observation
@@ -81,14 +82,14 @@ def record(
     if isinstance(policy, BasePolicy):
         _check_spaces(policy, task)
         policy = as_callable(policy, seed=None if settings.deterministic else seed)
-    environments = make_environments(task, min(settings.episodes, _SIDE_BY_SIDE), seed=seed)
     jobs = [NoiseJob(settings.noise_name, settings.noise_level)] * settings.episodes
-    trajectories, sealed = collect(policy, environments, jobs, seed=seed)
-    environments.close()
+    trajectories, true_returns = collect_on(
+        task, policy, jobs, seed=seed, environments=min(len(jobs), _ENVIRONMENTS)
+    )
     save_demonstrations(
         file,
         trajectories,
-        rewards=sealed.step_values_for_evaluation(),
+        rewards=true_returns.step_values_for_evaluation(),
         task=task,
         about={**(about or {}), **settings_to_json(settings), "seed": seed, "versions": dict(versions())},
     )
@@ -105,7 +106,7 @@ def open_policy(path: str | Path, task: str) -> BasePolicy:
     """
     place, (observations, actions, _) = Path(path), task_spaces(task)
     if place.is_dir():
-        inside = place / "policy"
+        inside = POLICY.folder(place)
         return load_trained(inside if inside.is_dir() else place, observations, actions)
     return load_zip(place, observations, actions)
 

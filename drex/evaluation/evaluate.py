@@ -1,4 +1,4 @@
-"""Evaluating policies: rollouts whose true returns are opened."""
+"""Evaluation of policies by their true returns."""
 
 from __future__ import annotations
 
@@ -9,19 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from drex.agents.policies.acting import Policy
-from drex.agents.rollouts.collect import Progress, collect
+from drex.agents.rollouts.collect import Advance, collect_on
 from drex.envs.data.trajectories import Trajectories
-from drex.envs.make import make_environments
 from drex.errors import UserError
 from drex.evaluation.statistics import summarize
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """How policies are judged."""
+    """How policies are evaluated."""
 
     episodes: int = 20
-    """Episodes for each judged policy."""
+    """Episodes of each policy."""
     environments: int = 20
     """Environments stepped side by side."""
 
@@ -36,7 +35,7 @@ class EvaluationSettings:
 
 @dataclass(frozen=True, eq=False)
 class PolicyEvaluation:
-    """What one policy did when judged.
+    """The evaluation episodes of one policy.
 
     Args:
         returns: (episodes,) true returns; NaN where unknown.
@@ -54,10 +53,26 @@ class PolicyEvaluation:
 
 
 def evaluate_policy(
-    policy: Policy, task: str, settings: EvaluationSettings, *, seed: int, progress: Progress | None = None
+    policy: Policy, task: str, settings: EvaluationSettings, *, seed: int, progress: Advance | None = None
 ) -> PolicyEvaluation:
-    """Roll a policy out and open its true returns."""
-    environments = make_environments(task, min(settings.environments, settings.episodes), seed=seed)
-    trajectories, sealed = collect(policy, environments, settings.episodes, seed=seed, progress=progress)
-    environments.close()
-    return PolicyEvaluation(sealed.values_for_evaluation(), trajectories.lengths, trajectories)
+    """Roll a policy out on a task and read its true returns.
+
+    Args:
+        policy: maps (n, *observation shape) to (n, *action shape).
+        task: a gymnasium id.
+        settings: how many episodes.
+        seed: of the environments.
+        progress: called with 1 at the end of each episode.
+
+    Raises:
+        UserError: the policy acts by NaN or infinity.
+    """
+    trajectories, true_returns = collect_on(
+        task,
+        policy,
+        settings.episodes,
+        seed=seed,
+        environments=min(settings.environments, settings.episodes),
+        progress=progress,
+    )
+    return PolicyEvaluation(true_returns.values_for_evaluation(), trajectories.lengths, trajectories)

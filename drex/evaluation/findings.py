@@ -21,22 +21,22 @@ def assemble(
     demonstrations: Demonstrations,
     episodes: RankedEpisodes,
     reward: LearnedReward,
-    judged: Mapping[str, PolicyEvaluation],
+    evaluated: Mapping[str, PolicyEvaluation],
 ) -> dict[str, Any]:
     """What was found, in the layout of ``evaluation.json``, with the points of the report's figures.
 
     Args:
-        demonstrations: with their sealed returns.
+        demonstrations: with their true returns.
         episodes: all that was ranked, with theirs.
-        reward: the anchored reward.
-        judged: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` and ``bc_stochastic`` where there
-            was a clone.
+        reward: the normalized reward.
+        evaluated: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` and ``bc_stochastic`` where
+            there was a clone.
     """
     demo_returns, ranked_returns = (
         demonstrations.true_returns.values_for_evaluation(),
         episodes.true_returns.values_for_evaluation(),
     )
-    policy = judged["policy"].summary()
+    policy = evaluated["policy"].summary()
     demonstrator = summarize(demo_returns) | {"length": float(demonstrations.trajectories.lengths.mean())}
     known = policy["mean"] is not None and demonstrator["best"] is not None
     predicted, pairs = reward.returns(episodes.ranked.trajectories), episodes.ranked.preferences
@@ -44,17 +44,19 @@ def assemble(
         "demonstrations": (reward.returns(demonstrations.trajectories), demo_returns),
         "ranked": (predicted, ranked_returns),
         **{
-            name: (reward.returns(judged[name].trajectories), judged[name].returns)
+            name: (reward.returns(evaluated[name].trajectories), evaluated[name].returns)
             for name in ("bc", "policy")
-            if name in judged
+            if name in evaluated
         },
     }
     return {
         "demonstrator": demonstrator,
-        "random": judged["random"].summary(),
-        **{name: judged[name].summary() if name in judged else None for name in ("bc", "bc_stochastic")},
+        "random": evaluated["random"].summary(),
+        **{
+            name: evaluated[name].summary() if name in evaluated else None for name in ("bc", "bc_stochastic")
+        },
         "policy": policy,
-        "policy_deterministic": judged["policy_deterministic"].summary(),
+        "policy_deterministic": evaluated["policy_deterministic"].summary(),
         "beats_best_demonstration": policy["mean"] > demonstrator["best"] if known else None,
         "reward": agreement(predicted, ranked_returns)
         | {"pair_accuracy": float((predicted[pairs.better] > predicted[pairs.worse]).mean())},
@@ -72,11 +74,11 @@ def describe_ranking(episodes: RankedEpisodes, predicted: npt.NDArray[np.float64
 
     Args:
         episodes: all that was ranked.
-        predicted: (episodes,) their learned returns, beside which the user's ranking is shown.
+        predicted: (episodes,) their learned returns, shown with the user's ranking.
     """
-    pairs, own = episodes.ranked.preferences, episodes.user
-    shares = np.zeros(0) if own is None else own.win_rate()
-    compared = np.zeros(0, np.int64) if own is None else own.trajectories_compared()
+    pairs, user = episodes.ranked.preferences, episodes.user
+    shares = np.zeros(0) if user is None else user.win_rate()
+    compared = np.zeros(0, np.int64) if user is None else user.trajectories_compared()
     return {
         "source": pairs.source,
         "trajectories": len(episodes.ranked.trajectories),

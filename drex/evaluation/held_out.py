@@ -14,7 +14,7 @@ from drex.rewards.learned_reward import LearnedReward
 
 @dataclass(frozen=True)
 class HeldOutPairs:
-    """Ranked pairs that a reward was not shown, and how many of them it orders as ranked.
+    """Ranked pairs that a reward was not trained on, and how many of them it orders as ranked.
 
     Args:
         ordered: how many.
@@ -45,12 +45,12 @@ def cross_validate(
 ) -> HeldOutPairs:
     """Learn once without each part of the compared trajectories, and count the pairs that touch that part.
 
-    With a dozen trajectories the few pairs within one held-out part would say nothing: here every pair is
-    judged, by rewards that never saw one of its trajectories, or neither.
+    A dozen trajectories leave few pairs within one held-out part. Here every pair is counted, by each reward
+    that was learned without one of its trajectories, or without both.
 
     Args:
         ranked: all trajectories and preferences.
-        learn: learns and anchors a reward.
+        learn: learns and normalizes a reward.
         folds: parts, at most as many as there are compared trajectories.
         seed: of the split.
     """
@@ -58,23 +58,23 @@ def cross_validate(
     parts = np.array_split(np.random.default_rng(seed).permutation(compared), min(folds, len(compared)))
     ordered = pairs = 0
     for part in parts:
-        kept = _among(ranked, [t for t in range(len(ranked.trajectories)) if t not in set(part.tolist())])
+        rest = _among(ranked, [t for t in range(len(ranked.trajectories)) if t not in set(part.tolist())])
         touched = np.isin(ranked.preferences.better, part) | np.isin(ranked.preferences.worse, part)
-        if kept is None:
+        if rest is None:
             continue  # without this part nothing is ranked
-        judged = RankedTrajectories(ranked.trajectories, ranked.preferences.subset(touched))
-        found = count_ordered(learn(kept), judged)
+        left_out = RankedTrajectories(ranked.trajectories, ranked.preferences.subset(touched))
+        found = count_ordered(learn(rest), left_out)
         ordered, pairs = ordered + found.ordered, pairs + found.pairs
     return HeldOutPairs(ordered, pairs)
 
 
-def _among(ranked: RankedTrajectories, kept: Sequence[int]) -> RankedTrajectories | None:
+def _among(ranked: RankedTrajectories, chosen: Sequence[int]) -> RankedTrajectories | None:
     """These trajectories and the preferences among them; ``None`` where there are none."""
     place: npt.NDArray[np.int64] = np.full(len(ranked.trajectories), -1)
-    place[list(kept)] = np.arange(len(kept))
+    place[list(chosen)] = np.arange(len(chosen))
     inside = (place[ranked.preferences.better] >= 0) & (place[ranked.preferences.worse] >= 0)
     if not inside.any():
         return None
-    chosen = ranked.preferences.subset(inside)
-    renamed = Preferences(place[chosen.better], place[chosen.worse], chosen.weight, chosen.source)
-    return RankedTrajectories(ranked.trajectories.select(list(kept)), renamed)
+    pairs = ranked.preferences.subset(inside)
+    renamed = Preferences(place[pairs.better], place[pairs.worse], pairs.weight, pairs.source)
+    return RankedTrajectories(ranked.trajectories.select(list(chosen)), renamed)

@@ -1,4 +1,4 @@
-"""True returns of training episodes, logged for looking at."""
+"""True returns of training episodes, logged for the learning curve."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drex.envs.data.true_returns import TrueReturns
 
 
 class TrueReturnWatch(BaseCallback):
-    """Writes the true returns of training episodes to the log, for looking at: nothing reads them back."""
+    """Writes the true returns of training episodes to the log, which nothing reads back."""
 
     def __init__(self, log: Log, *, every: int = 20_000) -> None:
         super().__init__()
@@ -19,9 +19,9 @@ class TrueReturnWatch(BaseCallback):
 
     def _on_step(self) -> bool:
         for index in np.flatnonzero(self.locals["dones"]):
-            sealed = self.locals["infos"][index].get("true_return")
-            if isinstance(sealed, TrueReturns):
-                self._recent.extend(sealed.values_for_evaluation().tolist())
+            true_return = self.locals["infos"][index].get("true_return")
+            if isinstance(true_return, TrueReturns):
+                self._recent.extend(true_return.values_for_evaluation().tolist())
         if self.num_timesteps >= self._next:
             self._write()
         return True

@@ -32,12 +32,12 @@ from drex.files.atomic import (
     write_json,
 )
 from drex.files.dataclass_json import JSON
+from drex.files.run_layout import CONFIG, VERSIONS
 
 Made = TypeVar("Made")
 Kept = TypeVar("Kept")
 
 _LOG = logging.getLogger("drex")
-_CONFIG, _VERSIONS = "config.json", "versions.json"
 _FINGERPRINT, _SECONDS = "fingerprint.json", "seconds.json"
 _PACKAGES = ("numpy", "torch", "gymnasium", "stable_baselines3", "drex")
 _ADVICE = "ask for what the folder holds, or name another folder"
@@ -237,16 +237,16 @@ def _settle(path: Path, asked: JSON, resume: bool) -> None:
             do="add --resume or name another folder",
         )
     if held:
-        _refuse_difference(str(path / _CONFIG), read_json(path / _CONFIG), asked)
+        _refuse_difference(str(path / CONFIG), read_json(path / CONFIG), asked)
     for entry in left:
         remove(entry)
     if not held:
-        write_json(path / _CONFIG, asked)
+        write_json(path / CONFIG, asked)
     now = versions()
-    if not (path / _VERSIONS).exists():
-        write_json(path / _VERSIONS, now)
+    if not (path / VERSIONS).exists():
+        write_json(path / VERSIONS, now)
         return
-    then = read_json(path / _VERSIONS)
+    then = read_json(path / VERSIONS)
     changed = [f"{name} {then.get(name)} -> {new}" for name, new in now.items() if then.get(name) != new]
     if changed:
         _LOG.warning("%s: begun with other versions, results may differ: %s", path, ", ".join(changed))
@@ -258,8 +258,8 @@ def _refuse_foreign(path: Path) -> None:
     if not path.is_dir():
         raise UserError(str(path), expected="a folder", found="a file", do="name another folder")
     held = sorted(entry.name for entry in path.iterdir())
-    if held and LOCK not in held and _CONFIG not in held:
-        found = f"a folder that holds {held[0]} and no {_CONFIG}"
+    if held and LOCK not in held and CONFIG not in held:
+        found = f"a folder that holds {held[0]} and no {CONFIG}"
         raise UserError(
             str(path), expected="a run folder, an empty one or none", found=found, do="name another folder"
         )

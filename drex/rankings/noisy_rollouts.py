@@ -9,11 +9,12 @@ from pathlib import Path
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.policies.acting import Policy
-from drex.agents.rollouts.collect import Progress, collect
+from drex.agents.rollouts.collect import Advance, collect
 from drex.agents.rollouts.noise import NoiseJob, NoiseSchedule
 from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.data.true_returns import TrueReturns
+from drex.files.run_layout import NOISE, ROLLOUTS
 from drex.rankings.preferences import Preferences, RankedTrajectories, from_noise_levels
 
 
@@ -44,19 +45,19 @@ class NoisyRollouts:
     def save(self, folder: Path) -> None:
         """Write ``rollouts.npz`` (the true rewards for judging alone) and ``noise.json``."""
         save_demonstrations(
-            folder / "rollouts.npz",
+            folder / ROLLOUTS,
             self.trajectories,
             rewards=self.true_returns.step_values_for_evaluation(),
             map_frames=True,
         )
-        (folder / "noise.json").write_text(json.dumps([asdict(job) for job in self.jobs]) + "\n")
+        (folder / NOISE).write_text(json.dumps([asdict(job) for job in self.jobs]) + "\n")
 
     @staticmethod
     def load(folder: Path) -> NoisyRollouts:
         """Read what ``save`` wrote."""
-        kept = load_demonstrations(folder / "rollouts.npz")
-        jobs = tuple(NoiseJob(**job) for job in json.loads((folder / "noise.json").read_text()))
-        return NoisyRollouts(kept.trajectories, kept.true_returns, jobs)
+        saved = load_demonstrations(folder / ROLLOUTS)
+        jobs = tuple(NoiseJob(**job) for job in json.loads((folder / NOISE).read_text()))
+        return NoisyRollouts(saved.trajectories, saved.true_returns, jobs)
 
 
 def rank_by_noise(
@@ -65,7 +66,7 @@ def rank_by_noise(
     schedule: NoiseSchedule,
     *,
     seed: int,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> NoisyRollouts:
     """Roll the policy out under every kind and level of the schedule, all levels side by side."""
     jobs = schedule.jobs()

@@ -1,4 +1,4 @@
-"""All that a run ranks, whoever ranked it: noise (D-REX), the user (T-REX), or both side by side."""
+"""All that a run ranks, by noise (D-REX), by the user (T-REX), or by both."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ class UserRankingSettings:
 
 @dataclass(frozen=True, eq=False)
 class RankedEpisodes:
-    """What the reward is learned from and, beside it, sealed, what it was worth.
+    """What the reward is learned from, and its true returns for evaluation.
 
     Args:
         ranked: trajectories and preferences; the user's demonstrations come before noisy rollouts.
-        true_returns: one an episode, for judging alone; NaN where unknown.
+        true_returns: one an episode, for evaluation alone; NaN where unknown.
         user: the user's ranking of the demonstrations; ``None`` where there is none.
         noise: the noisy rollouts among them; ``None`` where there are none.
         rollout_policy: how the clone that they come from was chosen; ``None`` where the settings named it.
@@ -45,10 +45,6 @@ class RankedEpisodes:
     user: Preferences | None = None
     noise: NoisyRollouts | None = None
     rollout_policy: RolloutPolicyChoice | None = None
-
-    def stages(self) -> list[str]:
-        """The stages of a run that they come from."""
-        return ["ranked", "ranked-noise"] if self.user is not None and self.noise is not None else ["ranked"]
 
 
 def from_noise(
@@ -67,17 +63,17 @@ def from_user_ranking(
     minimum_gap: float = 0.3,
     rollout_policy: RolloutPolicyChoice | None = None,
 ) -> RankedEpisodes:
-    """T-REX: demonstrations as the user ranks them, on their own or with noisy rollouts ranked beside them.
+    """T-REX: demonstrations as the user ranks them, alone or with noisy rollouts ranked among themselves.
 
     Nothing is compared across the two, and each has half of the weight, however many pairs it has.
     """
-    own = ranked.preferences
+    user = ranked.preferences
     if extra is None:
-        return RankedEpisodes(ranked, demonstrations.true_returns, own)
+        return RankedEpisodes(ranked, demonstrations.true_returns, user)
     return RankedEpisodes(
         combine(*balance_weights(ranked, extra.ranked(minimum_gap=minimum_gap))),
         TrueReturns.concatenate([demonstrations.true_returns, extra.true_returns]),
-        own,
+        user,
         extra,
         rollout_policy,
     )

@@ -22,6 +22,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from drex.agents.policies.acting import Policy, uniform
 from drex.agents.rollouts.collect import collect
 from drex.files.atomic import read_json, write_json
+from drex.files.run_layout import ROLLOUT_POLICY
 
 RolloutPolicy = Literal["deterministic", "stochastic"]
 """A clone's greedy actions, or those that it samples."""
@@ -67,14 +68,20 @@ class RolloutPolicyChoice:
         }
         return {name: mean for name, mean in all_of_them.items() if mean is not None}
 
+    @property
+    def environment_steps(self) -> int:
+        """Steps of the episodes that were played for the choice."""
+        played = (self.deterministic, self.stochastic, self.uniform)
+        return round(sum(EPISODES * mean for mean in played if mean is not None))
+
     def save(self, folder: Path) -> None:
         """Write ``rollout_policy.json``."""
-        write_json(folder / "rollout_policy.json", asdict(self))
+        write_json(folder / ROLLOUT_POLICY.files[0], asdict(self))
 
     @staticmethod
     def load(folder: Path) -> RolloutPolicyChoice:
         """Read what ``save`` wrote."""
-        return RolloutPolicyChoice(**read_json(folder / "rollout_policy.json"))
+        return RolloutPolicyChoice(**read_json(folder / ROLLOUT_POLICY.files[0]))
 
 
 def choose_rollout_policy(

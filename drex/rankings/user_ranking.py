@@ -45,6 +45,13 @@ class Ranking:
     source: str
     episodes: int | None = None
 
+    @staticmethod
+    def of(preferences: Preferences) -> Ranking:
+        """The same pairs, as a ranking file would hold them."""
+        columns = (preferences.better, preferences.worse, preferences.weight)
+        pairs = zip(*(column.tolist() for column in columns), strict=True)
+        return Ranking("pairs", [list(pair) for pair in pairs], f"preferences from {preferences.source}")
+
     def rank(self, trajectories: Trajectories) -> RankedTrajectories:
         """The trajectories with this ranking's preferences.
 

@@ -9,9 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from drex.files.run_layout import CONTROLS, POLICY, control_stage
 from drex.report.finished_run import Curve, FinishedRun
 from drex.report.image_figures import attention, frames_highest_and_lowest
-from drex.report.tables import CONTROLS
 
 _NOISE_COLOURS = {"uniform": "tab:blue", "sticky": "tab:orange", "no_op": "tab:green"}
 _NOISE_MARKERS = {"uniform": "o", "sticky": "s", "no_op": "^"}
@@ -30,7 +30,7 @@ def noise_and_return(run: FinishedRun) -> Figure | None:
         levels = [point["level"] for point in curve]
         means = np.array([point["return"]["mean"] if known else point["length"] for point in curve])
         colour = _NOISE_COLOURS.get(kind)
-        label = f"clone, disturbed by {_NOISE_LABELS.get(kind, kind)}"
+        label = f"clone with {_NOISE_LABELS.get(kind, kind)}"
         axes.plot(
             levels, means, marker=_NOISE_MARKERS.get(kind, "o"), markersize=4, color=colour, label=label
         )
@@ -111,7 +111,7 @@ def ranking_and_reward(run: FinishedRun) -> Figure | None:
 
 
 def learning_curve(run: FinishedRun) -> Figure | None:
-    """Learned reward a step, and for judging only the true return, over the policy's environment steps."""
+    """Learned reward a step and, for evaluation only, the true return over the policy's environment steps."""
     learned = run.scalars.get("rollout/learned_reward_per_step", [])
     true = run.scalars.get("eval/true_return", [])
     if not learned:
@@ -129,11 +129,11 @@ def learning_curve(run: FinishedRun) -> Figure | None:
     else:
         lower.text(0.5, 0.5, "true return unknown", ha="center", transform=lower.transAxes, **_NOTE)
     for name in run.evaluation.get("controls", {}):
-        curve = run.scalars.get(f"control-{name}/eval/true_return", [])
+        curve = run.scalars.get(f"{control_stage(POLICY, name).name}/eval/true_return", [])
         if curve:
             _line(lower, curve, linestyle="--", label=CONTROLS.get(name, name))
             lower.legend(fontsize=8)
-    lower.set(xlabel="environment steps", ylabel="true return (for judging only)")
+    lower.set(xlabel="environment steps", ylabel="true return (for evaluation only)")
     return figure
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from drex.errors import UserError
+from drex.files.atomic import read_json
+from drex.files.run_layout import CONFIG, NOISE, RESULT, noisy_rollout_folders
 
 Curve = list[tuple[int, float]]
 """(step, value) in order of steps."""
@@ -16,7 +17,7 @@ Curve = list[tuple[int, float]]
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """One run, judged.
+    """One run, evaluated.
 
     Args:
         path: the run folder.
@@ -56,19 +57,18 @@ def read_finished_run(path: str | Path) -> FinishedRun:
         UserError: the folder holds no finished run, or a file of it cannot be read.
     """
     folder = Path(path)
-    if not (folder / "evaluation.json").is_file():
+    if not (folder / RESULT).is_file():
         raise UserError(
             str(folder),
-            expected="a finished run, with evaluation.json",
+            expected=f"a finished run, with {RESULT}",
             found="a folder without one" if folder.is_dir() else "no such folder",
             do="finish it with: drex run ENV --run-dir DIR --resume" if folder.is_dir() else "",
         )
-    noise_files = [folder / stage / "noise.json" for stage in ("ranked", "ranked-noise")]
-    jobs = [job for file in noise_files if file.is_file() for job in _read(file)]
+    jobs = [job for rollouts in noisy_rollout_folders(folder) for job in read_json(rollouts / NOISE)]
     return FinishedRun(
         folder,
-        _read(folder / "evaluation.json"),
-        _read(folder / "config.json"),
+        read_json(folder / RESULT),
+        read_json(folder / CONFIG),
         [(str(job["name"]), float(job["level"])) for job in jobs],
         read_scalars(folder),
     )
@@ -93,10 +93,3 @@ def read_scalars(folder: Path) -> dict[str, Curve]:
     return {
         name: [(step, value) for step, (_, value) in sorted(curve.items())] for name, curve in latest.items()
     }
-
-
-def _read(file: Path) -> Any:  # noqa: ANN401 (whatever the JSON file holds)
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError) as reason:
-        raise UserError(str(file), expected="a JSON file that a run wrote", found=str(reason)) from reason

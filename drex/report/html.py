@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from drex.demonstrations.inspect import describe
 from drex.demonstrations.load_and_save import load_demonstrations
 from drex.files.atomic import read_json
+from drex.files.run_layout import DEMONSTRATIONS, REPORT, VERSIONS
 from drex.report.figures import draw_figures
 from drex.report.finished_run import METHODS, FinishedRun, read_finished_run
 from drex.report.tables import Table, interval, number, tables
@@ -31,10 +32,10 @@ _CAPTIONS = {
     "noise_and_return": "Does noise make the clone worse by degrees? The ranking rests on it.",
     "predicted_and_true": "Does the learned reward order what it saw, and what is better too?",
     "ranking_and_reward": "Does the learned reward order the demonstrations as the user does?",
-    "learning_curve": "What training on the learned reward did. The true return was watched, never used.",
+    "learning_curve": "Training on the learned reward. The true return is logged and never used.",
     "reward_training": "How the reward learned its ranking; held-out pairs are of trajectories it never saw.",
-    "frames_highest_and_lowest": "What the reward likes and dislikes most, of steps drawn from rollouts and "
-    "demonstrations. It does not see what is hatched.",
+    "frames_highest_and_lowest": "Highest and lowest learned reward among steps drawn from rollouts "
+    "and demonstrations. The reward does not see the hatched areas.",
     "attention": "What adds to the reward (red) and takes from it (blue): its change when a small square is "
     "hidden in all frames of the stack.",
 }
@@ -76,6 +77,11 @@ class Report:
         return [*lines, *self.notes, f"report: {self.path}"]
 
 
+def report_of(run_dir: Path, evaluation: Mapping[str, Any], *, notes: tuple[str, ...] = ()) -> Report:
+    """The report on these findings, as ``write_report`` writes it."""
+    return Report(run_dir / REPORT, tuple(tables(evaluation)), tuple(warnings_of(evaluation)), notes)
+
+
 def write_report(run_dir: str | Path, *, tensorboard: bool = False) -> Report:
     """Write ``figures/*.png``, ``video.mp4`` where the task renders, and ``report.html`` into a run folder.
 
@@ -95,12 +101,7 @@ def write_report(run_dir: str | Path, *, tensorboard: bool = False) -> Report:
         _show_in_tensorboard(run.path, pictures)
     video = run.path / VIDEO
     note = None if video.is_file() else make_video(run, video)
-    report = Report(
-        run.path / "report.html",
-        tuple(tables(run.evaluation)),
-        tuple(warnings_of(run.evaluation)),
-        () if note is None else (note,),
-    )
+    report = report_of(run.path, run.evaluation, notes=() if note is None else (note,))
     report.path.write_text("\n".join(_page(run, report, pictures)), encoding="utf-8")
     return report
 
@@ -137,12 +138,12 @@ def _page(run: FinishedRun, report: Report, pictures: Mapping[str, bytes]) -> It
         yield f"<figcaption>{caption}</figcaption>\n</figure>"
     yield from _video(run, report)
     yield "<h2>Demonstrations</h2>"
-    demonstrations = load_demonstrations(run.path / "demonstrations" / "demonstrations.npz")
+    demonstrations = load_demonstrations(DEMONSTRATIONS.file(run.path))
     about = [f"{key:<14}{value}" for key, value in demonstrations.about.items()]
     yield f"<pre>{_safe(chr(10).join([*describe(demonstrations).lines(), *about]))}</pre>"
     yield "<h2>Settings</h2>"
     yield _listing("Settings of the run", dict(_flat(run.config)))
-    yield _listing("Versions", read_json(run.path / "versions.json"))
+    yield _listing("Versions", read_json(run.path / VERSIONS))
     yield "</body>\n</html>"
 
 

@@ -1,4 +1,4 @@
-"""Figures of a run whose reward sees images: what it likes, what it dislikes, and where in them it looks."""
+"""Figures of a run whose reward sees images: frames of extreme reward, and what the reward depends on."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from matplotlib.patches import Rectangle
 from drex.demonstrations.load_and_save import load_demonstrations
 from drex.envs.data.stacked_frames import Observations
 from drex.envs.data.trajectories import Trajectories
+from drex.files.run_layout import DEMONSTRATIONS, REWARD, noisy_rollout_folders
 from drex.rankings.noisy_rollouts import NoisyRollouts
 from drex.report.finished_run import FinishedRun
 from drex.rewards.cnn import EnsembleCNN
@@ -101,7 +102,7 @@ def extremes(
     demonstrations: a long run keeps millions.
 
     Args:
-        run: a folder with its rollouts and demonstrations; the episodes of judging are kept by none.
+        run: a folder with its rollouts and demonstrations; evaluation episodes are not saved.
         reward: what it learned, of images.
         count: how many steps of each; fewer where there are fewer episodes.
     """
@@ -156,26 +157,25 @@ def _one_an_episode(steps: Iterable[_Step], count: int) -> list[ScoredFrame]:
 
 def _episodes(run: FinishedRun) -> Iterator[tuple[Trajectories, list[str]]]:
     """Noisy rollouts, where there are any, and demonstrations, with a name for each episode."""
-    for stage in ("ranked", "ranked-noise"):
-        if (run.path / stage / "rollouts.npz").is_file():
-            rollouts = NoisyRollouts.load(run.path / stage)
-            noise = ("noise" if job.name == "uniform" else job.name for job in rollouts.jobs)
-            yield (
-                rollouts.trajectories,
-                [
-                    f"rollout {index}, {kind} {job.level:g}"
-                    for index, (kind, job) in enumerate(zip(noise, rollouts.jobs, strict=True))
-                ],
-            )
-    given = load_demonstrations(run.path / "demonstrations" / "demonstrations.npz").trajectories
+    for folder in noisy_rollout_folders(run.path):
+        rollouts = NoisyRollouts.load(folder)
+        noise = ("noise" if job.name == "uniform" else job.name for job in rollouts.jobs)
+        yield (
+            rollouts.trajectories,
+            [
+                f"rollout {index}, {name} {job.level:g}"
+                for index, (name, job) in enumerate(zip(noise, rollouts.jobs, strict=True))
+            ],
+        )
+    given = load_demonstrations(DEMONSTRATIONS.file(run.path)).trajectories
     yield given, [f"demonstration {index}" for index in range(len(given))]
 
 
 def _image_reward(run: FinishedRun) -> LearnedReward | None:
     """The run's reward, if it sees images."""
-    if not (run.path / "reward" / "reward.json").is_file():
+    if not REWARD.file(run.path).is_file():
         return None
-    reward = load_reward(run.path / "reward")
+    reward = load_reward(REWARD.folder(run.path))
     return reward if isinstance(reward.network, EnsembleCNN) else None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from drex.files.run_layout import CONTROLS, stage_labels
 from drex.rankings.rollout_policy import RolloutPolicyChoice
 from drex.report.finished_run import METHODS
 
@@ -65,7 +66,7 @@ def tables(evaluation: Mapping[str, Any]) -> list[Table]:
 def returns_table(evaluation: Mapping[str, Any]) -> Table:
     """True returns of demonstrator, random, clone, controls and policy, as far as the run has them."""
     method = METHODS.get(evaluation["method"], evaluation["method"])
-    judged: list[tuple[str, Mapping[str, Any] | None]] = [
+    evaluated: list[tuple[str, Mapping[str, Any] | None]] = [
         ("demonstrator", evaluation["demonstrator"]),
         ("uniform random", evaluation.get("random")),
         ("behavioral clone, deterministic", evaluation.get("bc")),
@@ -86,14 +87,10 @@ def returns_table(evaluation: Mapping[str, Any]) -> Table:
                 str(found["episodes"]),
                 number(found["length"]) if "length" in found else "",
             )
-            for name, found in judged
+            for name, found in evaluated
             if found is not None
         ),
     )
-
-
-CONTROLS = {"constant": "control: same reward every step", "shuffled_labels": "control: random rankings"}
-"""The controls' written names."""
 
 
 def findings_table(evaluation: Mapping[str, Any]) -> Table:
@@ -130,24 +127,11 @@ def _held_out(pairs: int | None) -> str:
     return f"the same of pairs that it was not shown{counted}"
 
 
-_ORDER = (
-    "demonstrations",
-    "bc",
-    "rollout_policy",
-    "ranked",
-    "ranked-noise",
-    "reward",
-    "held_out",
-    "policy",
-)
-
-
 def seconds_table(evaluation: Mapping[str, Any]) -> Table:
     """Wall time of each stage, in the order of the method, and their sum."""
     seconds = evaluation["seconds"]
-    stages = [stage for stage in _ORDER if stage in seconds]
-    stages += [stage for stage in seconds if stage not in _ORDER]
-    rows = [(stage, number(seconds[stage], 1)) for stage in stages]
+    labels = stage_labels()
+    rows = [(label, number(seconds[name], 1)) for name, label in labels.items() if name in seconds]
     return Table(
         "Seconds of each stage", ("stage", "seconds"), (*rows, ("all", number(sum(seconds.values()), 1)))
     )

@@ -29,6 +29,7 @@ from drex.envs.data.stacked_frames import are_images
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.single import build_environment
 from drex.errors import UserError
+from drex.files.run_layout import CLONE, DEMONSTRATIONS, POLICY
 from drex.report.finished_run import METHODS, FinishedRun, read_finished_run
 
 SECONDS, GAME_SECONDS = 10.0, 20.0
@@ -103,20 +104,21 @@ def render(run: FinishedRun, file: Path) -> None:
 def _panels(
     run: FinishedRun, environment: gymnasium.Env[Any, Any], stride: int, frames: int
 ) -> Iterator[Iterator[Frame]]:
-    """The frames of each panel; the policies act as they did when they were judged."""
+    """The frames of each panel; the policies act as in the evaluation."""
     seed = int(run.evaluation["seed"])
     spaces = environment.observation_space, environment.action_space
-    demonstrations = load_demonstrations(run.path / "demonstrations" / "demonstrations.npz").trajectories
+    demonstrations = load_demonstrations(DEMONSTRATIONS.file(run.path)).trajectories
     skipped = _positions_left_out(environment, demonstrations)
     if skipped is not None:
         yield _replay(environment, demonstrations, skipped, (stride, frames))
     elif are_images(demonstrations.observations):
         yield _recorded(environment, demonstrations, (stride, frames))
     actors: dict[str, Policy] = {"uniform random": uniform(environment.action_space, seed=seed)}
-    if (run.path / "bc").is_dir():
-        actors["behavioral clone"] = deterministic(load_policy(run.path / "bc", *spaces))
+    clone = CLONE.folder(run.path)
+    if clone.is_dir():
+        actors["behavioral clone"] = deterministic(load_policy(clone, *spaces))
     name = METHODS.get(run.evaluation["method"], run.evaluation["method"])
-    actors[name] = as_callable(load_trained(run.path / "policy", *spaces), seed=seed)
+    actors[name] = as_callable(load_trained(POLICY.folder(run.path), *spaces), seed=seed)
     for name, policy in actors.items():
         yield _act(environment, policy, name, seed, (stride, frames))
 

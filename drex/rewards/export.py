@@ -24,6 +24,7 @@ from drex.envs.data.stacked_frames import holds_images
 from drex.envs.make import task_spaces
 from drex.errors import UserError
 from drex.files.atomic import read_json, refuse_existing
+from drex.files.run_layout import CONFIG, REWARD
 from drex.rewards.learned_reward import LearnedReward, load_reward
 from drex.rewards.mlp import EnsembleMLP
 
@@ -70,10 +71,10 @@ def export_from_folder(folder: str | Path, file: str | Path, *, task: str | None
         UserError: no reward there, or no run that tells the task; else as for ``LearnedReward.export``.
     """
     place = Path(folder)
-    if (place / "reward" / "reward.json").is_file():
-        place = place / "reward"
+    if REWARD.file(place).is_file():
+        place = REWARD.folder(place)
     reward = load_reward(place)
-    config = place.parent / "config.json"
+    config = place.parent / CONFIG
     if task is None and config.is_file():
         task = str(read_json(config)["task"])
     if task is None:

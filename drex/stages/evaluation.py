@@ -1,116 +1,92 @@
-"""The stages that open true returns: everything is judged side by side, and nothing learns from it."""
+"""The stages that open true returns: every policy is evaluated alike, and nothing learns from it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from drex.agents.policies.acting import Policy, deterministic, stochastic, uniform
 from drex.agents.policies.saved import as_callable
+from drex.agents.rollouts.collect import Advance
 from drex.demonstrations.load_and_save import Demonstrations
 from drex.envs.make import task_spaces
-from drex.evaluation.evaluate import EvaluationSettings, PolicyEvaluation, evaluate_policy
+from drex.evaluation.evaluate import PolicyEvaluation, evaluate_policy
 from drex.evaluation.findings import assemble
 from drex.files.atomic import read_json, write_json
 from drex.files.dataclass_json import settings_to_json
-from drex.files.run_folder import RunFolder
+from drex.files.run_layout import CLONE, DEMONSTRATIONS, EVALUATION, POLICY, REWARD, Stage, control_stage
 from drex.presets.settings import Control
 from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.rewards.learned_reward import LearnedReward
-from drex.stages.progress import Progress
-from drex.stages.seeds import stage_seed
+from drex.stages.context import Context
+from drex.stages.ranking import ranked_stages
 
 
-@dataclass(frozen=True)
-class Judging:
-    """One run's judging.
+def evaluate(
+    run: Context,
+    demonstrations: Demonstrations,
+    bc: ActorCriticPolicy | None,
+    episodes: RankedEpisodes,
+    reward: LearnedReward,
+    policy: BasePolicy,
+) -> dict[str, Any]:
+    """Evaluate random actions, clone and policy by true returns, and the reward by how it orders them."""
+    seed = run.stage_seed(EVALUATION)
+    _, action_space, _ = task_spaces(run.task)
+    policies: dict[str, Policy] = {
+        "random": uniform(action_space, seed=seed),
+        **({} if bc is None else {"bc": deterministic(bc), "bc_stochastic": stochastic(bc, seed=seed)}),
+        "policy": as_callable(policy, seed=seed),
+        "policy_deterministic": as_callable(policy, seed=None),
+    }
+    clone = [] if bc is None else [CLONE]
+    return _evaluated(
+        run,
+        EVALUATION,
+        policies,
+        lambda found: assemble(demonstrations, episodes, reward, found),
+        inputs=[DEMONSTRATIONS, *clone, *ranked_stages(episodes), REWARD, POLICY],
+    )
 
-    Args:
-        task: a gymnasium id.
-        settings: of the judging.
-        seed: of the run.
-        folder: where it is kept.
-        progress: bars.
-    """
 
-    task: str
-    settings: EvaluationSettings
-    seed: int
-    folder: RunFolder
-    progress: Progress
+def evaluate_control(run: Context, name: Control, policy: BasePolicy) -> dict[str, Any]:
+    """Evaluate a control as the policy is; a stage of its own, so that controls may be added later."""
+    trained = control_stage(POLICY, name)
+    return _evaluated(
+        run,
+        control_stage(EVALUATION, name),
+        {trained.name: as_callable(policy, seed=run.stage_seed(EVALUATION))},
+        lambda found: found[trained.name].summary(),
+        inputs=[trained],
+    )
 
-    def evaluation(
-        self,
-        demos: Demonstrations,
-        bc: ActorCriticPolicy | None,
-        episodes: RankedEpisodes,
-        reward: LearnedReward,
-        policy: BasePolicy,
-    ) -> dict[str, Any]:
-        """Open the true returns, for the first time, and judge everything side by side."""
-        seed = self._seed
-        _, action_space, _ = task_spaces(self.task)
-        policies: dict[str, Policy] = {
-            "random": uniform(action_space, seed=seed),
-            **({} if bc is None else {"bc": deterministic(bc), "bc_stochastic": stochastic(bc, seed=seed)}),
-            "policy": as_callable(policy, seed=seed),
-            "policy_deterministic": as_callable(policy, seed=None),
-        }
-        return self._judged(
-            "evaluation",
-            policies,
-            lambda judged: assemble(demos, episodes, reward, judged),
-            inputs=[
-                "demonstrations",
-                *([] if bc is None else ["bc"]),
-                *episodes.stages(),
-                "reward",
-                "policy",
-            ],
+
+def _evaluated(
+    run: Context,
+    stage: Stage,
+    policies: Mapping[str, Policy],
+    facts: Callable[[Mapping[str, PolicyEvaluation]], dict[str, Any]],
+    *,
+    inputs: Sequence[Stage],
+) -> dict[str, Any]:
+    settings, seed, file = run.settings.evaluation, run.stage_seed(stage), stage.files[0]
+
+    def make(advance: Advance) -> dict[str, Any]:
+        return facts(
+            {
+                name: evaluate_policy(actor, run.task, settings, seed=seed, progress=advance)
+                for name, actor in policies.items()
+            }
         )
 
-    def control(self, name: Control, control: BasePolicy) -> dict[str, Any]:
-        """A control, judged as the policy is; a stage of its own, so that controls may be added later."""
-        seed, stage = self._seed, f"control-{name}"
-        return self._judged(
-            f"{stage}-evaluation",
-            {stage: as_callable(control, seed=seed)},
-            lambda judged: judged[stage].summary(),
-            inputs=[stage],
-        )
-
-    def _judged(
-        self,
-        stage: str,
-        policies: Mapping[str, Policy],
-        facts: Callable[[Mapping[str, PolicyEvaluation]], dict[str, Any]],
-        *,
-        inputs: Sequence[str],
-    ) -> dict[str, Any]:
-        settings, seed = self.settings, self._seed
-
-        def make() -> dict[str, Any]:
-            with self.progress.bar(stage, len(policies) * settings.episodes, "episode") as advance:
-                return facts(
-                    {
-                        name: evaluate_policy(actor, self.task, settings, seed=seed, progress=advance)
-                        for name, actor in policies.items()
-                    }
-                )
-
-        return self.folder.load_or_make(
-            stage,
-            make,
-            save=lambda found, place: write_json(place / "facts.json", found),
-            load=lambda place: dict(read_json(place / "facts.json")),
-            settings=settings_to_json(settings),
-            seed=seed,
-            inputs=inputs,
-        )
-
-    @property
-    def _seed(self) -> int:
-        return stage_seed(self.seed, "evaluation")
+    return run.load_or_make(
+        stage,
+        make,
+        save=lambda found, place: write_json(place / file, found),
+        load=lambda place: dict(read_json(place / file)),
+        settings=settings_to_json(settings),
+        inputs=inputs,
+        bar=(len(policies) * settings.episodes, "episode"),
+    )

@@ -11,6 +11,8 @@ from stable_baselines3.common.logger import Logger, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
+from drex.agents.rollouts.collect import Advance
+
 
 class Progress:
     """Progress bars on the terminal and scalars for TensorBoard.
@@ -23,6 +25,7 @@ class Progress:
     def __init__(self, folder: Path, *, quiet: bool) -> None:
         self._folder, self._quiet = folder, quiet
         self._writer = SummaryWriter(str(folder))
+        self._loggers: list[Logger] = []
 
     def log(self, name: str, value: float, step: int) -> None:
         """One scalar for TensorBoard."""
@@ -30,19 +33,23 @@ class Progress:
 
     def logger(self) -> Logger:
         """stable-baselines3's logger, writing to the same folder."""
-        return Logger(str(self._folder), [TensorBoardOutputFormat(str(self._folder))])
+        logger = Logger(str(self._folder), [TensorBoardOutputFormat(str(self._folder))])
+        self._loggers.append(logger)
+        return logger
 
     @contextmanager
-    def bar(self, stage: str, total: int, unit: str) -> Iterator[Callable[[int], None]]:
-        """A bar with rate and time left; yields the function to be told of progress."""
-        with tqdm(total=total, desc=f"{stage:<12}", unit=unit, unit_scale=True, disable=self._quiet) as bar:
+    def bar(self, stage: str, length: tuple[int, str] | None) -> Iterator[Advance]:
+        """A bar of so many units with rate and time left, or none; yields what moves it."""
+        total, unit = length or (0, "")
+        hidden = self._quiet or length is None
+        with tqdm(total=total, desc=f"{stage:<12}", unit=unit, unit_scale=True, disable=hidden) as bar:
 
             def advance(amount: int) -> None:
                 bar.update(amount)
 
             yield advance
 
-    def advancing(self, advance: Callable[[int], None]) -> Callable[[str, float, int], None]:
+    def advancing(self, advance: Advance) -> Callable[[str, float, int], None]:
         """A log that also moves a bar to the step of each scalar."""
         seen = 0
 
@@ -60,14 +67,16 @@ class Progress:
             tqdm.write(line)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write what is left, and end the writers' threads."""
         self._writer.close()
+        for logger in self._loggers:
+            logger.close()
 
 
 class StepBar(BaseCallback):
     """Moves a bar along with the environment steps of a training."""
 
-    def __init__(self, advance: Callable[[int], None]) -> None:
+    def __init__(self, advance: Advance) -> None:
         super().__init__()
         self._advance, self._seen = advance, 0
 

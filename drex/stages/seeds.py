@@ -4,24 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-_STAGES = (
-    "demonstrations",
-    "bc",
-    "ranked",
-    "reward",
-    "policy",
-    "evaluation",
-    "held_out",
-    "rollout_policy",
-)
-"""Their places are their streams: new ones go to the end."""
+from drex.files.run_layout import Stage
 
 
-def stage_seed(run_seed: int, stage: str) -> int:
-    """The stage's seed in a run of this seed.
-
-    Raises:
-        ValueError: no such stage.
-    """
-    stream = np.random.SeedSequence(run_seed, spawn_key=(_STAGES.index(stage),))
+def stage_seed(run_seed: int, stage: Stage) -> int:
+    """The stage's seed in a run of this seed."""
+    stream = np.random.SeedSequence(run_seed, spawn_key=(stage.stream,))
     return int(stream.generate_state(1)[0] % 2**30)

@@ -8,6 +8,7 @@ the last observation in ``info["terminal_observation"]`` and a cut-off told apar
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -34,6 +35,39 @@ class EngineStep(NamedTuple):
     truncated: npt.NDArray[np.bool_]
     finished: npt.NDArray[np.int64]
     final_observations: npt.NDArray[Any]
+
+
+class TransitionEnds(NamedTuple):
+    """What the last step of all environments led to.
+
+    Args:
+        next_observations: (n, *observation shape), what followed each action, also where the episode ended.
+        terminated: (n,) bool.
+        truncated: (n,) bool, ended without being terminated.
+    """
+
+    next_observations: npt.NDArray[Any]
+    terminated: npt.NDArray[np.bool_]
+    truncated: npt.NDArray[np.bool_]
+
+
+def transition_ends(
+    observations: npt.NDArray[Any], dones: npt.NDArray[np.bool_], infos: Sequence[dict[str, Any]]
+) -> TransitionEnds:
+    """Unpack terminal observations and truncation from what ``step_wait`` of a ``VecEnv`` returns.
+
+    Args:
+        observations: (n, *observation shape), the first of the next episode where one has ended; not changed.
+        dones: (n,) bool, whether the episode has ended.
+        infos: n dictionaries.
+    """
+    truncated = np.zeros(len(dones), np.bool_)
+    if dones.any():
+        observations = np.array(observations)
+    for index in np.flatnonzero(dones).tolist():
+        observations[index] = infos[index]["terminal_observation"]
+        truncated[index] = infos[index].get("TimeLimit.truncated", False)
+    return TransitionEnds(observations, dones & ~truncated, truncated)
 
 
 class SameStepVecEnv(VecEnv):

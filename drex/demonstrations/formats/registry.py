@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import uuid
 from pathlib import Path
@@ -106,22 +105,6 @@ def locate(path: str | os.PathLike[str], format_name: str | None = None) -> tupl
     if format_name in ("minari", "imitation", "recordings") and not place.is_dir():
         raise UserError(str(path), expected=f"the folder of {format_name}", found=_content(place))
     return place, format_name
-
-
-def sha256(path: str | os.PathLike[str]) -> str:
-    """Of a file's bytes, or of the names and bytes of all files in a folder; it tells two contents apart.
-
-    Raises:
-        UserError: nothing is there.
-    """
-    place, _ = locate(path)
-    if place.is_file():
-        return hashlib.sha256(place.read_bytes()).hexdigest()
-    total = hashlib.sha256()
-    for file in sorted(file for file in place.rglob("*") if file.is_file()):
-        name = file.relative_to(place).as_posix()
-        total.update(f"{name}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\0".encode())
-    return total.hexdigest()
 
 
 def _known(format_name: str | None) -> str | None:

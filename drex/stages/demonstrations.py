@@ -1,0 +1,90 @@
+"""The first stage: what the user gives, checked against the task, and copied into the run folder."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from drex.demonstrations.bundled import bundled_demonstrations
+from drex.demonstrations.load_and_save import (
+    Demonstrations,
+    fit_to_task,
+    load_demonstrations,
+    save_demonstrations,
+)
+from drex.envs.data.trajectories import Trajectories
+from drex.envs.data.true_returns import TrueReturns
+from drex.envs.make import task_spaces
+from drex.files.run_layout import DEMONSTRATIONS
+from drex.stages.context import Context
+
+IN_MEMORY = "demonstrations in memory"
+_ROWS = 1024  # hashed at once: stacked frames take four times their size
+
+
+def given_demonstrations(
+    given: str | Path | Demonstrations | Trajectories | None, task: str
+) -> Demonstrations:
+    """The demonstrations that a run learns from; ``None`` takes the bundled ones.
+
+    Raises:
+        UserError: they cannot be read, do not fit the task, or none are bundled for it.
+    """
+    observation_space, action_space, horizon = task_spaces(task)
+    if given is None or isinstance(given, str | Path):
+        return load_demonstrations(
+            bundled_demonstrations(task) if given is None else given,
+            observation_space=observation_space,
+            action_space=action_space,
+            horizon=horizon,
+            task=task,
+        )
+    if isinstance(given, Trajectories):
+        given = Demonstrations(given, TrueReturns.unknown(len(given)), IN_MEMORY)
+    return fit_to_task(
+        given, observation_space=observation_space, action_space=action_space, horizon=horizon, task=task
+    )
+
+
+def copy_demonstrations(run: Context, given: Demonstrations) -> Demonstrations:
+    """A copy of the demonstrations, so that the run folder stands on its own."""
+
+    def save(demonstrations: Demonstrations, place: Path) -> None:
+        save_demonstrations(
+            place / DEMONSTRATIONS.files[0],
+            demonstrations.trajectories,
+            rewards=demonstrations.true_returns.step_values_for_evaluation(),
+            task=run.task,
+            about=demonstrations.about,
+        )
+
+    return run.load_or_make(
+        DEMONSTRATIONS,
+        lambda _: given,
+        save=save,
+        load=lambda place: load_demonstrations(place / DEMONSTRATIONS.files[0]),
+        settings={"sha256": content_sha256(given)},
+    )
+
+
+def content_sha256(demonstrations: Demonstrations) -> str:
+    """SHA-256 of all arrays: equal for a file and for what it holds in memory, whatever the format."""
+    trajectories = demonstrations.trajectories
+    arrays = {
+        "observations": trajectories.observations,
+        "actions": trajectories.actions,
+        "lengths": trajectories.lengths,
+        "terminated": trajectories.terminated,
+        "last_observations": trajectories.last_observations,
+        "rewards": demonstrations.true_returns.step_values_for_evaluation(),
+    }
+    total = hashlib.sha256()
+    for name, array in arrays.items():
+        if array is None:
+            continue
+        total.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        for start in range(0, len(array), _ROWS):
+            total.update(np.ascontiguousarray(array[start : start + _ROWS]).tobytes())
+    return total.hexdigest()

@@ -1,0 +1,42 @@
+"""How well the reward orders ranked pairs that it was not trained on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from drex.agents.rollouts.collect import Advance
+from drex.evaluation.held_out import HeldOutPairs, count_ordered, cross_validate
+from drex.files.atomic import read_json, write_json
+from drex.files.run_layout import HELD_OUT, REWARD
+from drex.rankings.preferences import RankedTrajectories
+from drex.rankings.ranked_episodes import RankedEpisodes
+from drex.rewards.learned_reward import LearnedReward
+from drex.rewards.learning import left_out_of_training
+from drex.stages.context import Context
+from drex.stages.ranking import ranked_stages
+from drex.stages.reward import learn_and_normalize, reward_settings
+
+
+def held_out_pairs(run: Context, episodes: RankedEpisodes, reward: LearnedReward) -> HeldOutPairs:
+    """Pairs that the reward's training left out, or cross-validation where the settings ask for folds."""
+    folds, file = run.settings.held_out_folds, HELD_OUT.files[0]
+    if not folds:
+        left_out = left_out_of_training(episodes.ranked, run.settings.reward, seed=run.stage_seed(REWARD))
+        return HeldOutPairs(0, 0) if left_out is None else count_ordered(reward, left_out)
+
+    def make(advance: Advance) -> HeldOutPairs:
+        def learn(part: RankedTrajectories) -> LearnedReward:
+            advance(1)
+            return learn_and_normalize(run, part, log=None)
+
+        return cross_validate(episodes.ranked, learn, folds=folds, seed=run.stage_seed(HELD_OUT))
+
+    return run.load_or_make(
+        HELD_OUT,
+        make,
+        save=lambda found, place: write_json(place / file, asdict(found)),
+        load=lambda place: HeldOutPairs(**read_json(place / file)),
+        settings=reward_settings(run) | {"folds": folds},
+        inputs=ranked_stages(episodes),
+        bar=(folds, "reward"),
+    )

@@ -1,0 +1,88 @@
+"""The ranking that the reward is learned from: by noise (D-REX), by the user (T-REX), or both."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stable_baselines3.common.policies import ActorCriticPolicy
+
+from drex.demonstrations.load_and_save import Demonstrations
+from drex.envs.data.trajectories import Trajectories
+from drex.errors import UserError
+from drex.files.run_layout import DEMONSTRATIONS, RANKED, RANKED_NOISE, RANKING, Stage
+from drex.presets.settings import Method
+from drex.rankings.preferences import Preferences
+from drex.rankings.ranked_episodes import RankedEpisodes, from_noise, from_user_ranking
+from drex.rankings.user_ranking import Ranking
+from drex.rankings.user_ranking_files import load_ranking, ranking_beside, save_ranking
+from drex.stages.cloning import best_episodes
+from drex.stages.context import Context
+from drex.stages.demonstrations import IN_MEMORY
+from drex.stages.noisy_rollouts import roll_out_with_noise
+from drex.stages.rollout_policy import choose
+
+
+def given_ranking(
+    given: str | Path | Ranking | Preferences | None, method: Method, demonstrations: Demonstrations
+) -> Ranking | None:
+    """The user's ranking for T-REX, checked; ``None`` for D-REX.
+
+    Raises:
+        UserError: D-REX is given a ranking, which it would not read, or T-REX none that fits.
+    """
+    if method == "drex":
+        if given is not None:
+            found = str(given) if isinstance(given, str | Path) else given.source
+            raise UserError("ranking", expected="none with method drex", found=found, do="add --method trex")
+        return None
+    if given is None and demonstrations.source == IN_MEMORY:
+        raise UserError("ranking", expected="a ranking of the demonstrations in memory", found="none")
+    if isinstance(given, Preferences):
+        given = Ranking.of(given)
+    ranking = (
+        given
+        if isinstance(given, Ranking)
+        else load_ranking(ranking_beside(demonstrations.source) if given is None else given)
+    )
+    ranking.rank(demonstrations.trajectories)
+    return ranking
+
+
+def rank_noisy_rollouts(run: Context, cloned: Trajectories, bc: ActorCriticPolicy) -> RankedEpisodes:
+    """D-REX: rollouts of the clone, less noise before more.
+
+    Args:
+        run: the run.
+        cloned: the demonstrations that were cloned.
+        bc: their clone.
+    """
+    choice = choose(run, cloned, bc)
+    rollouts = roll_out_with_noise(run, RANKED, bc, choice)
+    return from_noise(rollouts, minimum_gap=run.settings.minimum_level_gap, rollout_policy=choice)
+
+
+def rank_as_user(
+    run: Context, demonstrations: Demonstrations, given: Ranking, bc: ActorCriticPolicy | None
+) -> RankedEpisodes:
+    """T-REX: the demonstrations as the user ranks them, with noisy rollouts where the settings say so."""
+    trajectories, gap = demonstrations.trajectories, run.settings.minimum_level_gap
+    ranking = run.load_or_make(
+        RANKED,
+        lambda _: given,
+        save=lambda ranking, place: save_ranking(place / RANKING, ranking),
+        load=lambda place: load_ranking(place / RANKING),
+        settings={"ranking": given.to_json()},
+        inputs=[DEMONSTRATIONS],
+    )
+    ranked = ranking.rank(trajectories)
+    if not run.settings.trex.mix_noise or bc is None:
+        return from_user_ranking(demonstrations, ranked, minimum_gap=gap)
+    choice = choose(run, trajectories.select(best_episodes(run, trajectories, ranking)), bc)
+    noisy = roll_out_with_noise(run, RANKED_NOISE, bc, choice)
+    return from_user_ranking(demonstrations, ranked, extra=noisy, minimum_gap=gap, rollout_policy=choice)
+
+
+def ranked_stages(episodes: RankedEpisodes) -> list[Stage]:
+    """The stages that these come from."""
+    both = episodes.user is not None and episodes.noise is not None
+    return [RANKED, RANKED_NOISE] if both else [RANKED]

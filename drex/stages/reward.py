@@ -1,0 +1,51 @@
+"""The reward ensemble, learned from the ranking and normalized."""
+
+from __future__ import annotations
+
+from drex.agents.behavioral_cloning import Log
+from drex.files.dataclass_json import JSON, settings_to_json
+from drex.files.run_layout import REWARD, Stage
+from drex.rankings.preferences import RankedTrajectories, shuffle_labels
+from drex.rankings.ranked_episodes import RankedEpisodes
+from drex.rewards.learned_reward import LearnedReward, load_reward
+from drex.rewards.learning import learn_reward
+from drex.rewards.normalize import normalize_reward
+from drex.stages.context import Context
+from drex.stages.ranking import ranked_stages
+
+
+def learn(
+    run: Context, episodes: RankedEpisodes, *, stage: Stage = REWARD, shuffle: bool = False
+) -> LearnedReward:
+    """The reward; with ``shuffle``, that of a control, from shuffled labels."""
+    ranked = episodes.ranked
+    if shuffle:
+        labels = shuffle_labels(ranked.preferences, seed=run.stage_seed(REWARD))
+        ranked = RankedTrajectories(ranked.trajectories, labels)
+    return run.load_or_make(
+        stage,
+        lambda advance: learn_and_normalize(run, ranked, log=run.progress.advancing(advance)),
+        save=LearnedReward.save,
+        load=load_reward,
+        settings=reward_settings(run) | {"shuffle": shuffle},
+        inputs=ranked_stages(episodes),
+        bar=(run.settings.reward.gradient_steps, "step"),
+    )
+
+
+def learn_and_normalize(run: Context, ranked: RankedTrajectories, *, log: Log | None) -> LearnedReward:
+    """A reward of these rankings by the run's settings and the reward's seed."""
+    settings = run.settings
+    seed = run.stage_seed(REWARD)
+    learned = learn_reward(ranked, settings.reward, seed=seed, log=log, device=run.device)
+    return normalize_reward(learned, ranked.trajectories, settings.normalization, gamma=settings.gamma)
+
+
+def reward_settings(run: Context) -> dict[str, JSON]:
+    """All settings that a reward depends on."""
+    settings = run.settings
+    return {
+        "reward": settings_to_json(settings.reward),
+        "normalization": settings_to_json(settings.normalization) | {"gamma": settings.gamma},
+        "minimum_level_gap": settings.minimum_level_gap,
+    }
