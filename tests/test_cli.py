@@ -314,6 +314,28 @@ def test_demonstrations_are_made_and_inspected(capsys, tmp_path):
     assert told(capsys, *words)[0] == 2  # the file exists and is not overwritten
 
 
+def test_a_history_of_demonstrations_comes_with_its_ranking(capsys, tmp_path):
+    file = tmp_path / "history.npz"
+    words = [
+        "demos",
+        "make",
+        WALK,
+        "--out",
+        str(file),
+        "--history",
+        "3",
+        "--target-return",
+        "-100",
+        "--quiet",
+    ]
+    words += shlex.split("--ppo.environments 4 --ppo.rollout-steps 64 --ppo.batch-size 64 --ppo.epochs 1")
+    status, _, error = told(capsys, *words, "--ppo.environment-steps", "8192")
+    assert status == 0, error
+    assert len(load_demonstrations(file).trajectories) == 3
+    ranking = json.loads((tmp_path / "history.ranking.json").read_text())
+    assert ranking == {"format": 1, "file_order": 3}
+
+
 def test_demonstrations_of_another_task_are_refused(capsys, demos):
     status, _, error = told(capsys, "demos", "inspect", str(demos), "--task", "Pendulum-v1")
     assert status == 2 and "observations: expected (3,)" in error

@@ -19,6 +19,7 @@ from drex.envs.learned_reward import LearnedRewardVecEnv
 from drex.envs.make import make_environments, task_spaces
 from drex.envs.vector.envpool import EnvPoolVecEnv, envpool_serves
 from drex.envs.vector.gymnasium import GymnasiumVecEnv
+from drex.envs.vector.same_step import transition_ends
 from drex.envs.vector.true_reward_ledger import TrueRewardLedger, take_true_return
 from drex.errors import UserError
 
@@ -327,6 +328,21 @@ def test_a_learned_reward_scores_the_terminal_observation_not_the_reset_one():
     assert rewards[0] == pytest.approx(3.0, abs=1e-5)
     assert set(lengths) <= {4, 5, 6}
     assert len(lengths) >= 5
+
+
+def test_the_ends_of_a_step_are_unpacked_and_what_was_observed_stays():
+    observed, dones = np.zeros((4, 2), np.float32), np.array([True, False, True, True])
+    infos = [
+        {"terminal_observation": np.array([1.0, 2.0]), "TimeLimit.truncated": False},
+        {},
+        {"terminal_observation": np.array([3.0, 4.0]), "TimeLimit.truncated": True},
+        {"terminal_observation": np.array([5.0, 6.0])},  # environments without a time limit need not say
+    ]
+    ends = transition_ends(observed, dones, infos)
+    assert ends.next_observations.tolist() == [[1, 2], [0, 0], [3, 4], [5, 6]]
+    assert ends.next_observations.dtype == np.float32 and not observed.any()
+    assert ends.terminated.tolist() == [True, False, False, True]
+    assert ends.truncated.tolist() == [False, False, True, False]
 
 
 def test_environments_in_an_engine_refuse_what_cannot_be_reached():

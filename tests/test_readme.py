@@ -1,11 +1,13 @@
 """The README does what it says: its Python runs, its commands exist, its figures are those of the results."""
 
+import ast
 import re
 import shlex
 from pathlib import Path
 
 import pytest
 
+import drex.theory
 from benchmarks.readme import README, with_tables
 from drex.cli.main import main
 
@@ -25,6 +27,41 @@ def test_every_python_block_runs_in_the_order_of_the_page(tmp_path, monkeypatch)
         exec(compile(block, "README.md", "exec"), names)
     assert (tmp_path / "hopper.zip").is_file()
     assert (tmp_path / "runs/readme/evaluation.json").is_file()
+
+
+PAGES = [README, *sorted(README.parent.glob("docs/*.md"))]
+
+
+def deep_imports(page: str) -> list[str]:
+    """Names that the page's Python blocks take from drex and that are not public."""
+    found = []
+    for block in re.findall(r"```python\n(.*?)```", page, flags=re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Import):
+                found += [alias.name for alias in node.names if alias.name.startswith("drex.")]
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "drex":
+                public = drex.__all__ if node.module == "drex" else vars(drex.theory)
+                known = node.module in ("drex", "drex.theory")
+                found += [alias.name for alias in node.names if not known or alias.name not in public]
+            if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "drex":
+                found += [node.attr] if node.attr not in drex.__all__ else []
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_blocks_need_public_names_alone(page):
+    assert deep_imports(page.read_text()) == []
+
+
+def test_the_guard_against_deep_imports_sees_them():
+    page = """```python
+import drex.pipeline
+from drex.envs.make import task_spaces
+from drex import clone, pipeline
+from drex.theory import run_ambiguity
+drex.run, drex.rewards
+```"""
+    assert deep_imports(page) == ["drex.pipeline", "task_spaces", "pipeline", "rewards"]
 
 
 SHELL = "".join(re.findall(r"^```\n(.*?)^```", TEXT, flags=re.DOTALL | re.MULTILINE))

@@ -15,10 +15,8 @@ from test_cli import TINY as OPTIONS
 from test_pipeline import demonstrate, start
 from tiny_environments import WALK
 
-WIDE = shlex.split(
-    "--policy.policy-hidden-sizes 256 --policy.value-hidden-sizes 256 --reward.hidden-sizes 256"
-)
-WORDS = [*OPTIONS, "--ppo.environment-steps", "512", *WIDE]  # wide enough to be split between threads
+WIDE = shlex.split("--policy.policy-hidden-sizes 64 64 --bc.gradient-steps 50 --bc.batch-size 256")
+WORDS = [*OPTIONS, "--ppo.environment-steps", "512", *WIDE]  # wide enough that two threads change the clone
 WEIGHTS = ("bc/policy.safetensors", "reward/reward.safetensors", "policy/policy.safetensors")
 PYTHON = """
 import sys
