@@ -64,7 +64,7 @@ def test_a_policy_that_raises_leaves_no_environments(open_environments, tmp_path
 
 @pytest.mark.parametrize(
     ("place", "name"),
-    [("noisy_rollouts", "stochastic"), ("rollout_policy", "deterministic"), ("evaluation", "stochastic")],
+    [("noisy_rollouts", "stochastic"), ("noisy_rollouts", "deterministic"), ("evaluation", "stochastic")],
 )
 def test_a_stage_whose_policy_raises_leaves_no_environments(
     place, name, open_environments, tmp_path, monkeypatch
@@ -72,7 +72,7 @@ def test_a_stage_whose_policy_raises_leaves_no_environments(
     file = demonstrate(tmp_path / "walk.npz", WALK, with_rewards=True)
     open_environments.clear()  # the demonstrator's
     monkeypatch.setattr(f"drex.stages.{place}.{name}", lambda *_, **__: fail)
-    settings = replace(TINY, rollout_policy="auto") if place == "rollout_policy" else TINY
+    settings = replace(TINY, rollout_policy="auto") if name == "deterministic" else TINY
     with pytest.raises(PolicyError):
         start(tmp_path / "run", file, settings=settings)
     assert not open_environments

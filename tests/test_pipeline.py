@@ -32,7 +32,6 @@ from drex.report.finished_run import read_scalars
 from drex.rewards.learned_reward import load_reward
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetSettings
-from drex.stages.seeds import stage_seed
 
 STEPS = 512  # of PPO: four segments of one rollout of 128 steps
 TINY = Settings(
@@ -217,6 +216,25 @@ def test_the_kept_reward_is_anchored_on_the_ranked_rollouts(whole):
     np.testing.assert_array_equal(reward.returns(world), predicted)
 
 
+def test_every_stage_rests_on_all_that_it_is_made_from(whole):
+    folder, _ = whole
+    reward, control = "control-shuffled_labels-reward", "control-shuffled_labels"
+    files = {stage: folder / stage / "fingerprint.json" for stage in (*STAGES, *CONTROLS)}
+    assert {stage: set(json.loads(file.read_text())["inputs"]) for stage, file in files.items()} == {
+        "demonstrations": set(),
+        "bc": {"demonstrations"},
+        "ranked": {"bc"},
+        "reward": {"ranked"},
+        "policy": {"bc", "reward"},
+        "evaluation": {"demonstrations", "bc", "ranked", "reward", "policy"},
+        reward: {"ranked"},
+        control: {"bc", reward},
+        f"{control}-evaluation": {control},
+        "control-constant": {"bc"},
+        "control-constant-evaluation": {"control-constant"},
+    }
+
+
 def test_controls_learn_from_the_same_clone_by_another_reward(whole):
     folder, _ = whole
     assert not same_weights_of(folder, "reward", "control-shuffled_labels-reward")
@@ -289,8 +307,8 @@ def test_controls_can_be_added_to_a_finished_run(whole, plain, demonstrations, t
 
 def test_every_stage_keeps_the_random_stream_of_earlier_versions():
     """Or a recorded run could not be made again."""
-    assert [stage_seed(0, stage) for stage in (CLONE, RANKED)] == [673228719, 20219401]
-    assert stage_seed(0, CLONE) != stage_seed(1, CLONE)
+    assert [stage.seed(0) for stage in (CLONE, RANKED)] == [673228719, 20219401]
+    assert CLONE.seed(0) != CLONE.seed(1)
     numbers = {stage.name: stage.stream for stage in STAGES_OF_THE_TABLE}
     assert numbers == {
         "demonstrations": 0,

@@ -96,15 +96,6 @@ def collect_on(
     environments: int,
     progress: Advance | None = None,
 ) -> tuple[Trajectories, TrueReturns]:
-    """Make environments of a task, roll a policy out in them, and close them, on errors too; see ``collect``.
-
-    Args:
-        task: a gymnasium id.
-        policy: as for ``collect``.
-        episodes: as for ``collect``.
-        seed: of the environments and of the noise.
-        environments: how many are stepped side by side.
-        progress: as for ``collect``.
-    """
+    """``collect`` on so many environments of a task, made with the same seed and closed, on errors too."""
     with closing(make_environments(task, environments, seed=seed)) as made:
         return collect(policy, made, episodes, seed=seed, progress=progress)

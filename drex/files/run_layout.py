@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 CONFIG, VERSIONS, RESULT, REPORT = "config.json", "versions.json", "evaluation.json", "report.html"
 """Files of the run itself: what it is, what it stands on, what it found, and the report of it."""
 ROLLOUTS, NOISE, RANKING = "rollouts.npz", "noise.json", "ranking.json"
@@ -26,6 +28,11 @@ class Stage:
     stream: int
     label: str
     files: tuple[str, ...]
+
+    def seed(self, run_seed: int) -> int:
+        """The stage's seed in a run of this seed; a new stage has a new stream and changes no other."""
+        stream = np.random.SeedSequence(run_seed, spawn_key=(self.stream,))
+        return int(stream.generate_state(1)[0] % 2**30)
 
     def folder(self, run: Path) -> Path:
         """Where the stage lies in a run folder."""

@@ -20,19 +20,19 @@ _NOTE: dict[str, Any] = {"fontsize": 8, "color": "0.35"}
 
 
 def noise_and_return(run: FinishedRun) -> Figure | None:
-    """Mean true return against noise level, for each kind; episode length where returns are unknown."""
+    """Mean true return against noise level, for each noise; episode length where returns are unknown."""
     points = run.evaluation.get("noise", [])
     if not points:
         return None
     known = all(point["return"]["mean"] is not None for point in points)
     figure, axes = _figure()
-    for kind, curve in _by_kind(points).items():
+    for noise_name, curve in _by_noise_name(points).items():
         levels = [point["level"] for point in curve]
         means = np.array([point["return"]["mean"] if known else point["length"] for point in curve])
-        colour = _NOISE_COLOURS.get(kind)
-        label = f"clone with {_NOISE_LABELS.get(kind, kind)}"
+        colour = _NOISE_COLOURS.get(noise_name)
+        label = f"clone with {_NOISE_LABELS.get(noise_name, noise_name)}"
         axes.plot(
-            levels, means, marker=_NOISE_MARKERS.get(kind, "o"), markersize=4, color=colour, label=label
+            levels, means, marker=_NOISE_MARKERS.get(noise_name, "o"), markersize=4, color=colour, label=label
         )
         if known:
             spread = np.array([point["return"]["std"] or 0.0 for point in curve])
@@ -207,11 +207,11 @@ def _reference_lines(axes: Axes, run: FinishedRun) -> None:
             axes.axhline(value, color="0.3", linewidth=1, linestyle=style, label=f"{label}: {value:.0f}")
 
 
-def _by_kind(points: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    kinds: dict[str, list[dict[str, Any]]] = {}
+def _by_noise_name(points: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    curves: dict[str, list[dict[str, Any]]] = {}
     for point in sorted(points, key=lambda point: float(point["level"])):
-        kinds.setdefault(point["name"], []).append(point)
-    return kinds
+        curves.setdefault(point["name"], []).append(point)
+    return curves
 
 
 def _scatter_ranked(
@@ -219,8 +219,8 @@ def _scatter_ranked(
 ) -> None:
     """Noisy rollouts, coloured by their noise level."""
     mapped = None
-    for kind in dict(noise):
-        rows = [index for index, (its_kind, _) in enumerate(noise) if its_kind == kind]
+    for noise_name in dict(noise):
+        rows = [index for index, (its_name, _) in enumerate(noise) if its_name == noise_name]
         mapped = axes.scatter(
             [ranked[row][1] for row in rows],
             [ranked[row][0] for row in rows],
@@ -229,8 +229,8 @@ def _scatter_ranked(
             vmin=0.0,
             vmax=1.0,
             cmap="viridis_r",
-            marker=_NOISE_MARKERS.get(kind, "o"),
-            label=f"ranked rollouts: {_NOISE_LABELS.get(kind, kind)}",
+            marker=_NOISE_MARKERS.get(noise_name, "o"),
+            label=f"ranked rollouts: {_NOISE_LABELS.get(noise_name, noise_name)}",
         )
     if mapped is not None:
         figure.colorbar(mapped, ax=axes, label="noise level")

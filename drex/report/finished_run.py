@@ -23,7 +23,7 @@ class FinishedRun:
         path: the run folder.
         evaluation: the content of ``evaluation.json``.
         config: what the run was: task, method, seed and settings.
-        noise: kind and level of the noise of each noisy rollout, which are the last of what was
+        noise: name and level of the noise of each noisy rollout, which are the last of what was
             ranked; empty where the user's ranking alone was learned from.
         scalars: the curves logged for TensorBoard, by name.
     """

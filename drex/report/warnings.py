@@ -61,14 +61,14 @@ def _noise_does_not_hurt(evaluation: Mapping[str, Any]) -> list[str]:
     for point in evaluation.get("noise", []):
         curves.setdefault(point["name"], []).append((point["level"], point["return"]["mean"]))
     found = []
-    for kind, curve in curves.items():
+    for noise_name, curve in curves.items():
         returns = [value for _, value in curve if value is not None]
         if len(returns) < len(curve) or len(curve) < 3:
             continue
         fall = float(kendalltau([level for level, _ in curve], returns).statistic) if np.ptp(returns) else 0.0
         if fall > FALLING:
             found.append(
-                f"More noise of the kind {kind!r} does not reliably mean less return (rank correlation "
+                f"More noise of the kind {noise_name!r} does not reliably mean less return (rank correlation "
                 f"{fall:.2f} of level and mean return): the ranking behind the reward is doubtful."
             )
     return found

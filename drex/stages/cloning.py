@@ -30,7 +30,7 @@ def clone_demonstrations(
             action_space,
             policy_settings=settings.policy,
             settings=settings.bc,
-            seed=run.stage_seed(CLONE),
+            seed=CLONE.seed(run.seed),
             log=run.progress.advancing(advance),
             device=run.device,
         ),

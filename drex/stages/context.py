@@ -13,7 +13,6 @@ from drex.files.run_folder import RunFolder
 from drex.files.run_layout import Stage
 from drex.presets.settings import Settings
 from drex.stages.progress import Progress
-from drex.stages.seeds import stage_seed
 
 Made = TypeVar("Made")
 Loaded = TypeVar("Loaded")
@@ -39,10 +38,6 @@ class Context:
     progress: Progress
     device: str
 
-    def stage_seed(self, stage: Stage) -> int:
-        """The stage's seed."""
-        return stage_seed(self.seed, stage)
-
     def load_or_make(
         self,
         stage: Stage,
@@ -54,17 +49,7 @@ class Context:
         inputs: Sequence[Stage] = (),
         bar: tuple[int, str] | None = None,
     ) -> Loaded:
-        """The stage's artifact, made once by the stage's seed; see ``RunFolder.load_or_make``.
-
-        Args:
-            stage: which.
-            make: makes the artifact; moves the stage's bar.
-            save: writes it into an empty folder.
-            load: reads it.
-            settings: all that it depends on besides seed and inputs: settings, or what JSON can hold.
-            inputs: the stages that it is made from.
-            bar: length and unit of the bar; ``None`` shows none.
-        """
+        """The stage's artifact, made with a bar of this length and unit; see ``RunFolder.load_or_make``."""
 
         def with_bar() -> Made:
             with self.progress.bar(stage.name, bar) as advance:
@@ -81,6 +66,6 @@ class Context:
                 else value
                 for name, value in settings.items()
             },
-            seed=self.stage_seed(stage),
+            seed=stage.seed(self.seed),
             inputs=[earlier.name for earlier in inputs],
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -32,20 +33,13 @@ def given_demonstrations(
     Raises:
         UserError: they cannot be read, do not fit the task, or none are bundled for it.
     """
-    observation_space, action_space, horizon = task_spaces(task)
+    named = zip(("observation_space", "action_space", "horizon"), task_spaces(task), strict=True)
+    fit: dict[str, Any] = dict(named) | {"task": task}
     if given is None or isinstance(given, str | Path):
-        return load_demonstrations(
-            bundled_demonstrations(task) if given is None else given,
-            observation_space=observation_space,
-            action_space=action_space,
-            horizon=horizon,
-            task=task,
-        )
+        return load_demonstrations(bundled_demonstrations(task) if given is None else given, **fit)
     if isinstance(given, Trajectories):
         given = Demonstrations(given, TrueReturns.unknown(len(given)), IN_MEMORY)
-    return fit_to_task(
-        given, observation_space=observation_space, action_space=action_space, horizon=horizon, task=task
-    )
+    return fit_to_task(given, **fit)
 
 
 def copy_demonstrations(run: Context, given: Demonstrations) -> Demonstrations:

@@ -33,7 +33,7 @@ def evaluate(
     policy: BasePolicy,
 ) -> dict[str, Any]:
     """Evaluate random actions, clone and policy by true returns, and the reward by how it orders them."""
-    seed = run.stage_seed(EVALUATION)
+    seed = EVALUATION.seed(run.seed)
     _, action_space, _ = task_spaces(run.task)
     policies: dict[str, Policy] = {
         "random": uniform(action_space, seed=seed),
@@ -57,7 +57,7 @@ def evaluate_control(run: Context, name: Control, policy: BasePolicy) -> dict[st
     return _evaluated(
         run,
         control_stage(EVALUATION, name),
-        {trained.name: as_callable(policy, seed=run.stage_seed(EVALUATION))},
+        {trained.name: as_callable(policy, seed=EVALUATION.seed(run.seed))},
         lambda found: found[trained.name].summary(),
         inputs=[trained],
     )
@@ -71,7 +71,7 @@ def _evaluated(
     *,
     inputs: Sequence[Stage],
 ) -> dict[str, Any]:
-    settings, seed, file = run.settings.evaluation, run.stage_seed(stage), stage.files[0]
+    settings, seed, file = run.settings.evaluation, stage.seed(run.seed), stage.files[0]
 
     def make(advance: Advance) -> dict[str, Any]:
         return facts(

@@ -21,7 +21,7 @@ def held_out_pairs(run: Context, episodes: RankedEpisodes, reward: LearnedReward
     """Pairs that the reward's training left out, or cross-validation where the settings ask for folds."""
     folds, file = run.settings.held_out_folds, HELD_OUT.files[0]
     if not folds:
-        left_out = left_out_of_training(episodes.ranked, run.settings.reward, seed=run.stage_seed(REWARD))
+        left_out = left_out_of_training(episodes.ranked, run.settings.reward, seed=REWARD.seed(run.seed))
         return HeldOutPairs(0, 0) if left_out is None else count_ordered(reward, left_out)
 
     def make(advance: Advance) -> HeldOutPairs:
@@ -29,7 +29,7 @@ def held_out_pairs(run: Context, episodes: RankedEpisodes, reward: LearnedReward
             advance(1)
             return learn_and_normalize(run, part, log=None)
 
-        return cross_validate(episodes.ranked, learn, folds=folds, seed=run.stage_seed(HELD_OUT))
+        return cross_validate(episodes.ranked, learn, folds=folds, seed=HELD_OUT.seed(run.seed))
 
     return run.load_or_make(
         HELD_OUT,

@@ -1,4 +1,4 @@
-"""Rollouts of the clone under graded noise (D-REX section 4.2)."""
+"""Rollouts of the clone under graded noise (D-REX section 4.2), greedy or sampling as its episodes tell."""
 
 from __future__ import annotations
 
@@ -8,25 +8,30 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from drex.agents.policies.acting import deterministic, stochastic
 from drex.agents.rollouts.collect import Advance
+from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import make_environments
-from drex.files.run_layout import CLONE, Stage
+from drex.files.run_layout import CLONE, ROLLOUT_POLICY, Stage
 from drex.rankings.noisy_rollouts import NoisyRollouts, rank_by_noise
-from drex.rankings.rollout_policy import RolloutPolicyChoice
+from drex.rankings.rollout_policy import EPISODES, RolloutPolicyChoice, choose_rollout_policy
 from drex.stages.context import Context
 
 
 def roll_out_with_noise(
-    run: Context, stage: Stage, bc: ActorCriticPolicy, choice: RolloutPolicyChoice | None
-) -> NoisyRollouts:
+    run: Context, stage: Stage, cloned: Trajectories, bc: ActorCriticPolicy
+) -> tuple[NoisyRollouts, RolloutPolicyChoice | None]:
     """Rollouts under every kind and level of noise of the settings.
 
     Args:
         run: the run.
-        stage: where they lie.
-        bc: the clone.
-        choice: whether it acts greedily or samples; ``None`` as the settings say.
+        stage: of the rollouts.
+        cloned: the demonstrations that were cloned.
+        bc: their clone.
+
+    Returns:
+        The rollouts, and how their policy was chosen; ``None`` where the settings name it.
     """
-    settings, seed = run.settings, run.stage_seed(stage)
+    settings, seed = run.settings, stage.seed(run.seed)
+    choice = _choose(run, cloned, bc) if settings.rollout_policy == "auto" else None
     chosen = settings.rollout_policy if choice is None else choice.chosen
 
     def make(advance: Advance) -> NoisyRollouts:
@@ -34,7 +39,7 @@ def roll_out_with_noise(
         with closing(make_environments(run.task, settings.rollout_environments, seed=seed)) as environments:
             return rank_by_noise(actor, environments, settings.noise, seed=seed, progress=advance)
 
-    return run.load_or_make(
+    rollouts = run.load_or_make(
         stage,
         make,
         save=NoisyRollouts.save,
@@ -47,3 +52,26 @@ def roll_out_with_noise(
         inputs=[CLONE],
         bar=(len(settings.noise.jobs()), "episode"),
     )
+    return rollouts, choice
+
+
+def _choose(run: Context, cloned: Trajectories, bc: ActorCriticPolicy) -> RolloutPolicyChoice:
+    """The choice between the greedy and the sampling clone: a stage, since it plays episodes."""
+    seed = ROLLOUT_POLICY.seed(run.seed)
+
+    def make(_: Advance) -> RolloutPolicyChoice:
+        policies = deterministic(bc), stochastic(bc, seed=seed)
+        with closing(make_environments(run.task, EPISODES, seed=seed)) as environments:
+            return choose_rollout_policy(cloned.lengths, *policies, environments, seed=seed)
+
+    choice = run.load_or_make(
+        ROLLOUT_POLICY,
+        make,
+        save=RolloutPolicyChoice.save,
+        load=RolloutPolicyChoice.load,
+        settings={},
+        inputs=[CLONE],
+    )
+    steps = ", ".join(f"{name} {mean:,.0f}" for name, mean in choice.steps().items())
+    run.progress.say(f"noise is injected into the {choice.actions} clone (steps an episode: {steps})")
+    return choice

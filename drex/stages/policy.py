@@ -73,7 +73,7 @@ def _train(
 
     shared: dict[str, Any] = {
         "policy_settings": settings.policy,
-        "seed": run.stage_seed(POLICY),
+        "seed": POLICY.seed(run.seed),
         "reward": reward.on(run.device) if isinstance(reward, LearnedReward) else reward,
         "start_from": bc,
         "logger": run.progress.logger() if main else None,

@@ -19,7 +19,6 @@ from drex.stages.cloning import best_episodes
 from drex.stages.context import Context
 from drex.stages.demonstrations import IN_MEMORY
 from drex.stages.noisy_rollouts import roll_out_with_noise
-from drex.stages.rollout_policy import choose
 
 
 def given_ranking(
@@ -37,27 +36,18 @@ def given_ranking(
         return None
     if given is None and demonstrations.source == IN_MEMORY:
         raise UserError("ranking", expected="a ranking of the demonstrations in memory", found="none")
+    if given is None:
+        given = ranking_beside(demonstrations.source)
     if isinstance(given, Preferences):
         given = Ranking.of(given)
-    ranking = (
-        given
-        if isinstance(given, Ranking)
-        else load_ranking(ranking_beside(demonstrations.source) if given is None else given)
-    )
+    ranking = given if isinstance(given, Ranking) else load_ranking(given)
     ranking.rank(demonstrations.trajectories)
     return ranking
 
 
 def rank_noisy_rollouts(run: Context, cloned: Trajectories, bc: ActorCriticPolicy) -> RankedEpisodes:
-    """D-REX: rollouts of the clone, less noise before more.
-
-    Args:
-        run: the run.
-        cloned: the demonstrations that were cloned.
-        bc: their clone.
-    """
-    choice = choose(run, cloned, bc)
-    rollouts = roll_out_with_noise(run, RANKED, bc, choice)
+    """D-REX: rollouts of the clone, ranked by their noise."""
+    rollouts, choice = roll_out_with_noise(run, RANKED, cloned, bc)
     return from_noise(rollouts, minimum_gap=run.settings.minimum_level_gap, rollout_policy=choice)
 
 
@@ -77,8 +67,8 @@ def rank_as_user(
     ranked = ranking.rank(trajectories)
     if not run.settings.trex.mix_noise or bc is None:
         return from_user_ranking(demonstrations, ranked, minimum_gap=gap)
-    choice = choose(run, trajectories.select(best_episodes(run, trajectories, ranking)), bc)
-    noisy = roll_out_with_noise(run, RANKED_NOISE, bc, choice)
+    cloned = trajectories.select(best_episodes(run, trajectories, ranking))
+    noisy, choice = roll_out_with_noise(run, RANKED_NOISE, cloned, bc)
     return from_user_ranking(demonstrations, ranked, extra=noisy, minimum_gap=gap, rollout_policy=choice)
 
 

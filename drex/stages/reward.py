@@ -20,7 +20,7 @@ def learn(
     """The reward; with ``shuffle``, that of a control, from shuffled labels."""
     ranked = episodes.ranked
     if shuffle:
-        labels = shuffle_labels(ranked.preferences, seed=run.stage_seed(REWARD))
+        labels = shuffle_labels(ranked.preferences, seed=REWARD.seed(run.seed))
         ranked = RankedTrajectories(ranked.trajectories, labels)
     return run.load_or_make(
         stage,
@@ -36,7 +36,7 @@ def learn(
 def learn_and_normalize(run: Context, ranked: RankedTrajectories, *, log: Log | None) -> LearnedReward:
     """A reward of these rankings by the run's settings and the reward's seed."""
     settings = run.settings
-    seed = run.stage_seed(REWARD)
+    seed = REWARD.seed(run.seed)
     learned = learn_reward(ranked, settings.reward, seed=seed, log=log, device=run.device)
     return normalize_reward(learned, ranked.trajectories, settings.normalization, gamma=settings.gamma)
 

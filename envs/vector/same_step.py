@@ -54,13 +54,7 @@ class TransitionEnds(NamedTuple):
 def transition_ends(
     observations: npt.NDArray[Any], dones: npt.NDArray[np.bool_], infos: Sequence[dict[str, Any]]
 ) -> TransitionEnds:
-    """Unpack terminal observations and truncation from what ``step_wait`` of a ``VecEnv`` returns.
-
-    Args:
-        observations: (n, *observation shape), the first of the next episode where one has ended; not changed.
-        dones: (n,) bool, whether the episode has ended.
-        infos: n dictionaries.
-    """
+    """Unpack terminal observations and truncation from what ``step_wait`` of a ``VecEnv`` returns."""
     truncated = np.zeros(len(dones), np.bool_)
     if dones.any():
         observations = np.array(observations)
