@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from drex.rankings.user_ranking import Ranking
     from drex.rankings.user_ranking_files import load_ranking, save_ranking
+    from drex.rewards.export import export_reward
     from drex.rewards.learned_reward import LearnedReward, load_reward
     from drex.rewards.learning import learn_reward
     from drex.rewards.normalize import RewardNormalization, normalize_reward
@@ -76,6 +77,7 @@ __all__ = [  # noqa: RUF022 (the method's order says more than the alphabet)
     "learn_reward",
     "RewardSettings",
     "LearnedReward",
+    "export_reward",
     "load_reward",
     "normalize_reward",
     "RewardNormalization",
@@ -126,6 +128,7 @@ _HOME = {
         "load_ranking",
         "save_ranking",
     ),
+    "rewards.export": ("export_reward",),
     "rewards.learned_reward": (
         "LearnedReward",
         "load_reward",

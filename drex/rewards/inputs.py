@@ -14,7 +14,7 @@ from drex.envs.data.stacked_frames import are_images
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 from drex.rewards.cnn import EnsembleCNN, ImageInputs, ImageLayers
-from drex.rewards.mlp import EnsembleMLP, options_of, transition_features
+from drex.rewards.mlp import EnsembleMLP, as_tensor, options_of, transition_features
 
 if TYPE_CHECKING:
     from drex.rewards.settings import RewardSettings
@@ -49,13 +49,13 @@ def step_inputs(
             expected="0 for observations that are no images",
             found=f"{settings.mask_top} and {settings.mask_bottom}",
         )
-    features = transition_features(
+    features: npt.NDArray[np.float32] = transition_features(
         settings.inputs,
-        np.asarray(trajectories.observations),
-        trajectories.actions,
-        np.asarray(ahead),
+        as_tensor(np.asarray(trajectories.observations)),
+        as_tensor(trajectories.actions),
+        as_tensor(np.asarray(ahead)),
         action_options=options_of(trajectories.actions),
-    )
+    ).numpy()
     if settings.inputs in (("observations",), ("actions",)):
         features = features.copy()  # a network that works in place must not change the trajectories
     shift, spread = _standardisation(features, settings.standardize_inputs)

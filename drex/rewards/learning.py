@@ -13,10 +13,11 @@ import torch
 
 from drex.agents.behavioral_cloning import Log
 from drex.rankings.preferences import Preferences, RankedTrajectories
-from drex.rewards.cnn import ImageInputs
+from drex.rewards.cnn import IMAGES_AT_ONCE, ImageInputs
+from drex.rewards.fields import RewardFields
 from drex.rewards.inputs import StepInputs, make_network, step_inputs
 from drex.rewards.learned_reward import LearnedReward
-from drex.rewards.loss import _IMAGES_AT_ONCE, _bradley_terry, _encode, preference_loss
+from drex.rewards.loss import _bradley_terry, _encode, preference_loss
 from drex.rewards.mlp import options_of
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetPairs, batch_snippets, sample_snippet_pairs
@@ -67,15 +68,19 @@ def learn_reward(
     with torch.no_grad():
         chunks = inputs.sample() if isinstance(inputs, ImageInputs) else inputs.split(_VECTORS_AT_ONCE)
         scores = torch.cat([net(chunk[None]) for chunk in chunks], dim=1).cpu().double()
-    return LearnedReward(
-        network=net.cpu(),
+    fields = RewardFields(
         inputs=settings.inputs,
-        input_shift=shift,
-        input_spread=spread,
-        member_mean=scores.mean(dim=1).numpy(),
-        member_std=scores.std(dim=1).clamp(min=1e-8).numpy(),
+        input_shift=tuple(shift.tolist()),
+        input_spread=tuple(spread.tolist()),
+        member_mean=tuple(scores.mean(dim=1).tolist()),
+        member_std=tuple(scores.std(dim=1).clamp(min=1e-8).tolist()),
+        offset=0.0,
+        scale=1.0,
+        pessimism=0.0,
+        control_cost=0.0,
         action_options=options_of(ranked.trajectories.actions) if "actions" in settings.inputs else (),
     )
+    return LearnedReward(net.cpu(), fields)
 
 
 def _train(
@@ -138,7 +143,7 @@ def _look(
     with torch.no_grad():
         batch = batch_snippets(judged)
         # Held-out snippets are as many as held-out trajectories: few of their images are in memory at a time.
-        at_once = _IMAGES_AT_ONCE if isinstance(inputs, ImageInputs) else _VECTORS_AT_ONCE
+        at_once = IMAGES_AT_ONCE if isinstance(inputs, ImageInputs) else _VECTORS_AT_ONCE
         parts = torch.as_tensor(batch.steps).split(at_once, dim=1)
         rewards = torch.cat([_encode(net, inputs, steps) for steps in parts], dim=1)
         loss, accuracy = _bradley_terry(rewards, batch, settings)
