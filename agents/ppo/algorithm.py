@@ -28,7 +28,6 @@ from drex.agents.policies.inference import inference
 from drex.agents.policies.manual_mlp import PlainActorCritic, plain_actor_critic
 from drex.agents.policies.nature_cnn import extract_features
 from drex.agents.policies.network import action_mean
-from drex.agents.ppo.fused_adam import many_steps
 from drex.agents.ppo.loss_gradient import (
     LossWeights,
     Minibatch,
@@ -167,7 +166,6 @@ class PPO(StablePPO):
         )
         plain = plain_actor_critic(self.policy)
         placed = None if plain is None else plain.place_gradients(critic_only=critic_only)
-        step = self.policy.optimizer.step if plain is None else many_steps(self.policy.optimizer)
         rollout = self._rollout_tensors(plain)
         seen: list[MinibatchStats] = []
         last_epoch, stop = 0, False
@@ -187,7 +185,7 @@ class PPO(StablePPO):
                 else:
                     norm = torch.linalg.vector_norm(placed)
                     placed.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
-                step()
+                self.policy.optimizer.step()
                 seen.append(part)
                 last_epoch += 1
             self._n_updates += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from drex.agents.behavioral_cloning import Log
+from drex.agents.early_stopping import EarlyStopping
 from drex.rankings.preferences import Preferences, RankedTrajectories
 from drex.rewards.cnn import IMAGES_AT_ONCE, ImageInputs
 from drex.rewards.fields import RewardFields
@@ -55,14 +55,11 @@ def learn_reward(
         UserError: an own network that does not answer (members, n, features) by (members, n), or settings
             that do not go with images, or with anything else.
     """
-    generator = np.random.default_rng(seed)
+    training, held_out, generator = _split(ranked, settings, seed)
     inputs, shift, spread = step_inputs(ranked.trajectories, settings, device)
     net = make_network(inputs.shape[1:], settings, seed=seed, network=network)
     if isinstance(inputs, ImageInputs):
         net.to(inputs.device)
-    training, held_out = split_train_held_out(
-        ranked.preferences, len(ranked.trajectories), settings.held_out, generator
-    )
     _train(net, inputs, ranked.trajectories.lengths, (training, held_out), settings, generator, log)
     net.requires_grad_(False)
     with torch.no_grad():
@@ -104,17 +101,13 @@ def _train(
     optimizer = torch.optim.Adam(
         net.parameters(), lr=settings.learning_rate, weight_decay=settings.l2, fused=True
     )
-    best, best_weights, waited = np.inf, None, 0
+    stopping = EarlyStopping(net, patience=settings.patience) if judged and settings.patience else None
     for step in range(settings.gradient_steps + 1):
         last = step == settings.gradient_steps
         if judged is not None and (last or step % settings.check_every == 0):
             held_out_loss = _look(net, inputs, judged, settings, step, log)
-            if settings.patience:
-                waited += 1
-                if held_out_loss < best:
-                    best, best_weights, waited = held_out_loss, copy.deepcopy(net.state_dict()), 0
-                elif waited > settings.patience:
-                    break
+            if stopping is not None and stopping.should_stop(held_out_loss):
+                break
         if last:
             break
         draws = [
@@ -127,8 +120,8 @@ def _train(
         if log is not None and step % settings.check_every == 0:
             log("reward/loss", float(loss.detach()) / members, step)
             log("reward/accuracy", float(accuracy), step)
-    if best_weights is not None:
-        net.load_state_dict(best_weights)
+    if stopping is not None:
+        stopping.restore_best()
 
 
 def _look(
@@ -174,13 +167,20 @@ def split_train_held_out(
     return preferences.subset(outside), preferences.subset(inside)
 
 
-def left_out_of_training(
+def held_out_pairs(
     ranked: RankedTrajectories, settings: RewardSettings, *, seed: int
 ) -> RankedTrajectories | None:
-    """The ranked pairs that ``learn_reward`` with this seed held out; ``None`` where it trained on all."""
-    # The split is the first thing that it draws.
+    """The ranked pairs that ``learn_reward`` holds out with this seed; ``None`` if it trains on all."""
+    _, held_out, _ = _split(ranked, settings, seed)
+    return None if held_out is None else RankedTrajectories(ranked.trajectories, held_out)
+
+
+def _split(
+    ranked: RankedTrajectories, settings: RewardSettings, seed: int
+) -> tuple[Preferences, Preferences | None, np.random.Generator]:
+    """Training and held-out pairs, and the generator that goes on to draw the snippets."""
     generator = np.random.default_rng(seed)
-    _, held_out = split_train_held_out(
+    training, held_out = split_train_held_out(
         ranked.preferences, len(ranked.trajectories), settings.held_out, generator
     )
-    return None if held_out is None else RankedTrajectories(ranked.trajectories, held_out)
+    return training, held_out, generator

@@ -40,7 +40,7 @@ from drex.rankings.rollout_policy import EPISODES, RolloutPolicyChoice, choose_r
 from drex.rankings.user_ranking import Ranking
 from drex.rankings.user_ranking_files import load_ranking, save_ranking
 from drex.rewards.learned_reward import LearnedReward, load_reward
-from drex.rewards.learning import learn_reward, left_out_of_training
+from drex.rewards.learning import held_out_pairs, learn_reward
 from drex.rewards.normalize import normalize_reward
 from drex.stages.controls import constant_reward
 from drex.stages.progress import Progress, StepBar
@@ -238,7 +238,7 @@ class Stages:
         """How well the reward, or others learned without a part, orders what it never saw."""
         settings, seed = self.settings, self._seed("reward")
         if not settings.held_out_folds:
-            left_out = left_out_of_training(episodes.ranked, settings.reward, seed=seed)
+            left_out = held_out_pairs(episodes.ranked, settings.reward, seed=seed)
             return HeldOutPairs(0, 0) if left_out is None else count_ordered(reward, left_out)
 
         def make() -> HeldOutPairs:
