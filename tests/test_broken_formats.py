@@ -106,16 +106,6 @@ def bare(path: Path, file: str, text: str) -> Path:
     return path
 
 
-def recorded_text(path: Path) -> Path:
-    (sound.recordings(path) / "episode_1.npz").write_text("observation,action\n")
-    return path
-
-
-def recorded_metadata(path: Path, content: object) -> Path:
-    (sound.recordings(path) / "metadata.json").write_text(json.dumps(content))
-    return path
-
-
 KEPT = {"drex": 1, "task": None, "about": {}, "unknown": []}
 ROOM = "room/random-v0"
 
@@ -516,97 +506,6 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
         "at least one episode",
         "none",
     ),
-    # recordings
-    "recordings: an empty folder": (
-        lambda p: written(p / "a/b", b"").parent,
-        "a",
-        "an npz or HDF5 file, or the folder",
-        "a folder of b",
-    ),
-    "recordings: text": (
-        lambda p: recorded_text(p / "a"),
-        "a/episode_1.npz",
-        "an npz file",
-        "a file that begins with b'obse'",
-    ),
-    "recordings: objects": (
-        lambda p: sound.recordings(p / "a", actions=np.array([None, {}, 1], object)),
-        "a/episode_1.npz: actions",
-        "plain numbers",
-        "Python objects (pickle), which are never read",
-    ),
-    "recordings: no observations": (
-        lambda p: sound.recordings(p / "a", observations=None),
-        "a/episode_1.npz: observations",
-        "an array of this name",
-        "actions, rewards, terminations, truncations",
-    ),
-    "recordings: two observations more": (
-        lambda p: sound.recordings(p / "a", observations=np.zeros((5, 3), np.float32)),
-        "a/episode_1.npz: observations",
-        "3 or 4 rows beside 3 actions",
-        "5",
-    ),
-    "recordings: no rewards in one": (
-        lambda p: sound.recordings(p / "a", rewards=None),
-        "a/episode_1.npz: rewards",
-        "some, as in the first episode",
-        "none",
-    ),
-    "recordings: no last observation in one": (
-        lambda p: sound.recordings(p / "a", observations=np.zeros((3, 3), np.float32)),
-        "a/episode_1.npz: observations",
-        "one row more than actions, as in the first",
-        "as many rows as actions",
-    ),
-    "recordings: other actions in one": (
-        lambda p: sound.recordings(p / "a", actions=np.zeros((3, 4), np.float32)),
-        "a/episode_1.npz: actions",
-        "(2,) float32 a step, as in the first episode",
-        "(4,) float32",
-    ),
-    "recordings: flags as numbers": (
-        lambda p: sound.recordings(p / "a", terminations=np.zeros(3)),
-        "a/episode_1.npz: terminations",
-        "bool",
-        "float64",
-    ),
-    "recordings: a flag an episode": (
-        lambda p: sound.recordings(p / "a", truncations=np.array(True)),
-        "a/episode_1.npz: truncations",
-        "shape (3,), one a step",
-        "shape ()",
-    ),
-    "recordings: an infinite reward": (
-        lambda p: sound.recordings(p / "a", rewards=np.array([1, np.inf, 1])),
-        "a/episode_1.npz: rewards",
-        "finite",
-        "infinity in row 1",
-    ),
-    "recordings: metadata of others": (
-        lambda p: recorded_metadata(p / "a", {"author": "me"}),
-        "a/metadata.json",
-        'a whole number "drex"',
-        "author",
-    ),
-    "recordings: text that is none": (
-        lambda p: recorded_metadata(p / "a", KEPT | {"about": "by hand"}),
-        "a/metadata.json: about",
-        "a JSON object",
-        "'by hand'",
-    ),
-    "recordings: a task that is none": (
-        lambda p: recorded_metadata(p / "a", KEPT | {"task": 3}),
-        "a/metadata.json: task",
-        "text or null",
-        "3",
-    ),
-    "recordings: unknown to be unknown": (
-        lambda p: recorded_metadata(p / "a", KEPT | {"unknown": ["actions"]}),
-        "a/metadata.json: unknown",
-        "a list of some of rewards",
-        "['actions']",
-    ),
     # none of them
     "text without an ending": (
         lambda p: written(p / "a", b"observation,action\n"),
@@ -631,16 +530,14 @@ def test_a_broken_file_is_refused_in_one_sentence_naming_file_field_expected_and
     assert "\n" not in sentence
 
 
-@pytest.mark.parametrize("kind", ["minari", "imitation", "recordings"])
+@pytest.mark.parametrize("kind", ["minari", "imitation"])
 def test_a_file_in_place_of_a_folder_is_refused(kind, tmp_path):
     with pytest.raises(UserError, match=f"expected the folder of {kind}, found no such file"):
         registry.read(tmp_path / "a", kind)
 
 
 def test_a_format_that_nobody_knows_is_refused(tmp_path):
-    with pytest.raises(
-        UserError, match="format: expected one of npz, minari, imitation, recordings, d4rl, found 'csv'"
-    ):
+    with pytest.raises(UserError, match="format: expected one of npz, minari, imitation, d4rl, found 'csv'"):
         registry.read(tmp_path / "a", "csv")
 
 

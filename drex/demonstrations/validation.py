@@ -49,7 +49,7 @@ class DemonstrationFields:
 
 
 def check_fields(
-    given: Mapping[str, npt.NDArray[Any]], source: str, *, called: Mapping[str, str] | None = None
+    given: Mapping[str, npt.NDArray[Any]], source: str, *, field_names: Mapping[str, str] | None = None
 ) -> DemonstrationFields:
     """Check everything that can be checked without knowing the environment.
 
@@ -58,12 +58,12 @@ def check_fields(
     Args:
         given: by field name, ``REQUIRED`` and any of ``OPTIONAL``, or ``STACKED`` in place of observations.
         source: name of the file, for the sentence of an error.
-        called: what the file calls those fields that it calls otherwise, for the sentence of an error.
+        field_names: what the file calls those fields that it calls otherwise, for the sentence of an error.
 
     Raises:
         UserError: naming source, field, what was expected and what was found.
     """
-    where = {name: f"{source}: {(called or {}).get(name, name)}" for name in REQUIRED + OPTIONAL}
+    where = {name: f"{source}: {(field_names or {}).get(name, name)}" for name in REQUIRED + OPTIONAL}
     _check_format(given.get("format"), where["format"])
     arrays: dict[str, Any] = {**given, **_stacked(given, source)}
     for name in REQUIRED:

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from drex.demonstrations.formats.extra_fields import beside, with_beside
+from drex.demonstrations.formats.extra_fields import extra_fields, with_extra_fields
 from drex.demonstrations.validation import DemonstrationFields, check_shape
 from drex.errors import UserError
 from drex.files.hdf5 import member, members, open_hdf5, read_array, read_text
 from drex.files.untrusted import Arrays, library
 
-CALLED = {
+FIELD_NAMES = {
     "lengths": "terminals and timeouts",
     "terminated": "terminals",
     "last_observations": "next_observations",
@@ -54,7 +54,7 @@ def read(path: Path) -> Arrays:
     if kept is None:
         return arrays
     try:
-        return with_beside(arrays, json.loads(kept), f"{path}: metadata/drex")
+        return with_extra_fields(arrays, json.loads(kept), f"{path}: metadata/drex")
     except ValueError as error:
         raise UserError(f"{path}: metadata/drex", expected="JSON", found=f"other text ({error})") from error
 
@@ -81,7 +81,7 @@ def write(path: Path, fields: DemonstrationFields) -> None:
             arrays["next_observations"][ends] = np.asarray(fields.last_observations)
         for name, array in arrays.items():
             file.create_dataset(name, data=array, compression="gzip", track_times=False)
-        file["metadata/drex"] = json.dumps(beside(fields))
+        file["metadata/drex"] = json.dumps(extra_fields(fields))
 
 
 def _episodes(found: Arrays, path: Path) -> Arrays:

@@ -21,18 +21,18 @@ FORMAT = 1
 _MAY_BE_UNKNOWN = ("rewards", "terminated", "last_observations")
 
 
-def beside(fields: DemonstrationFields) -> dict[str, Any]:
+def extra_fields(fields: DemonstrationFields) -> dict[str, Any]:
     """What is written beside a format's own fields."""
     unknown = [name for name in _MAY_BE_UNKNOWN if getattr(fields, name) is None]
     return {"drex": FORMAT, "task": fields.task, "about": fields.about, "unknown": unknown}
 
 
-def with_beside(arrays: Arrays, kept: object, where: str) -> Arrays:
+def with_extra_fields(arrays: Arrays, kept: object, where: str) -> Arrays:
     """The arrays with task and text, and without those that were unknown when they were written.
 
     Args:
         arrays: what the format's own fields say.
-        kept: the object that ``beside`` made, back from the file.
+        kept: the object that ``extra_fields`` made, back from the file.
         where: file and place in it, for the sentence of an error.
 
     Raises:
@@ -51,10 +51,10 @@ def with_beside(arrays: Arrays, kept: object, where: str) -> Arrays:
         expected = f"a list of some of {', '.join(_MAY_BE_UNKNOWN)}"
         raise UserError(f"{where}: unknown", expected=expected, found=repr(unknown)[:80])
     known = {name: array for name, array in arrays.items() if name not in unknown}
-    return named(known, task, about)
+    return with_metadata(known, task, about)
 
 
-def named(arrays: Arrays, task: str | None, about: dict[str, Any]) -> Arrays:
+def with_metadata(arrays: Arrays, task: str | None, about: dict[str, Any]) -> Arrays:
     """The arrays with task and text as our own npz file has them."""
     others = dict(arrays)
     if task:

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from drex.demonstrations.formats.episodes import Episode, join, split
-from drex.demonstrations.formats.extra_fields import beside, named, with_beside
+from drex.demonstrations.formats.extra_fields import extra_fields, with_extra_fields, with_metadata
 from drex.demonstrations.validation import DemonstrationFields
 from drex.errors import UserError
 from drex.files.arrow import Table, read_table, to_array, to_lists
 from drex.files.untrusted import Arrays, library, read_object
 
-CALLED = {
+FIELD_NAMES = {
     "observations": "obs",
     "actions": "acts",
     "rewards": "rews",
@@ -54,7 +54,7 @@ def read(path: Path) -> Arrays:
         raise UserError(
             str(path), expected="one dataset", found=f"several: {splits}", do="name the folder of one of them"
         )
-    arrays = join(_episodes(path), str(path), called=CALLED)
+    arrays = join(_episodes(path), str(path), field_names=FIELD_NAMES)
     info = read_object(path / _INFO)
     description = info.get("description") or ""
     try:
@@ -62,22 +62,22 @@ def read(path: Path) -> Arrays:
     except (TypeError, ValueError, RecursionError):
         kept = None
     if isinstance(kept, dict) and "drex" in kept:
-        return with_beside(arrays, kept, f"{path / _INFO}: description")
-    return named(arrays, None, {"description": str(description)} if description else {})
+        return with_extra_fields(arrays, kept, f"{path / _INFO}: description")
+    return with_metadata(arrays, None, {"description": str(description)} if description else {})
 
 
 def write(path: Path, fields: DemonstrationFields) -> None:
     """Write the folder, which must not exist."""
     arrow = library("pyarrow", str(path))
     path.mkdir(parents=True)
-    rows = [_row(episode, str(path)) for episode in split(fields, fill=True)]
+    rows = [_row(episode, str(path)) for episode in split(fields)]
     features = {name: _feature(column.type) for name, column in rows[0].items()}
     content = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = arrow.schema([(name, column.type) for name, column in rows[0].items()], metadata=content)
     with arrow.OSFile(str(path / _DATA), "wb") as sink, arrow.ipc.new_stream(sink, schema) as stream:
         for row in rows:
             stream.write_batch(arrow.record_batch(list(row.values()), schema=schema))
-    info = {"citation": "", "description": json.dumps(beside(fields)), "features": features}
+    info = {"citation": "", "description": json.dumps(extra_fields(fields)), "features": features}
     state: dict[str, Any] = {
         "_data_files": [{"filename": _DATA}],
         "_fingerprint": hashlib.sha256((path / _DATA).read_bytes()).hexdigest()[:16],

@@ -24,7 +24,7 @@ from gymnasium import Space
 from gymnasium.spaces import Box
 
 from drex.demonstrations.formats.episodes import Episode, ends_raised, flags_at_the_end, join, split
-from drex.demonstrations.formats.extra_fields import beside, named, with_beside
+from drex.demonstrations.formats.extra_fields import extra_fields, with_extra_fields, with_metadata
 from drex.demonstrations.formats.minari_spaces import Node, flat_rows, rows_of, space_from_json, space_to_json
 from drex.demonstrations.validation import DemonstrationFields
 from drex.errors import UserError
@@ -32,7 +32,7 @@ from drex.files import arrow
 from drex.files.hdf5 import H5, member, members, open_hdf5, read_array, read_bytes_rows
 from drex.files.untrusted import Arrays, library, read_object
 
-CALLED = {"terminated": "terminations", "last_observations": "observations", "lengths": "observations"}
+FIELD_NAMES = {"terminated": "terminations", "last_observations": "observations", "lengths": "observations"}
 WRITTEN_VERSION = "0.5.4"
 """Of Minari, whose layout is written; any 0.x is read."""
 _FILE, _METADATA = "main_data.hdf5", "metadata.json"
@@ -81,9 +81,9 @@ def read(path: Path) -> Arrays:
             where = f"{folder / _METADATA}: {name}"
             raise UserError(where, expected=f"{count}, as in the episodes", found=str(metadata[name]))
     if "drex" in metadata:
-        return with_beside(arrays, metadata["drex"], f"{folder / _METADATA}: drex")
+        return with_extra_fields(arrays, metadata["drex"], f"{folder / _METADATA}: drex")
     about = {name: metadata[name] for name in _ABOUT if metadata.get(name)}
-    return named(arrays, _task(metadata), about)
+    return with_metadata(arrays, _task(metadata), about)
 
 
 def write(path: Path, fields: DemonstrationFields) -> None:
@@ -92,7 +92,7 @@ def write(path: Path, fields: DemonstrationFields) -> None:
     folder = path / "data"
     folder.mkdir(parents=True)
     with h5py.File(folder / _FILE, "w", track_order=True) as file:
-        for index, episode in enumerate(split(fields, fill=True)):
+        for index, episode in enumerate(split(fields)):
             steps = len(episode.actions)
             group = file.create_group(f"episode_{index}")
             group.attrs.update({"id": index, "total_steps": steps})
@@ -116,7 +116,7 @@ def write(path: Path, fields: DemonstrationFields) -> None:
         "dataset_size": round((folder / _FILE).stat().st_size / 1e6, 1),
         "dataset_id": _dataset_id(path),
         "minari_version": WRITTEN_VERSION,
-        "drex": beside(fields),
+        "drex": extra_fields(fields),
     }
     specification = _specification(fields.task)
     if specification is not None:

@@ -14,7 +14,7 @@ from drex.envs.data.stacked_frames import Observations, StackedFrames
 from drex.files.npz import read_npz, write_npz
 from drex.files.untrusted import Arrays
 
-CALLED: dict[str, str] = {}
+FIELD_NAMES: dict[str, str] = {}
 
 
 def read(path: Path) -> Arrays:
