@@ -224,6 +224,30 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
         "at most 68719476736 bytes",
         "52776558133248",
     ),
+    "d4rl: extra fields of others": (
+        lambda p: hdf5_kept(p / "a.h5", json.dumps({"by": "hand"})),
+        "a.h5: metadata/drex",
+        'a JSON object with a whole number "drex"',
+        "{'by': 'hand'}",
+    ),
+    "d4rl: text that is none": (
+        lambda p: hdf5_kept(p / "a.h5", json.dumps(KEPT | {"about": "by hand"})),
+        "a.h5: metadata/drex: about",
+        "a JSON object",
+        "'by hand'",
+    ),
+    "d4rl: a task that is none": (
+        lambda p: hdf5_kept(p / "a.h5", json.dumps(KEPT | {"task": 3})),
+        "a.h5: metadata/drex: task",
+        "text or null",
+        "3",
+    ),
+    "d4rl: unknown to be unknown": (
+        lambda p: hdf5_kept(p / "a.h5", json.dumps(KEPT | {"unknown": ["actions"]})),
+        "a.h5: metadata/drex: unknown",
+        "a list of some of rewards",
+        "['actions']",
+    ),
     "d4rl: newer format": (
         lambda p: hdf5_kept(p / "a.h5", json.dumps(KEPT | {"drex": 2})),
         "a.h5: metadata/drex",
