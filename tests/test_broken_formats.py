@@ -264,8 +264,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
     "minari: no metadata": (
         lambda p: without(sound.minari(p / "a"), METADATA),
         f"a/{METADATA}",
-        "a JSON object",
-        "no such file",
+        "a JSON file",
+        "No such file",
     ),
     "minari: no data": (
         lambda p: without(sound.minari(p / "a"), HDF5),
@@ -283,7 +283,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
         lambda p: halved(sound.minari(p / "a"), METADATA),
         f"a/{METADATA}",
         "a JSON object",
-        "no JSON (",
+        "other text (",
     ),
     "minari: newer version": (
         lambda p: minari(p / "a", minari_version="1.0.0"),
@@ -423,8 +423,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
     "imitation: no state": (
         lambda p: without(sound.imitation(p / "a"), "state.json"),
         "a/state.json",
-        "a JSON object",
-        "no such file",
+        "a JSON file",
+        "No such file",
     ),
     "imitation: no data": (
         lambda p: without(sound.imitation(p / "a"), "data.arrow"),
@@ -448,7 +448,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
         lambda p: bare(p / "a", "state.json", "{'a': 1}"),
         "a/state.json",
         "a JSON object",
-        "no JSON (",
+        "other text (",
     ),
     "imitation: JSON of another type": (
         lambda p: bare(p / "a", "dataset_info.json", "[]"),

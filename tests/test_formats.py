@@ -288,7 +288,7 @@ def test_an_existing_target_is_left_alone_and_a_failed_one_leaves_nothing(tmp_pa
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(registry.os, "rename", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(UserError, match="No space left on device"):
         convert_demonstrations(source, tmp_path / "c", target_format="minari")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.npz", "b.h5"]

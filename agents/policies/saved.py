@@ -6,7 +6,6 @@ safetensors too, with the name of its algorithm and the arguments of its network
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,17 +13,23 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from drex.agents.policies.acting import Policy, deterministic, stochastic
 from drex.agents.policies.algorithm_registry import ALGORITHMS
 from drex.agents.policies.network import PolicySettings
-from drex.agents.policies.saved_actor_critic import FORMAT, load_policy, load_weights, save_policy
+from drex.agents.policies.saved_actor_critic import (
+    FORMAT,
+    load_policy,
+    load_weights,
+    read_weights,
+    save_policy,
+)
 from drex.envs.data.stacked_frames import holds_images
 from drex.errors import UserError
+from drex.files.atomic import read_json_object, write_json
 
 
 def as_callable(policy: BasePolicy, *, seed: int | None) -> Policy:
@@ -66,8 +71,8 @@ def save_trained(model: BaseAlgorithm, settings: PolicySettings, folder: Path) -
         save_file(weights, folder / "policy.safetensors")
         # What trained it is a class, which JSON has no word for, and no part of how it acts.
         shaping = {k: v for k, v in model.policy_kwargs.items() if not k.startswith("optimizer_")}
-        facts = {"format": FORMAT, "algorithm": names[0], "arguments": shaping}
-        (folder / "policy.json").write_text(json.dumps(facts, indent=2) + "\n")
+        facts: dict[str, Any] = {"format": FORMAT, "algorithm": names[0], "arguments": shaping}
+        write_json(folder / "policy.json", facts)
     model.save(folder / "policy.zip")
 
 
@@ -81,13 +86,8 @@ def load_trained(
             library of its algorithm is not installed.
     """
     place = Path(folder)
-    try:
-        facts = json.loads((place / "policy.json").read_text())
-    except (OSError, ValueError) as reason:
-        raise UserError(
-            str(place), expected="policy.json and policy.safetensors", found=str(reason)
-        ) from reason
-    if not isinstance(facts, dict) or "algorithm" not in facts:
+    facts = read_json_object(place / "policy.json")
+    if "algorithm" not in facts:
         return load_policy(place, observation_space, action_space)
     if facts.get("format") != FORMAT or facts["algorithm"] not in ALGORITHMS:
         raise UserError(
@@ -95,10 +95,7 @@ def load_trained(
             expected=f"format {FORMAT} and one of {', '.join(ALGORITHMS)}",
             found=f"{facts.get('format')} and {facts['algorithm']!r}",
         )
-    try:
-        weights = load_file(place / "policy.safetensors")
-    except (OSError, SafetensorError) as reason:
-        raise UserError(str(place), expected="policy.safetensors", found=str(reason)) from reason
+    weights = read_weights(place)
     policy = build_policy(
         facts["algorithm"],
         observation_space,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from gymnasium import Space, spaces
 
 from drex.envs.data.stacked_frames import Observations, StackedFrames
+from drex.envs.json_options import json_object
 from drex.errors import UserError
 
 FORMAT = 2
@@ -240,13 +240,7 @@ def _text(array: npt.NDArray[Any] | None, where: str) -> str | None:
 
 
 def _about(text: str | None, where: str) -> dict[str, Any]:
-    try:
-        about = json.loads(text) if text is not None else {}
-    except (ValueError, RecursionError) as error:
-        raise UserError(where, expected="a JSON object", found=f"no JSON ({error})") from error
-    if not isinstance(about, dict):
-        raise UserError(where, expected="a JSON object", found=f"JSON of type {type(about).__name__}")
-    return about
+    return {} if text is None else json_object(text, where)
 
 
 def _brief(array: npt.NDArray[Any]) -> str:

@@ -27,9 +27,8 @@ from drex.files.atomic import (
     os_errors_as_user_errors,
     read_json,
     remove,
-    sync,
-    sync_tree,
     write_json,
+    written_whole,
 )
 from drex.files.dataclass_json import JSON
 
@@ -186,13 +185,13 @@ class RunFolder:
     def _make(
         self, name: str, make: Callable[[], Made], save: Callable[[Made, Path], None], fingerprint: JSON
     ) -> None:
-        partial = self.path / f"{name}.partial-{os.getpid()}"
+        place = self.path / name
         self._making[name] = fingerprint
         try:
             begun = time.perf_counter()
             artifact = make()
             seconds = time.perf_counter() - begun
-            with os_errors_as_user_errors(partial):
+            with os_errors_as_user_errors(place), written_whole(place) as partial:
                 partial.mkdir()
                 save(artifact, partial)
                 for file in (_FINGERPRINT, _SECONDS):
@@ -200,12 +199,8 @@ class RunFolder:
                         raise ValueError(f"stage {name}: save wrote {file}, which is the run folder's own")
                 write_json(partial / _FINGERPRINT, fingerprint)
                 write_json(partial / _SECONDS, {"seconds": seconds})
-                sync_tree(partial)
-                os.rename(partial, self.path / name)
-                sync(self.path)
         finally:
             del self._making[name]
-            remove(partial)
         remove(self.path / f"{name}.unfinished")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from drex.agents.rollouts.noise import NoiseJob, NoiseSchedule
 from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.data.true_returns import TrueReturns
+from drex.files.atomic import read_json, write_json
 from drex.rankings.preferences import Preferences, RankedTrajectories, from_noise_levels
 
 
@@ -49,13 +49,13 @@ class NoisyRollouts:
             rewards=self.true_returns.step_values_for_evaluation(),
             map_frames=True,
         )
-        (folder / "noise.json").write_text(json.dumps([asdict(job) for job in self.jobs]) + "\n")
+        write_json(folder / "noise.json", [asdict(job) for job in self.jobs])
 
     @staticmethod
     def load(folder: Path) -> NoisyRollouts:
         """Read what ``save`` wrote."""
         kept = load_demonstrations(folder / "rollouts.npz")
-        jobs = tuple(NoiseJob(**job) for job in json.loads((folder / "noise.json").read_text()))
+        jobs = tuple(NoiseJob(**job) for job in read_json(folder / "noise.json"))
         return NoisyRollouts(kept.trajectories, kept.true_returns, jobs)
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from drex.errors import UserError
+from drex.files.atomic import read_json
 
 Curve = list[tuple[int, float]]
 """(step, value) in order of steps."""
@@ -64,11 +64,11 @@ def read_finished_run(path: str | Path) -> FinishedRun:
             do="finish it with: drex run ENV --run-dir DIR --resume" if folder.is_dir() else "",
         )
     noise_files = [folder / stage / "noise.json" for stage in ("ranked", "ranked-noise")]
-    jobs = [job for file in noise_files if file.is_file() for job in _read(file)]
+    jobs = [job for file in noise_files if file.is_file() for job in read_json(file)]
     return FinishedRun(
         folder,
-        _read(folder / "evaluation.json"),
-        _read(folder / "config.json"),
+        read_json(folder / "evaluation.json"),
+        read_json(folder / "config.json"),
         [(str(job["name"]), float(job["level"])) for job in jobs],
         read_scalars(folder),
     )
@@ -93,10 +93,3 @@ def read_scalars(folder: Path) -> dict[str, Curve]:
     return {
         name: [(step, value) for step, (_, value) in sorted(curve.items())] for name, curve in latest.items()
     }
-
-
-def _read(file: Path) -> Any:  # noqa: ANN401 (whatever the JSON file holds)
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError) as reason:
-        raise UserError(str(file), expected="a JSON file that a run wrote", found=str(reason)) from reason

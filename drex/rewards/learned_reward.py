@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from stable_baselines3.common.utils import get_device
 
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
+from drex.files.atomic import read_json_object, write_json
 from drex.files.dataclass_json import settings_from_json, settings_to_json
 from drex.rewards.cnn import IMAGES_AT_ONCE, EnsembleCNN
 from drex.rewards.fields import RewardFields, RewardModule
@@ -139,7 +139,7 @@ class LearnedReward:
         place.mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
         save_file(weights, place / "reward.safetensors")
-        (place / "reward.json").write_text(json.dumps(settings_to_json(facts), indent=2) + "\n")
+        write_json(place / "reward.json", settings_to_json(facts))
 
 
 def load_reward(folder: str | Path) -> LearnedReward:
@@ -149,15 +149,13 @@ def load_reward(folder: str | Path) -> LearnedReward:
         UserError: a file is missing or unreadable, of another format, or holds what no reward can be made of.
     """
     place = Path(folder)
+    described, where = read_json_object(place / "reward.json"), str(place / "reward.json")
+    weights_file = place / "reward.safetensors"
     try:
-        described = json.loads((place / "reward.json").read_text())
-        weights = load_file(place / "reward.safetensors")
-    except (OSError, ValueError, RecursionError, SafetensorError) as reason:
-        raise UserError(
-            str(place), expected="reward.json and reward.safetensors", found=str(reason)
-        ) from reason
-    where = str(place / "reward.json")
-    if isinstance(described, dict) and described.get("format") not in range(1, FORMAT + 1):
+        weights = load_file(weights_file)
+    except (OSError, SafetensorError) as reason:
+        raise UserError(str(weights_file), expected="weights in safetensors", found=str(reason)) from reason
+    if described.get("format") not in range(1, FORMAT + 1):
         raise UserError(
             f"{where}: format",
             expected=f"at most {FORMAT}",
@@ -165,5 +163,5 @@ def load_reward(folder: str | Path) -> LearnedReward:
             do="update drex",
         )
     facts = settings_from_json(RewardFacts, described, where)
-    network = build_network(facts, weights, facts_file=where, weights_file=str(place / "reward.safetensors"))
+    network = build_network(facts, weights, facts_file=where, weights_file=str(weights_file))
     return LearnedReward(network, facts.of_reward())

@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from drex.demonstrations.formats.extra_fields import extra_fields, with_extra_fields
 from drex.demonstrations.validation import DemonstrationFields, check_shape
+from drex.envs.json_options import parse_json
 from drex.errors import UserError
 from drex.files.hdf5 import member, members, open_hdf5, read_array, read_text
 from drex.files.untrusted import Arrays, library
@@ -53,10 +54,8 @@ def read(path: Path) -> Arrays:
     arrays = _episodes({name: array for name, array in found.items() if array is not None}, path)
     if kept is None:
         return arrays
-    try:
-        return with_extra_fields(arrays, json.loads(kept), f"{path}: metadata/drex")
-    except ValueError as error:
-        raise UserError(f"{path}: metadata/drex", expected="JSON", found=f"other text ({error})") from error
+    where = f"{path}: metadata/drex"
+    return with_extra_fields(arrays, parse_json(kept, where), where)
 
 
 def write(path: Path, fields: DemonstrationFields) -> None:

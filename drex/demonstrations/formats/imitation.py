@@ -21,7 +21,8 @@ from drex.demonstrations.formats.extra_fields import extra_fields, with_extra_fi
 from drex.demonstrations.validation import DemonstrationFields
 from drex.errors import UserError
 from drex.files.arrow import Table, read_table, to_array, to_lists
-from drex.files.untrusted import Arrays, library, read_object
+from drex.files.atomic import read_json_object
+from drex.files.untrusted import Arrays, library
 
 FIELD_NAMES = {
     "observations": "obs",
@@ -50,12 +51,12 @@ def read(path: Path) -> Arrays:
         UserError: anything but a sound dataset of these columns.
     """
     if (path / "dataset_dict.json").exists() and not (path / _STATE).exists():
-        splits = read_object(path / "dataset_dict.json").get("splits")
+        splits = read_json_object(path / "dataset_dict.json").get("splits")
         raise UserError(
             str(path), expected="one dataset", found=f"several: {splits}", do="name the folder of one of them"
         )
     arrays = join(_episodes(path), str(path), field_names=FIELD_NAMES)
-    info = read_object(path / _INFO)
+    info = read_json_object(path / _INFO)
     description = info.get("description") or ""
     try:
         kept = json.loads(description)
@@ -150,7 +151,7 @@ def _episode(batch: Table, row: int, where: str) -> Episode:
 
 def _files(path: Path) -> list[Path]:
     """The data files that ``state.json`` names, all of this very folder."""
-    state = read_object(path / _STATE)
+    state = read_json_object(path / _STATE)
     where, expected = f"{path / _STATE}: _data_files", "names of files of this folder"
     listed = state.get("_data_files")
     if not isinstance(listed, list) or not listed:

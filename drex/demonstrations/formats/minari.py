@@ -29,8 +29,9 @@ from drex.demonstrations.formats.minari_spaces import Node, flat_rows, rows_of, 
 from drex.demonstrations.validation import DemonstrationFields
 from drex.errors import UserError
 from drex.files import arrow
+from drex.files.atomic import read_json_object
 from drex.files.hdf5 import H5, member, members, open_hdf5, read_array, read_bytes_rows
-from drex.files.untrusted import Arrays, library, read_object
+from drex.files.untrusted import Arrays, library
 
 FIELD_NAMES = {"terminated": "terminations", "last_observations": "observations", "lengths": "observations"}
 WRITTEN_VERSION = "0.5.4"
@@ -151,7 +152,7 @@ def _specification(task: str | None) -> str | None:
 
 
 def _metadata(file: Path) -> dict[str, Any]:
-    metadata = read_object(file)
+    metadata = read_json_object(file)
     for name, kind in {"total_episodes": int, "total_steps": int, "minari_version": str}.items():
         if type(metadata.get(name)) is not kind:
             found = repr(metadata[name])[:80] if name in metadata else "none"

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import os
-import uuid
 from pathlib import Path
 from types import ModuleType
 
 from drex.demonstrations.formats import d4rl, imitation, minari, npz
 from drex.demonstrations.validation import DemonstrationFields, check_fields
 from drex.errors import UserError
-from drex.files.atomic import os_errors_as_user_errors, remove, sync_tree
+from drex.files.atomic import os_errors_as_user_errors, written_whole
 
 FORMATS: dict[str, ModuleType] = {
     "npz": npz,
@@ -63,16 +62,10 @@ def write(path: str | os.PathLike[str], fields: DemonstrationFields, format_name
         raise UserError(
             str(place), expected="a new place", found="one that exists", do="name another or remove it"
         )
-    partial = place.with_name(f".{place.name}.{uuid.uuid4().hex}.tmp")
     with os_errors_as_user_errors(place):
-        try:
-            partial.mkdir(parents=True)
-            # Under its own name within, for a dataset that is named after its folder.
-            FORMATS[format_name].write(partial / place.name, fields)
-            sync_tree(partial)
-            os.rename(partial / place.name, place)
-        finally:
-            remove(partial)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(place) as whole:
+            FORMATS[format_name].write(whole, fields)
 
 
 def locate(path: str | os.PathLike[str], format_name: str | None = None) -> tuple[Path, str]:
