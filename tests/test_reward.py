@@ -56,7 +56,7 @@ def transitions(count, seed=0):
     )
 
 
-def by_hand(*weights, own_network=None, **changes):
+def by_hand(*weights, custom_network=None, **changes):
     """Members that are linear in the observation (1,), one weight each."""
     network = EnsembleMLP(
         1, members=len(weights), hidden_sizes=(), generator=torch.Generator().manual_seed(0)
@@ -74,7 +74,7 @@ def by_hand(*weights, own_network=None, **changes):
         "pessimism": 0.0,
         "control_cost": 0.0,
     }
-    return LearnedReward(own_network or network, RewardFields(**plain | changes))
+    return LearnedReward(custom_network or network, RewardFields(**plain | changes))
 
 
 def score(reward, *observations):
@@ -268,10 +268,10 @@ class Own(torch.nn.Module):
     [Own(), Doubled(1, members=1, hidden_sizes=(), generator=torch.Generator().manual_seed(0))],
     ids=["user", "subclass with the same weights"],
 )
-def test_an_own_network_is_refused_rather_than_saved_as_another(tmp_path, network):
-    reward = by_hand(1.0, own_network=network)
+def test_a_custom_network_is_refused_rather_than_saved_as_another(tmp_path, network):
+    reward = by_hand(1.0, custom_network=network)
     with pytest.raises(
-        UserError, match=f"saving a reward: .*, found an own network, {type(network).__name__}"
+        UserError, match=f"saving a reward: .*, found a custom network, {type(network).__name__}"
     ):
         reward.save(tmp_path / "reward")
     assert not (tmp_path / "reward").exists()

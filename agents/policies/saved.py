@@ -1,6 +1,6 @@
 """Policies of whatever algorithm: as plain callables, and in the files of a run folder.
 
-An actor-critic policy (PPO, A2C, TRPO) is what ``policies`` and ``policy_files`` know. Any other is kept as
+Actor-critic policies (PPO, A2C, TRPO) are those of ``saved_actor_critic``. Any other is written as
 safetensors too, with the name of its algorithm and the arguments of its network in JSON.
 """
 
@@ -66,7 +66,7 @@ def save_trained(model: BaseAlgorithm, settings: PolicySettings, folder: Path) -
     if isinstance(model.policy, ActorCriticPolicy):
         save_policy(model.policy, settings, folder)
     else:
-        names = [name for name, known in ALGORITHMS.items() if known.kind == type(model).__name__]
+        names = [name for name, known in ALGORITHMS.items() if known.class_name == type(model).__name__]
         weights = {name: part.detach().cpu().clone() for name, part in model.policy.state_dict().items()}
         save_file(weights, folder / "policy.safetensors")
         # What trained it is a class, which JSON has no word for, and no part of how it acts.
@@ -114,16 +114,16 @@ def build_policy(
     arguments: Any,  # noqa: ANN401 (what a JSON file holds)
     where: str,
 ) -> BasePolicy:
-    """An untrained policy of an algorithm's own kind.
+    """An untrained policy of an algorithm.
 
     Raises:
         UserError: arguments that its class does not take, or spaces that it cannot see or act in.
     """
-    kind = ALGORITHMS[algorithm].load()
+    algorithm_class = ALGORITHMS[algorithm].load()
     network = "CnnPolicy" if holds_images(observation_space) else "MlpPolicy"
     try:
         with torch.random.fork_rng(devices=[]):
-            made: Any = kind.policy_aliases[network](
+            made: Any = algorithm_class.policy_aliases[network](
                 observation_space, action_space, lambda _: 0.0, **dict(arguments)
             )
     except (AssertionError, NotImplementedError, TypeError, ValueError) as reason:

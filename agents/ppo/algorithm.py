@@ -199,15 +199,15 @@ class PPO(StablePPO):
         self, plain: PlainActorCritic, batch: Minibatch, loss: LossWeights, critic_only: bool
     ) -> MinibatchStats:
         """Set every parameter's gradient on a minibatch; plain networks only."""
-        kept = plain.critic.activations(batch["observations"])
-        at_values, errors = value_gradient(kept[-1].squeeze(1), batch, loss)
-        plain.critic.backward(kept, at_values[:, None])
+        layers = plain.critic.activations(batch["observations"])
+        at_values, errors = value_gradient(layers[-1].squeeze(1), batch, loss)
+        plain.critic.backward(layers, at_values[:, None])
         if critic_only:
             return _critic_only_stats(errors)
-        kept = plain.actor.activations(batch["observations"])
+        layers = plain.actor.activations(batch["observations"])
         log_std = None if plain.log_std is None else plain.log_std.detach()
-        part = policy_gradient(self.action_space, kept[-1], log_std, batch=batch, loss=loss)
-        plain.actor.backward(kept, part.at_outputs)
+        part = policy_gradient(self.action_space, layers[-1], log_std, batch=batch, loss=loss)
+        plain.actor.backward(layers, part.at_outputs)
         if plain.log_std is not None and plain.log_std.grad is not None and part.at_log_std is not None:
             plain.log_std.grad.copy_(part.at_log_std)
         return MinibatchStats(part.gain, part.log_ratio, part.entropy, errors)
@@ -375,8 +375,8 @@ class PPO(StablePPO):
 
     def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
         """On the device, in single precision; images as the bytes they are."""
-        kept = array if array.dtype == np.uint8 else np.asarray(array, np.float32)
-        return torch.as_tensor(kept, device=self.device)
+        values = array if array.dtype == np.uint8 else np.asarray(array, np.float32)
+        return torch.as_tensor(values, device=self.device)
 
 
 def _rows(tensor: torch.Tensor, order: torch.Tensor) -> torch.Tensor:

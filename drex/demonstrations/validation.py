@@ -68,8 +68,8 @@ def check_fields(
     arrays: dict[str, Any] = {**given, **_stacked(given, source)}
     for name in REQUIRED:
         if name not in arrays:
-            held = ", ".join(sorted(arrays)) or "none of the format's arrays"
-            raise UserError(where[name], expected="an array of this name", found=held)
+            present = ", ".join(sorted(arrays)) or "none of the format's arrays"
+            raise UserError(where[name], expected="an array of this name", found=present)
     observations = check_numbers(arrays["observations"], where["observations"])
     actions = check_numbers(arrays["actions"], where["actions"])
     steps = len(observations)
@@ -126,8 +126,8 @@ def check_fits_space(array: Observations, space: Space[Any], where: str) -> None
     if is_float:
         return
     low, high = _integer_bounds(space)
-    kind = np.iinfo(array.dtype)
-    if (low <= kind.min).all() and (high >= kind.max).all():
+    bounds = np.iinfo(array.dtype)
+    if (low <= bounds.min).all() and (high >= bounds.max).all():
         return  # nothing can be outside, so that no image need be read
     array = np.asarray(array)
     outside = np.argwhere((array < low) | (array > high))
@@ -143,12 +143,12 @@ def check_fits_space(array: Observations, space: Space[Any], where: str) -> None
 
 def _stacked(given: Mapping[str, npt.NDArray[Any]], source: str) -> dict[str, StackedFrames]:
     """Observations and last observations of a file that keeps frames; empty for one that does not."""
-    held = [name for name in STACKED[:2] if name in given]
-    if not held or "observations" in given:
+    present = [name for name in STACKED[:2] if name in given]
+    if not present or "observations" in given:
         return {}
-    missing = set(STACKED[:2]) - set(held)
+    missing = set(STACKED[:2]) - set(present)
     if missing:
-        raise UserError(f"{source}: {missing.pop()}", expected=f"an array beside {held[0]}", found="none")
+        raise UserError(f"{source}: {missing.pop()}", expected=f"an array beside {present[0]}", found="none")
     frames = given["frames"]
     if frames.dtype != np.uint8 or frames.ndim != 3:
         found = f"{frames.dtype} {frames.shape}"

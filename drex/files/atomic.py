@@ -141,7 +141,7 @@ class FolderLock:
     """A folder's lock, freed by ``free`` or by the end of the process, whatever ends it.
 
     Attributes:
-        held: whether this process still has it; false in a forked worker.
+        is_held: whether this process still has it; false in a forked worker.
 
     Raises:
         UserError: another process, or another lock of this one, has it; the message names the process.
@@ -149,7 +149,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.held = False
+        self.is_held = False
         self._descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             if sys.platform == "win32":
@@ -170,23 +170,23 @@ class FolderLock:
         except BaseException:
             os.close(self._descriptor)
             raise
-        self.held = True
-        _held.add(self)
+        self.is_held = True
+        _locks.add(self)
 
     def free(self) -> None:
         """Let others in; may be called twice."""
-        if self.held:
-            self.held = False
-            _held.remove(self)
+        if self.is_held:
+            self.is_held = False
+            _locks.remove(self)
             os.close(self._descriptor)
 
 
-_held: set[FolderLock] = set()
+_locks: set[FolderLock] = set()
 
 
 def _free_inherited() -> None:
     """A forked worker closes its copies, or it would hold the lock on after its parent is killed."""
-    for lock in tuple(_held):
+    for lock in tuple(_locks):
         lock.free()
 
 

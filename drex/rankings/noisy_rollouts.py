@@ -23,7 +23,7 @@ class NoisyRollouts:
 
     Args:
         trajectories: one episode a job.
-        true_returns: sealed, for judging alone.
+        true_returns: for evaluation alone.
         jobs: the noise of each episode.
     """
 
@@ -32,7 +32,7 @@ class NoisyRollouts:
     jobs: tuple[NoiseJob, ...]
 
     def preferences(self, *, minimum_gap: float) -> Preferences:
-        """Less noise is better, within each kind, for levels at least ``minimum_gap`` apart."""
+        """Less noise is better, within each noise, for levels at least ``minimum_gap`` apart."""
         return from_noise_levels(
             [job.level for job in self.jobs], minimum_gap=minimum_gap, names=[job.name for job in self.jobs]
         )
@@ -54,9 +54,9 @@ class NoisyRollouts:
     @staticmethod
     def load(folder: Path) -> NoisyRollouts:
         """Read what ``save`` wrote."""
-        kept = load_demonstrations(folder / "rollouts.npz")
+        loaded = load_demonstrations(folder / "rollouts.npz")
         jobs = tuple(NoiseJob(**job) for job in read_json(folder / "noise.json"))
-        return NoisyRollouts(kept.trajectories, kept.true_returns, jobs)
+        return NoisyRollouts(loaded.trajectories, loaded.true_returns, jobs)
 
 
 def rank_by_noise(
@@ -67,7 +67,7 @@ def rank_by_noise(
     seed: int,
     progress: Progress | None = None,
 ) -> NoisyRollouts:
-    """Roll the policy out under every kind and level of the schedule, all levels side by side."""
+    """Roll the policy out under every noise and level of the schedule, all levels side by side."""
     jobs = schedule.jobs()
     trajectories, true_returns = collect(policy, environments, jobs, seed=seed, progress=progress)
     return NoisyRollouts(trajectories, true_returns, tuple(jobs))

@@ -104,11 +104,11 @@ class EnsembleCNN(torch.nn.Module):
         self.biases = torch.nn.ParameterList()
         bound = 0.0
         for name, shape in image.parameter_shapes(members, hidden_sizes).items():
-            kind = name.split(".")[0]
-            if kind in ("kernels", "weights"):  # its bias comes next, and is drawn from the same range
-                bound = 1.0 / math.sqrt(math.prod(shape[2:]) if kind == "kernels" else shape[1])
+            part = name.split(".")[0]
+            if part in ("kernels", "weights"):  # its bias comes next, and is drawn from the same range
+                bound = 1.0 / math.sqrt(math.prod(shape[2:]) if part == "kernels" else shape[1])
             values = torch.empty(shape).uniform_(-bound, bound, generator=generator)
-            getattr(self, kind).append(torch.nn.Parameter(values))
+            getattr(self, part).append(torch.nn.Parameter(values))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(members or 1, n, stack, height, width) in 0 to 255 to (members, n).

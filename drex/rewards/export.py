@@ -105,11 +105,11 @@ def export_from_folder(folder: str | Path, file: str | Path, *, task: str | None
 
 def _two(space: gymnasium.Space[Any]) -> torch.Tensor:
     """Two elements of a space, as tensors; with one, the exporter would take n to be 1 for ever."""
-    kind = np.dtype(space.dtype)
+    dtype = np.dtype(space.dtype)
     # bool has no place in arithmetic, and unsigned numbers of more than 8 bits none in torch
-    if kind.kind in "iub" and kind != np.uint8:
-        kind = np.dtype(np.int64)
-    return torch.from_numpy(np.zeros((2, *(space.shape or ())), kind))
+    if dtype.kind in "iub" and dtype != np.uint8:
+        dtype = np.dtype(np.int64)
+    return torch.from_numpy(np.zeros((2, *(space.shape or ())), dtype))
 
 
 def _check_features(

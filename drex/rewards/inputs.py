@@ -71,16 +71,16 @@ def make_network(
     seed: int,
     network: Callable[[Any], torch.nn.Module] | None,
 ) -> torch.nn.Module:
-    """The ensemble that the settings describe, or the user's own network, its weights drawn from the seed.
+    """The ensemble that the settings describe, or a custom network, its weights drawn from the seed.
 
     Args:
         shape: (features,), or (stack, height, width) of images.
         settings: of the ensemble.
         seed: of the weights.
-        network: makes an own network from the number of features, or from the shape of images.
+        network: makes a custom network from the number of features, or from the shape of images.
 
     Raises:
-        UserError: an own network of another form, or convolutions or masks that do not fit the images.
+        UserError: a custom network of another form, or convolutions or masks that do not fit the images.
     """
     images = len(shape) == 3
     if network is None:
@@ -103,11 +103,11 @@ def make_network(
 
 
 def _check_network(network: torch.nn.Module, shape: tuple[int, ...]) -> None:
-    """Refuse an own network by its answer to two inputs, rather than by an error deep in the training."""
+    """Refuse a custom network by its answer to two inputs, rather than by an error deep in the training."""
     members = int(getattr(network, "members", 1))
     with torch.no_grad():
-        kind = torch.uint8 if len(shape) == 3 else torch.float32
-        found = tuple(network(torch.zeros(members, 2, *shape, dtype=kind)).shape)
+        dtype = torch.uint8 if len(shape) == 3 else torch.float32
+        found = tuple(network(torch.zeros(members, 2, *shape, dtype=dtype)).shape)
     if found != (members, 2):
         raise UserError(
             "network",

@@ -117,15 +117,15 @@ class LearnedReward:
         """Write ``reward.safetensors`` and ``reward.json`` into a folder, made where there is none.
 
         Raises:
-            UserError: the network is one of your own, which ``load_reward`` could not build again.
+            UserError: a custom network, which ``load_reward`` cannot rebuild.
         """
         network = self.network
         # A subclass may compute something else from the same weights.
         if type(network) is not EnsembleMLP and type(network) is not EnsembleCNN:
             raise UserError(
                 "saving a reward",
-                expected="a network of drex, which load_reward can build again",
-                found=f"an own network, {type(network).__name__}",
+                expected="a network of drex, which load_reward can rebuild",
+                found=f"a custom network, {type(network).__name__}",
                 do="save its weights yourself",
             )
         facts = RewardFacts(

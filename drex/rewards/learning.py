@@ -40,7 +40,7 @@ def learn_reward(
         ranked: trajectories and preferences between them.
         settings: of the ensemble and its training.
         seed: of weights, held-out trajectories and snippets.
-        network: makes an own network from the number of input features, for images from their shape (stack,
+        network: makes a custom network from the number of input features, for images from their shape (stack,
             height, width); see ``RewardNetwork``.
         log: receives ``reward/loss`` and ``reward/accuracy`` of the training pairs, and of the held-out ones
             ``reward/held_out_loss``, ``reward/held_out_accuracy`` and ``reward/ensemble_spread``: the
@@ -49,10 +49,10 @@ def learn_reward(
             CPU, where they are faster.
 
     Returns:
-        The reward, each member standardised on the ranked transitions, not yet anchored.
+        The reward, each member standardised on the ranked transitions, not yet normalised.
 
     Raises:
-        UserError: an own network that does not answer (members, n, features) by (members, n), or settings
+        UserError: a custom network that does not answer (members, n, features) by (members, n), or settings
             that do not go with images, or with anything else.
     """
     training, held_out, generator = _split(ranked, settings, seed)

@@ -1,4 +1,4 @@
-"""Anchoring a learned reward: its offset and scale, set by named rules that need no true reward.
+"""Normalising a learned reward: its offset and scale, set by named rules that need no true reward.
 
 A ranking says nothing about either. Where episodes can end early the offset decides whether living pays: with
 a high one every step costs and the agent dies at once, with a very low one standing still is enough. The

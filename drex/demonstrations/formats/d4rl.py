@@ -40,22 +40,22 @@ def read(path: Path) -> Arrays:
     """
     with open_hdf5(path) as file:
         found = {name: read_array(file, name, f"{path}: {name}") for name in _NAMES}
-        held = [name for name in members(file) if name not in (*_NAMES, "metadata")]
+        others = [name for name in members(file) if name not in (*_NAMES, "metadata")]
         metadata = member(file, "metadata", f"{path}: metadata")
-        kept = None if metadata is None else read_text(metadata, "drex", f"{path}: metadata/drex")
+        extra = None if metadata is None else read_text(metadata, "drex", f"{path}: metadata/drex")
     for name in ("observations", "actions", "terminals"):
         if found[name] is None:
             present = ", ".join(name for name in _NAMES if found[name] is not None)
             raise UserError(
                 f"{path}: {name}", expected="an array of this name", found=present or "none of D4RL's"
             )
-    if held:
-        _logger.warning("%s: ignored, being no part of the format: %s", path, ", ".join(held))
+    if others:
+        _logger.warning("%s: ignored, being no part of the format: %s", path, ", ".join(others))
     arrays = _episodes({name: array for name, array in found.items() if array is not None}, path)
-    if kept is None:
+    if extra is None:
         return arrays
     where = f"{path}: metadata/drex"
-    return with_extra_fields(arrays, parse_json(kept, where), where)
+    return with_extra_fields(arrays, parse_json(extra, where), where)
 
 
 def write(path: Path, fields: DemonstrationFields) -> None:

@@ -1,4 +1,4 @@
-"""What other formats have no place for: a JSON object kept beside their own fields, so that nothing is lost.
+"""What other formats have no place for: a JSON object written beside their fields, so that nothing is lost.
 
 ``{"drex": 1, "task": …, "about": {…}, "unknown": [...]}``. ``unknown`` names fields that the demonstrations
 lack but the format demands, and that were therefore filled: rewards with NaN, ends of episodes with "cut
@@ -27,22 +27,22 @@ def extra_fields(fields: DemonstrationFields) -> dict[str, Any]:
     return {"drex": FORMAT, "task": fields.task, "about": fields.about, "unknown": unknown}
 
 
-def with_extra_fields(arrays: Arrays, kept: object, where: str) -> Arrays:
+def with_extra_fields(arrays: Arrays, extra: object, where: str) -> Arrays:
     """The arrays with task and text, and without those that were unknown when they were written.
 
     Args:
         arrays: what the format's own fields say.
-        kept: the object that ``extra_fields`` made, back from the file.
+        extra: the object that ``extra_fields`` made, back from the file.
         where: file and place in it, for the sentence of an error.
 
     Raises:
         UserError: the object is none of ours, or of a newer format.
     """
-    if not isinstance(kept, dict) or type(kept.get("drex")) is not int:
-        raise UserError(where, expected='a JSON object with a whole number "drex"', found=repr(kept)[:80])
-    if kept["drex"] != FORMAT:
-        raise UserError(where, expected=f'"drex" to be {FORMAT}', found=str(kept["drex"]), do="update drex")
-    task, about, unknown = kept.get("task"), kept.get("about", {}), kept.get("unknown", [])
+    if not isinstance(extra, dict) or type(extra.get("drex")) is not int:
+        raise UserError(where, expected='a JSON object with a whole number "drex"', found=repr(extra)[:80])
+    if extra["drex"] != FORMAT:
+        raise UserError(where, expected=f'"drex" to be {FORMAT}', found=str(extra["drex"]), do="update drex")
+    task, about, unknown = extra.get("task"), extra.get("about", {}), extra.get("unknown", [])
     if not isinstance(task, str | None):
         raise UserError(f"{where}: task", expected="text or null", found=repr(task)[:80])
     if not isinstance(about, dict):
@@ -55,7 +55,7 @@ def with_extra_fields(arrays: Arrays, kept: object, where: str) -> Arrays:
 
 
 def with_metadata(arrays: Arrays, task: str | None, about: dict[str, Any]) -> Arrays:
-    """The arrays with task and text as our own npz file has them."""
+    """The arrays with task and text as drex's npz file has them."""
     others = dict(arrays)
     if task:
         others["task"] = np.asarray(task)

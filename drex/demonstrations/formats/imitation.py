@@ -59,11 +59,11 @@ def read(path: Path) -> Arrays:
     info = read_json_object(path / _INFO)
     description = info.get("description") or ""
     try:
-        kept = json.loads(description)
+        extra = json.loads(description)
     except (TypeError, ValueError, RecursionError):
-        kept = None
-    if isinstance(kept, dict) and "drex" in kept:
-        return with_extra_fields(arrays, kept, f"{path / _INFO}: description")
+        extra = None
+    if isinstance(extra, dict) and "drex" in extra:
+        return with_extra_fields(arrays, extra, f"{path / _INFO}: description")
     return with_metadata(arrays, None, {"description": str(description)} if description else {})
 
 
@@ -106,12 +106,12 @@ def _row(episode: Episode, where: str) -> dict[str, Any]:
     return row
 
 
-def _feature(kind: ArrowType) -> dict[str, Any]:
+def _feature(arrow_type: ArrowType) -> dict[str, Any]:
     """In the words of ``datasets``; old releases know Sequence alone, new ones read it as List."""
-    if kind.num_fields:
-        return {"feature": _feature(kind.value_type), "_type": "Sequence"}
+    if arrow_type.num_fields:
+        return {"feature": _feature(arrow_type.value_type), "_type": "Sequence"}
     names = {"halffloat": "float16", "float": "float32", "double": "float64"}
-    return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
+    return {"dtype": names.get(str(arrow_type), str(arrow_type)), "_type": "Value"}
 
 
 def _episodes(path: Path) -> Iterator[Episode]:
@@ -120,8 +120,8 @@ def _episodes(path: Path) -> Iterator[Episode]:
         table = read_table(file, "stream")
         for name in _REQUIRED:
             if name not in table.column_names:
-                held = ", ".join(table.column_names) or "none"
-                raise UserError(f"{file}: {name}", expected="a column of this name", found=held)
+                present = ", ".join(table.column_names) or "none"
+                raise UserError(f"{file}: {name}", expected="a column of this name", found=present)
         others |= set(table.column_names) - {*_REQUIRED, "rews", "infos"}
         for batch in table.to_batches():
             for row in range(batch.num_rows):

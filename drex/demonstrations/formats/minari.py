@@ -153,10 +153,10 @@ def _specification(task: str | None) -> str | None:
 
 def _metadata(file: Path) -> dict[str, Any]:
     metadata = read_json_object(file)
-    for name, kind in {"total_episodes": int, "total_steps": int, "minari_version": str}.items():
-        if type(metadata.get(name)) is not kind:
+    for name, wanted in {"total_episodes": int, "total_steps": int, "minari_version": str}.items():
+        if type(metadata.get(name)) is not wanted:
             found = repr(metadata[name])[:80] if name in metadata else "none"
-            raise UserError(f"{file}: {name}", expected=f"one of type {kind.__name__}", found=found)
+            raise UserError(f"{file}: {name}", expected=f"one of type {wanted.__name__}", found=found)
     if not metadata["minari_version"].startswith("0."):
         raise UserError(
             f"{file}: minari_version", expected="0.x", found=metadata["minari_version"], do="update drex"
@@ -200,15 +200,15 @@ def _episodes(folder: Path, metadata: dict[str, Any]) -> Iterator[Episode]:
 
 def _nodes(folder: Path, metadata: dict[str, Any]) -> Iterator[tuple[str, Node]]:
     """Each episode and the words that stand before a field's name in an error."""
-    kind, episodes = metadata.get("data_format", "hdf5"), range(metadata["total_episodes"])
-    if kind == "hdf5":
+    data_format, episodes = metadata.get("data_format", "hdf5"), range(metadata["total_episodes"])
+    if data_format == "hdf5":
         with open_hdf5(folder / _FILE) as file:
             for index in episodes:
                 where = f"{folder / _FILE}: episode_{index}"
                 yield f"{where}/", _Hdf5(file).part(f"episode_{index}", where)
     else:
         for index in episodes:
-            yield _arrow_episode(folder / str(index), kind)
+            yield _arrow_episode(folder / str(index), data_format)
 
 
 def _field(node: Node, name: str, where: str, space: Space[Any] | None, *, jpeg: bool) -> npt.NDArray[Any]:
@@ -231,13 +231,13 @@ class _Hdf5:
     name: str = ""
 
     def part(self, name: str, where: str) -> _Hdf5:
-        held = None
+        part = None
         if hasattr(self.group, "keys"):
             name = f"_index_{name}" if f"_index_{name}" in members(self.group) else name
-            held = member(self.group, name, where)
-        if held is None:
+            part = member(self.group, name, where)
+        if part is None:
             raise UserError(where, expected="an array or a group of this name", found="none")
-        return _Hdf5(held, self.group, name)
+        return _Hdf5(part, self.group, name)
 
     def array(self, where: str) -> npt.NDArray[Any]:
         array = read_array(self.above, self.name, where)
@@ -272,12 +272,12 @@ class _Arrow:
         return [row or b"" for row in self.column.to_pylist()]
 
 
-def _arrow_episode(folder: Path, kind: str) -> tuple[str, _Arrow]:
-    files = sorted(folder.glob(f"*.{kind}"))
+def _arrow_episode(folder: Path, data_format: str) -> tuple[str, _Arrow]:
+    files = sorted(folder.glob(f"*.{data_format}"))
     if len(files) != 1:
         found = f"{len(files)} in {folder.name}" if folder.is_dir() else "no such folder"
-        raise UserError(str(folder), expected=f"one .{kind} file, the episode", found=found)
-    table = arrow.read_table(files[0], "file" if kind == "arrow" else kind)
+        raise UserError(str(folder), expected=f"one .{data_format} file, the episode", found=found)
+    table = arrow.read_table(files[0], "file" if data_format == "arrow" else data_format)
     if not table.num_rows:
         raise UserError(str(files[0]), expected="at least one row", found="none")
     return f"{files[0]}: ", _Arrow(table.to_struct_array().combine_chunks())
