@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import get_device
 
+from drex.agents.early_stopping import EarlyStopping
 from drex.agents.policies.acting import clip_to_space
 from drex.agents.policies.discrete_actions import log_probability_and_entropy
 from drex.agents.policies.network import (
@@ -109,8 +109,8 @@ class _Imitation:
         if not are_images(demonstrations.observations):
             self._seen = torch.as_tensor(np.asarray(demonstrations.observations, np.float32))
             self._at_once = len(self._seen)
-        kind = np.float32 if isinstance(space, gymnasium.spaces.Box) else np.int64
-        self._actions = torch.as_tensor(np.asarray(clip_to_space(demonstrations.actions, space), kind))
+        dtype = np.float32 if isinstance(space, gymnasium.spaces.Box) else np.int64
+        self._actions = torch.as_tensor(np.asarray(clip_to_space(demonstrations.actions, space), dtype))
 
     def loss(self, steps: torch.Tensor) -> torch.Tensor:
         """Mean over these steps, (), for its gradient."""
@@ -147,19 +147,15 @@ def _fit(
     trained = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
     trained += list(policy.features_extractor.parameters())
     optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, weight_decay=settings.l2)
-    best, best_weights, waited = np.inf, copy.deepcopy(policy.state_dict()), 0
+    stopping = EarlyStopping(policy, patience=settings.patience)
     for step in range(settings.gradient_steps + 1):
         last = step == settings.gradient_steps
         if last or step % settings.check_every == 0:
             loss = imitation.mean_loss(held_out)
             if log is not None:
                 log("bc/held_out_loss", loss, step)
-            if loss < best:
-                best, best_weights, waited = loss, copy.deepcopy(policy.state_dict()), 0
-            else:
-                waited += 1
-                if waited > settings.patience:
-                    break
+            if stopping.should_stop(loss):
+                break
         if last:
             break
         batch = training[torch.as_tensor(generator.integers(len(training), size=settings.batch_size))]
@@ -169,7 +165,7 @@ def _fit(
         optimizer.step()
         if log is not None and step % settings.check_every == 0:
             log("bc/training_loss", float(batch_loss.detach()), step)
-    policy.load_state_dict(best_weights)
+    stopping.restore_best()
 
 
 def _imitation_loss(

@@ -192,7 +192,7 @@ def _make(
         return kind(network, environments, **(arguments | settings.parsed()), seed=seed, device=device)
     except (AssertionError, TypeError, ValueError) as reason:
         raise UserError(
-            "algorithm.arguments", expected=f"values that {algorithm.kind} takes", found=str(reason)
+            "algorithm.arguments", expected=f"values that {algorithm.class_name} takes", found=str(reason)
         ) from reason
 
 

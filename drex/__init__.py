@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from drex.rankings.user_ranking_files import load_ranking as load_ranking
     from drex.rankings.user_ranking_files import save_ranking as save_ranking
     from drex.report.html import write_report as write_report
+    from drex.rewards.export import export_reward as export_reward
     from drex.rewards.learned_reward import LearnedReward as LearnedReward
     from drex.rewards.learned_reward import load_reward as load_reward
     from drex.rewards.learning import learn_reward as learn_reward
@@ -93,6 +94,7 @@ _HOME = {
     "rewards.settings": "RewardSettings",
     "rewards.snippets": "SnippetSettings",
     "rewards.learned_reward": "LearnedReward load_reward",
+    "rewards.export": "export_reward",
     "rewards.normalize": "normalize_reward RewardNormalization",
     "rewards.occlusion": "occlusion_map",
     "envs.learned_reward": "LearnedRewardEnv LearnedRewardVecEnv",

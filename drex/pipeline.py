@@ -28,7 +28,7 @@ from drex.stages.controls import train_control
 from drex.stages.demonstrations import copy_demonstrations, given_demonstrations
 from drex.stages.device import Device, limit_torch_threads, resolve_device
 from drex.stages.evaluation import evaluate, evaluate_control
-from drex.stages.held_out import held_out_pairs
+from drex.stages.held_out import held_out_accuracy
 from drex.stages.policy import environment_steps, train_policy
 from drex.stages.progress import Progress
 from drex.stages.ranking import given_ranking, rank_as_user, rank_noisy_rollouts
@@ -125,7 +125,7 @@ def _learn_and_evaluate(
     reward = learn(run, ranked)
     policy = train_policy(run, reward, bc)
     baselines = {name: train_control(run, name, ranked, bc) for name in controls}
-    held_out = held_out_pairs(run, ranked, reward)
+    held_out = held_out_accuracy(run, ranked, reward)
     found = evaluate(run, demos, bc, ranked, reward, policy)
     found["controls"] = {name: evaluate_control(run, name, control) for name, control in baselines.items()}
     found["reward"] |= {"held_out_accuracy": held_out.accuracy, "held_out_pairs": held_out.pairs}

@@ -30,25 +30,6 @@ def d4rl(path: Path, **changes: object) -> Path:
     return path
 
 
-def recordings(path: Path, *, episode: int = 1, **changes: object) -> Path:
-    """A folder of three episodes; changes are of one of them."""
-    fields, start = whole(), 0
-    path.mkdir()
-    for index, end in enumerate(ENDS + 1):
-        steps = end - start
-        arrays = {
-            "observations": np.concatenate([fields["observations"][start:end], np.ones((1, 3), np.float32)]),
-            "actions": fields["actions"][start:end],
-            "rewards": fields["rewards"][start:end],
-            "terminations": np.arange(steps) == (steps - 1 if index != 1 else -1),
-            "truncations": np.arange(steps) == (steps - 1 if index == 1 else -1),
-        } | (changes if index == episode else {})
-        kept = {name: array for name, array in arrays.items() if array is not None}
-        np.savez(path / f"episode_{index}.npz", **kept)
-        start = end
-    return path
-
-
 def imitation(path: Path, **changes: object) -> Path:
     """Two trajectories as lists of lists; changes are of columns."""
     columns: dict[str, object] = {

@@ -145,7 +145,7 @@ BROKEN_FIELDS: dict[str, tuple[dict[str, object], str, str, str]] = {
     "format in words": ({"format": np.array("v1")}, "format", "one positive integer", "<U2 of shape ()"),
     "several tasks": ({"task": np.array(["a", "b"])}, "task", "one string", "<U1 of shape (2,)"),
     "a number as about": ({"about": np.array(3)}, "about", "one string", "int64 of shape (): 3"),
-    "about in prose": ({"about": np.array("made by hand")}, "about", "a JSON object", "no JSON"),
+    "about in prose": ({"about": np.array("made by hand")}, "about", "a JSON object", "other text"),
     "about a list": ({"about": np.array("[1]")}, "about", "a JSON object", "JSON of type list"),
 }
 

@@ -106,16 +106,6 @@ def bare(path: Path, file: str, text: str) -> Path:
     return path
 
 
-def recorded_text(path: Path) -> Path:
-    (sound.recordings(path) / "episode_1.npz").write_text("observation,action\n")
-    return path
-
-
-def recorded_metadata(path: Path, content: object) -> Path:
-    (sound.recordings(path) / "metadata.json").write_text(json.dumps(content))
-    return path
-
-
 KEPT = {"drex": 1, "task": None, "about": {}, "unknown": []}
 ROOM = "room/random-v0"
 
@@ -234,6 +224,30 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
         "at most 68719476736 bytes",
         "52776558133248",
     ),
+    "d4rl: extra fields of others": (
+        lambda p: hdf5_kept(p / "a.h5", json.dumps({"by": "hand"})),
+        "a.h5: metadata/drex",
+        'a JSON object with a whole number "drex"',
+        "{'by': 'hand'}",
+    ),
+    "d4rl: text that is none": (
+        lambda p: hdf5_kept(p / "a.h5", json.dumps(KEPT | {"about": "by hand"})),
+        "a.h5: metadata/drex: about",
+        "a JSON object",
+        "'by hand'",
+    ),
+    "d4rl: a task that is none": (
+        lambda p: hdf5_kept(p / "a.h5", json.dumps(KEPT | {"task": 3})),
+        "a.h5: metadata/drex: task",
+        "text or null",
+        "3",
+    ),
+    "d4rl: unknown to be unknown": (
+        lambda p: hdf5_kept(p / "a.h5", json.dumps(KEPT | {"unknown": ["actions"]})),
+        "a.h5: metadata/drex: unknown",
+        "a list of some of rewards",
+        "['actions']",
+    ),
     "d4rl: newer format": (
         lambda p: hdf5_kept(p / "a.h5", json.dumps(KEPT | {"drex": 2})),
         "a.h5: metadata/drex",
@@ -250,8 +264,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
     "minari: no metadata": (
         lambda p: without(sound.minari(p / "a"), METADATA),
         f"a/{METADATA}",
-        "a JSON object",
-        "no such file",
+        "a JSON file",
+        "No such file",
     ),
     "minari: no data": (
         lambda p: without(sound.minari(p / "a"), HDF5),
@@ -269,7 +283,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
         lambda p: halved(sound.minari(p / "a"), METADATA),
         f"a/{METADATA}",
         "a JSON object",
-        "no JSON (",
+        "other text (",
     ),
     "minari: newer version": (
         lambda p: minari(p / "a", minari_version="1.0.0"),
@@ -409,8 +423,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
     "imitation: no state": (
         lambda p: without(sound.imitation(p / "a"), "state.json"),
         "a/state.json",
-        "a JSON object",
-        "no such file",
+        "a JSON file",
+        "No such file",
     ),
     "imitation: no data": (
         lambda p: without(sound.imitation(p / "a"), "data.arrow"),
@@ -434,7 +448,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
         lambda p: bare(p / "a", "state.json", "{'a': 1}"),
         "a/state.json",
         "a JSON object",
-        "no JSON (",
+        "other text (",
     ),
     "imitation: JSON of another type": (
         lambda p: bare(p / "a", "dataset_info.json", "[]"),
@@ -516,97 +530,6 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
         "at least one episode",
         "none",
     ),
-    # recordings
-    "recordings: an empty folder": (
-        lambda p: written(p / "a/b", b"").parent,
-        "a",
-        "an npz or HDF5 file, or the folder",
-        "a folder of b",
-    ),
-    "recordings: text": (
-        lambda p: recorded_text(p / "a"),
-        "a/episode_1.npz",
-        "an npz file",
-        "a file that begins with b'obse'",
-    ),
-    "recordings: objects": (
-        lambda p: sound.recordings(p / "a", actions=np.array([None, {}, 1], object)),
-        "a/episode_1.npz: actions",
-        "plain numbers",
-        "Python objects (pickle), which are never read",
-    ),
-    "recordings: no observations": (
-        lambda p: sound.recordings(p / "a", observations=None),
-        "a/episode_1.npz: observations",
-        "an array of this name",
-        "actions, rewards, terminations, truncations",
-    ),
-    "recordings: two observations more": (
-        lambda p: sound.recordings(p / "a", observations=np.zeros((5, 3), np.float32)),
-        "a/episode_1.npz: observations",
-        "3 or 4 rows beside 3 actions",
-        "5",
-    ),
-    "recordings: no rewards in one": (
-        lambda p: sound.recordings(p / "a", rewards=None),
-        "a/episode_1.npz: rewards",
-        "some, as in the first episode",
-        "none",
-    ),
-    "recordings: no last observation in one": (
-        lambda p: sound.recordings(p / "a", observations=np.zeros((3, 3), np.float32)),
-        "a/episode_1.npz: observations",
-        "one row more than actions, as in the first",
-        "as many rows as actions",
-    ),
-    "recordings: other actions in one": (
-        lambda p: sound.recordings(p / "a", actions=np.zeros((3, 4), np.float32)),
-        "a/episode_1.npz: actions",
-        "(2,) float32 a step, as in the first episode",
-        "(4,) float32",
-    ),
-    "recordings: flags as numbers": (
-        lambda p: sound.recordings(p / "a", terminations=np.zeros(3)),
-        "a/episode_1.npz: terminations",
-        "bool",
-        "float64",
-    ),
-    "recordings: a flag an episode": (
-        lambda p: sound.recordings(p / "a", truncations=np.array(True)),
-        "a/episode_1.npz: truncations",
-        "shape (3,), one a step",
-        "shape ()",
-    ),
-    "recordings: an infinite reward": (
-        lambda p: sound.recordings(p / "a", rewards=np.array([1, np.inf, 1])),
-        "a/episode_1.npz: rewards",
-        "finite",
-        "infinity in row 1",
-    ),
-    "recordings: metadata of others": (
-        lambda p: recorded_metadata(p / "a", {"author": "me"}),
-        "a/metadata.json",
-        'a whole number "drex"',
-        "author",
-    ),
-    "recordings: text that is none": (
-        lambda p: recorded_metadata(p / "a", KEPT | {"about": "by hand"}),
-        "a/metadata.json: about",
-        "a JSON object",
-        "'by hand'",
-    ),
-    "recordings: a task that is none": (
-        lambda p: recorded_metadata(p / "a", KEPT | {"task": 3}),
-        "a/metadata.json: task",
-        "text or null",
-        "3",
-    ),
-    "recordings: unknown to be unknown": (
-        lambda p: recorded_metadata(p / "a", KEPT | {"unknown": ["actions"]}),
-        "a/metadata.json: unknown",
-        "a list of some of rewards",
-        "['actions']",
-    ),
     # none of them
     "text without an ending": (
         lambda p: written(p / "a", b"observation,action\n"),
@@ -631,16 +554,14 @@ def test_a_broken_file_is_refused_in_one_sentence_naming_file_field_expected_and
     assert "\n" not in sentence
 
 
-@pytest.mark.parametrize("kind", ["minari", "imitation", "recordings"])
+@pytest.mark.parametrize("kind", ["minari", "imitation"])
 def test_a_file_in_place_of_a_folder_is_refused(kind, tmp_path):
     with pytest.raises(UserError, match=f"expected the folder of {kind}, found no such file"):
         registry.read(tmp_path / "a", kind)
 
 
 def test_a_format_that_nobody_knows_is_refused(tmp_path):
-    with pytest.raises(
-        UserError, match="format: expected one of npz, minari, imitation, recordings, d4rl, found 'csv'"
-    ):
+    with pytest.raises(UserError, match="format: expected one of npz, minari, imitation, d4rl, found 'csv'"):
         registry.read(tmp_path / "a", "csv")
 
 

@@ -19,10 +19,17 @@ def test_every_python_block_runs_in_the_order_of_the_page(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     names = {"__name__": "page"}
     blocks = re.findall(r"```python\n(.*?)```", TEXT, flags=re.DOTALL)
-    assert len(blocks) == 2
+    assert len(blocks) == 3
     for block in blocks:
         exec(compile(block, "demonstrations.md", "exec"), names)
-    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["tapes", "walks", "walks.h5", "walks.npz"]
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [
+        "cart.npz",
+        "tapes",
+        "tapes.npz",
+        "walks",
+        "walks.h5",
+        "walks.npz",
+    ]
 
 
 @pytest.mark.parametrize("line", re.findall(r"^drex .*", SHELL, flags=re.MULTILINE))
@@ -35,5 +42,5 @@ def test_every_command_is_one_that_drex_knows(line, capsys):
 
 def test_the_table_names_every_format():
     assert re.findall(r"^\| `(\w+)` \| (?:one|the|a) ", TEXT, flags=re.MULTILINE) == list(
-        sorted(FORMATS, key=["npz", "d4rl", "minari", "imitation", "recordings"].index)
+        sorted(FORMATS, key=["npz", "d4rl", "minari", "imitation"].index)
     )

@@ -161,5 +161,5 @@ def test_a_folder_without_a_finished_run_is_refused(tmp_path, made, found):
 def test_a_damaged_evaluation_is_refused(tmp_path):
     folder = write_run(tmp_path / "run", evaluation())
     (folder / "evaluation.json").write_text("{")
-    with pytest.raises(UserError, match=r"evaluation\.json: expected a JSON file"):
+    with pytest.raises(UserError, match=r"evaluation\.json: expected JSON"):
         read_finished_run(folder)

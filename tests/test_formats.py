@@ -32,7 +32,7 @@ from drex.envs.data.stacked_frames import StackedFrames
 from drex.errors import UserError
 
 ARRAYS = ("observations", "actions", "lengths", "rewards", "terminated", "last_observations")
-ENDINGS = {"npz": ".npz", "d4rl": ".hdf5", "minari": "", "imitation": "", "recordings": ""}
+ENDINGS = {"npz": ".npz", "d4rl": ".hdf5", "minari": "", "imitation": ""}
 
 
 @pytest.fixture(autouse=True)
@@ -288,14 +288,14 @@ def test_an_existing_target_is_left_alone_and_a_failed_one_leaves_nothing(tmp_pa
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(registry.os, "rename", full)
+    monkeypatch.setattr("os.replace", full)
     with pytest.raises(UserError, match="No space left on device"):
         convert_demonstrations(source, tmp_path / "c", target_format="minari")
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a.npz", "b.h5"]
 
 
 def test_a_target_whose_ending_tells_no_format_needs_one(tmp_path):
-    with pytest.raises(UserError, match="format: expected one of npz, minari, imitation, recordings, d4rl"):
+    with pytest.raises(UserError, match="format: expected one of npz, minari, imitation, d4rl"):
         convert_demonstrations(write(tmp_path / "a.npz"), tmp_path / "b")
 
 
@@ -325,19 +325,17 @@ def test_d4rl_next_observations_give_the_last_ones_and_betray_a_missing_flag(tmp
     assert "next_observations: 1 differ from the observation after them, the first in row 4" in jump
 
 
-def test_recordings_are_read_in_the_order_of_their_numbers(tmp_path):
-    for number in (10, 9, 1):
-        (tmp_path / "tapes").mkdir(exist_ok=True)
-        np.savez(
-            tmp_path / f"tapes/run {number}.npz", observations=np.full((2, 1), number), actions=np.zeros(2)
-        )
-    read = registry.read(tmp_path / "tapes")
-    assert read.observations[:, 0].tolist() == [1, 1, 9, 9, 10, 10]
-    assert (read.rewards, read.terminated, read.last_observations) == (None, None, None)
+def test_a_folder_of_npz_files_is_no_format_and_the_way_to_join_them_is_named(tmp_path):
+    write(tmp_path / "whole.npz")
+    with pytest.raises(UserError, match=r"a folder of whole.npz; join .* by drex.Trajectories.from_episodes"):
+        registry.read(tmp_path)
 
 
 def test_episodes_that_end_without_a_flag_are_counted_in_the_log(tmp_path, caplog):
-    registry.read(format_files.recordings(tmp_path / "tapes", truncations=np.zeros(3, bool)))
+    data = format_files.minari(tmp_path / "cart") / "data/main_data.hdf5"
+    for name in ("terminations", "truncations"):
+        format_files.change_hdf5(data, f"episode_1/{name}", np.zeros_like)
+    registry.read(tmp_path / "cart")
     [record] = caplog.records
     assert record.getMessage().endswith("1 episodes end without a flag and count as cut off")
 
@@ -423,7 +421,6 @@ def test_load_demonstrations_takes_every_format(tmp_path, caplog):
     for path in (
         write(tmp_path / "a.npz"),
         format_files.d4rl(tmp_path / "a.hdf5"),
-        format_files.recordings(tmp_path / "tapes"),
     ):
         loaded = load_demonstrations(path)
         np.testing.assert_array_equal(loaded.trajectories.actions, whole()["actions"], strict=True)

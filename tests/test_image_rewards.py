@@ -20,6 +20,7 @@ from drex.errors import UserError
 from drex.rankings.noisy_rollouts import rank_by_noise
 from drex.rankings.preferences import Preferences, RankedTrajectories
 from drex.rewards.cnn import PUBLISHED_CONVOLUTIONS, EnsembleCNN, ImageInputs, ImageLayers
+from drex.rewards.fields import RewardFields
 from drex.rewards.learned_reward import LearnedReward, load_reward
 from drex.rewards.learning import learn_reward
 from drex.rewards.normalize import RewardNormalization, normalize_reward
@@ -44,16 +45,17 @@ def some_reward(network=None, **changes):
     network = network or ensemble()
     raw = network(torch.as_tensor(images(50, seed=9))[None]).double().numpy()
     plain = {
-        "network": network,
         "inputs": ("next_observations",),
-        "input_shift": np.zeros(0, np.float32),
-        "input_spread": np.zeros(0, np.float32),
-        "member_mean": raw.mean(axis=1),
-        "member_std": raw.std(axis=1),
+        "input_shift": (),
+        "input_spread": (),
+        "member_mean": tuple(raw.mean(axis=1).tolist()),
+        "member_std": tuple(raw.std(axis=1).tolist()),
         "offset": 0.3,
         "scale": 1.7,
+        "pessimism": 0.0,
+        "control_cost": 0.0,
     }
-    return LearnedReward(**plain | changes)
+    return LearnedReward(network, RewardFields(**plain | changes))
 
 
 def score(reward, observations, ahead=None):
@@ -158,7 +160,7 @@ def test_many_images_score_as_few_do():
 def test_only_the_chosen_observation_is_seen():
     reward, before, after = some_reward(), images(4, seed=1), images(4, seed=2)
     np.testing.assert_array_equal(score(reward, before, after), score(reward, after, after))
-    earlier = dataclasses.replace(reward, inputs=("observations",))
+    earlier = reward.with_fields(inputs=("observations",))
     np.testing.assert_array_equal(score(earlier, before, after), score(reward, before, before))
 
 
@@ -193,7 +195,7 @@ def test_a_sigmoid_anchored_at_zero_pays_between_nothing_and_one():
     published = normalize_reward(
         learned, world, RewardNormalization(squash="sigmoid", offset="zero", scale="none"), gamma=1.0
     )
-    assert (published.offset, published.scale) == (0.0, 1.0)
+    assert (published.fields.offset, published.fields.scale) == (0.0, 1.0)
     rewards = published.per_step(world)
     assert 0.0 < rewards.min() < rewards.max() < 1.0
     centred = normalize_reward(
@@ -335,7 +337,7 @@ def test_held_out_images_are_judged_a_few_at_a_time_to_the_same_end(noisy, monke
     settings = dataclasses.replace(QUICK, gradient_steps=1, held_out=0.3)
     found = []
     for at_once in (10_000, 7):
-        monkeypatch.setattr("drex.rewards.learning._IMAGES_AT_ONCE", at_once)
+        monkeypatch.setattr("drex.rewards.learning.IMAGES_AT_ONCE", at_once)
         sizes.clear()
         scalars = {}
         learn_reward(

@@ -12,6 +12,7 @@ from ranked_examples import trajectories_of
 
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
+from drex.rewards.fields import RewardFields
 from drex.rewards.learned_reward import LearnedReward
 from drex.rewards.mlp import EnsembleMLP
 from drex.rewards.normalize import RewardNormalization, discounted_returns, normalize_reward
@@ -28,9 +29,19 @@ def observation_itself(*weights):
     ).requires_grad_(False)
     network.weights[0].copy_(torch.tensor(weights)[:, None, None])
     network.biases[0].zero_()
-    one = np.ones(1, np.float32)
-    nothing, unit = np.zeros(len(weights)), np.ones(len(weights))
-    return LearnedReward(network, ("observations",), 0 * one, one, nothing, unit)
+    nothing, unit = (0.0,) * len(weights), (1.0,) * len(weights)
+    fields = RewardFields(
+        inputs=("observations",),
+        input_shift=(0.0,),
+        input_spread=(1.0,),
+        member_mean=nothing,
+        member_std=unit,
+        offset=0.0,
+        scale=1.0,
+        pessimism=0.0,
+        control_cost=0.0,
+    )
+    return LearnedReward(network, fields)
 
 
 def normalized(
@@ -67,27 +78,27 @@ def test_discounted_returns_equal_their_definition(lengths, gamma, seed):
 
 def test_where_episodes_end_by_themselves_nearly_every_step_is_worth_living():
     reward, world = normalized(RewardNormalization(percentile=25.0), terminated=(False, True))
-    assert reward.offset == np.percentile(REWARDS, 25.0) == 1.75
+    assert reward.fields.offset == np.percentile(REWARDS, 25.0) == 1.75
     assert (reward.per_step(world) > 0).mean() == 0.75
 
 
 def test_where_no_episode_ends_by_itself_the_mean_is_zero():
     reward, world = normalized(RewardNormalization(percentile=25.0))
-    assert reward.offset == REWARDS.mean() == 3.875
+    assert reward.fields.offset == REWARDS.mean() == 3.875
     assert reward.per_step(world).mean() == pytest.approx(0.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("terminated", [(False, False), (True, True)])
 def test_mean_and_percentile_hold_wherever_asked_for(terminated):
-    assert normalized(RewardNormalization(offset="mean"), terminated=terminated)[0].offset == 3.875
+    assert normalized(RewardNormalization(offset="mean"), terminated=terminated)[0].fields.offset == 3.875
     by_percentile = RewardNormalization(offset="percentile", percentile=50.0)
-    assert normalized(by_percentile, terminated=terminated)[0].offset == 3.5
+    assert normalized(by_percentile, terminated=terminated)[0].fields.offset == 3.5
 
 
 def test_the_default_percentile_is_the_fifth():
     rewards = np.arange(101.0)
     reward, _ = normalized(RewardNormalization(), lengths=(101,), terminated=(True,), rewards=rewards)
-    assert reward.offset == 5.0
+    assert reward.fields.offset == 5.0
 
 
 @pytest.mark.parametrize("terminated", [(False, False), (False, True)])
@@ -102,23 +113,25 @@ def test_each_scale_gives_its_quantity_a_standard_deviation_of_one(terminated):
 
 def test_the_return_is_scaled_by_the_discount_of_ppo():
     near, world = normalized(RewardNormalization(), gamma=0.0)
-    assert near.scale == pytest.approx(1 / REWARDS.std())
+    assert near.fields.scale == pytest.approx(1 / REWARDS.std())
     far, _ = normalized(RewardNormalization(), gamma=1.0)
     expected = discounted_returns(REWARDS - REWARDS.mean(), world.lengths, 1.0).std()
-    assert far.scale == pytest.approx(1 / expected)
+    assert far.fields.scale == pytest.approx(1 / expected)
 
 
 def test_anchoring_forgets_an_earlier_anchor():
     first, world = normalized(RewardNormalization())
-    again = normalize_reward(first.rescaled(offset=7.0, scale=-3.0), world, RewardNormalization(), gamma=0.9)
-    assert (again.offset, again.scale) == (first.offset, first.scale)
+    again = normalize_reward(
+        first.with_fields(offset=7.0, scale=-3.0), world, RewardNormalization(), gamma=0.9
+    )
+    assert (again.fields.offset, again.fields.scale) == (first.fields.offset, first.fields.scale)
 
 
 def test_pessimism_is_part_of_what_is_anchored():
     # Members pay 1 and 3 times the observation: mean 2, deviation 1; 2 - 1 = 1.
     reward, world = normalized(RewardNormalization(pessimism=1.0, scale="step"), weights=(1.0, 3.0))
-    assert reward.pessimism == 1.0
-    assert reward.offset == pytest.approx(3.875)
+    assert reward.fields.pessimism == 1.0
+    assert reward.fields.offset == pytest.approx(3.875)
     assert reward.per_step(world).std() == pytest.approx(1.0, rel=1e-5)
     np.testing.assert_allclose(
         reward.per_step(world), (REWARDS - REWARDS.mean()) / REWARDS.std(), rtol=1e-5, atol=1e-6
@@ -141,7 +154,7 @@ def test_trajectories_of_one_length_keep_their_order(offset, scale, ends, seed):
     rewards = np.random.default_rng(seed).normal(size=24)
     settings = RewardNormalization(offset=offset, scale=scale, percentile=10.0)
     reward, world = normalized(settings, lengths=(4,) * 6, terminated=(ends,) * 6, rewards=rewards)
-    assert reward.scale > 0
+    assert reward.fields.scale > 0
     before = observation_itself().returns(world)
     assert np.argsort(reward.returns(world)).tolist() == np.argsort(before).tolist()
 

@@ -236,7 +236,7 @@ def test_a_run_is_refused_before_it_learns_anything(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"arguments": "[1]"}, "algorithm.arguments: expected a JSON object, found [1]"),
+        ({"arguments": "[1]"}, "algorithm.arguments: expected a JSON object, found JSON of type list"),
         ({"arguments": "{"}, "algorithm.arguments: expected a JSON object"),
         ({"environment_steps": 0}, "algorithm.environment_steps: expected at least 1, found 0"),
         ({"environments": 0}, "algorithm.environments: expected at least 1, found 0"),

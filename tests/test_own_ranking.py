@@ -134,8 +134,8 @@ def test_a_description_counts_what_is_compared_and_contradicted():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("{", "ranking.json: expected JSON, found "),
-        ("[0, 1]", "expected a JSON object, found list"),
+        ("{", "ranking.json: expected a JSON object, found other text"),
+        ("[0, 1]", "expected a JSON object, found JSON of type list"),
         ("{}", "expected one of the keys order, tiers, scores, pairs, file_order, found none of them"),
         ('{"order": [0, 1], "file_order": 4}', "found order and file_order"),
         ('{"ordr": [0, 1]}', "found the unknown key 'ordr'"),

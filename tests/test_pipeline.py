@@ -204,8 +204,8 @@ def test_every_stage_leaves_scalars(whole):
 def test_the_kept_reward_is_anchored_on_the_ranked_rollouts(whole):
     folder, evaluation = whole
     reward = load_reward(folder / "reward")
-    assert reward.scale != 1.0
-    assert reward.offset != 0.0
+    assert reward.fields.scale != 1.0
+    assert reward.fields.offset != 0.0
     predicted = [point[0] for point in evaluation["predicted_and_true"]["ranked"]]
     with np.load(folder / "ranked" / "rollouts.npz", allow_pickle=False) as kept:
         world = dataclasses.replace(

@@ -277,4 +277,4 @@ def test_the_command_records_a_zip(tmp_path, capsys):
     assert (made.about["noise_level"], made.about["deterministic"]) == (0.1, False)
     assert np.isfinite(made.true_returns.values_for_evaluation()).all()
     assert main([*words[:-1], str(tmp_path / "more.npz"), "--policy", str(tmp_path)]) == 2
-    assert "expected policy.json and policy.safetensors" in capsys.readouterr().err
+    assert "policy.json: expected a JSON file" in capsys.readouterr().err

@@ -13,6 +13,8 @@ from ranked_examples import ranked_linear_world, trajectories_of
 from safetensors.torch import load_file, save_file
 
 from drex.errors import UserError
+from drex.rewards.cnn import EnsembleCNN, ImageLayers
+from drex.rewards.fields import RewardFields
 from drex.rewards.learned_reward import LearnedReward, load_reward
 from drex.rewards.learning import learn_reward
 from drex.rewards.mlp import EnsembleMLP
@@ -30,18 +32,18 @@ def some_reward(*, members=3, hidden_sizes=(4,), inputs=("observations", "action
         hidden_sizes=hidden_sizes,
         generator=torch.Generator().manual_seed(1),
     )
-    return LearnedReward(
-        network=network.requires_grad_(False),
+    fields = RewardFields(
         inputs=inputs,
-        input_shift=random.normal(size=features).astype(np.float32),
-        input_spread=random.uniform(0.5, 2.0, features).astype(np.float32),
-        member_mean=random.normal(size=members),
-        member_std=random.uniform(0.5, 2.0, members),
+        input_shift=tuple(random.normal(size=features).astype(np.float32).tolist()),
+        input_spread=tuple(random.uniform(0.5, 2.0, features).astype(np.float32).tolist()),
+        member_mean=tuple(random.normal(size=members).tolist()),
+        member_std=tuple(random.uniform(0.5, 2.0, members).tolist()),
         offset=0.3,
         scale=1.7,
         pessimism=0.5,
         control_cost=0.1,
     )
+    return LearnedReward(network.requires_grad_(False), fields)
 
 
 def transitions(count, seed=0):
@@ -54,7 +56,7 @@ def transitions(count, seed=0):
     )
 
 
-def by_hand(*weights, **changes):
+def by_hand(*weights, custom_network=None, **changes):
     """Members that are linear in the observation (1,), one weight each."""
     network = EnsembleMLP(
         1, members=len(weights), hidden_sizes=(), generator=torch.Generator().manual_seed(0)
@@ -62,14 +64,17 @@ def by_hand(*weights, **changes):
     network.weights[0].copy_(torch.tensor(weights)[:, None, None])
     network.biases[0].zero_()
     plain = {
-        "network": network,
         "inputs": ("observations",),
-        "input_shift": np.zeros(1, np.float32),
-        "input_spread": np.ones(1, np.float32),
-        "member_mean": np.zeros(len(weights)),
-        "member_std": np.ones(len(weights)),
+        "input_shift": (0.0,),
+        "input_spread": (1.0,),
+        "member_mean": (0.0,) * len(weights),
+        "member_std": (1.0,) * len(weights),
+        "offset": 0.0,
+        "scale": 1.0,
+        "pessimism": 0.0,
+        "control_cost": 0.0,
     }
-    return LearnedReward(**plain | changes)
+    return LearnedReward(custom_network or network, RewardFields(**plain | changes))
 
 
 def score(reward, *observations):
@@ -81,25 +86,25 @@ def score(reward, *observations):
 
 
 def test_a_reward_is_the_mean_of_its_standardised_members():
-    reward = by_hand(1.0, 4.0, member_mean=np.array([1.0, 2.0]), member_std=np.array([2.0, 1.0]))
+    reward = by_hand(1.0, 4.0, member_mean=(1.0, 2.0), member_std=(2.0, 1.0))
     assert score(reward, 0.0, 3.0) == [(-0.5 - 2.0) / 2, (1.0 + 10.0) / 2]
 
 
 def test_inputs_are_standardised_before_the_network():
-    reward = by_hand(1.0, input_shift=np.array([10.0], np.float32), input_spread=np.array([4.0], np.float32))
+    reward = by_hand(1.0, input_shift=(10.0,), input_spread=(4.0,))
     assert score(reward, 10.0, 18.0) == [0.0, 2.0]
 
 
 def test_offset_scale_and_pessimism_apply_in_that_order():
     reward = by_hand(1.0, 3.0)  # at 2: members 2 and 6, mean 4, deviation 2
     assert score(reward, 2.0) == [4.0]
-    assert score(reward.rescaled(offset=1.0, scale=10.0), 2.0) == [30.0]
-    assert score(reward.rescaled(offset=1.0, scale=10.0, pessimism=1.0), 2.0) == [10.0]
+    assert score(reward.with_fields(offset=1.0, scale=10.0), 2.0) == [30.0]
+    assert score(reward.with_fields(offset=1.0, scale=10.0, pessimism=1.0), 2.0) == [10.0]
     assert score(reward, 2.0) == [4.0]  # the first is as it was
 
 
 def test_a_control_cost_is_the_squared_norm_of_the_action_before_offset_and_scale():
-    reward = by_hand(1.0).rescaled(offset=1.0, scale=10.0, control_cost=0.5)
+    reward = by_hand(1.0).with_fields(offset=1.0, scale=10.0, control_cost=0.5)
     state = np.array([[4.0]], np.float32)
     # 4 for the state, 0.5 · (3² + 1²) = 5 for the action
     assert reward(state, np.array([[3.0, 1.0]], np.float32), state, np.zeros(1, np.bool_)).tolist() == [-20.0]
@@ -124,6 +129,80 @@ def test_many_transitions_score_as_few_do():
     np.testing.assert_allclose(scores[some], reward(*(part[some] for part in many)), rtol=1e-4, atol=1e-5)
 
 
+def in_numpy(reward, observations, actions, next_observations):
+    """What ``LearnedReward`` computes, written out in numpy."""
+    fields = reward.fields
+    if fields.action_options:
+        chosen = actions.reshape(len(actions), -1)
+        actions = np.concatenate(
+            [chosen[:, [i]] == np.arange(count) for i, count in enumerate(fields.action_options)], axis=1
+        )
+    parts = {"observations": observations, "actions": actions, "next_observations": next_observations}
+    inputs = parts[fields.inputs[0]]
+    if fields.input_shift:
+        features = [np.asarray(parts[name], np.float32).reshape(len(inputs), -1) for name in fields.inputs]
+        shift, spread = np.float32(fields.input_shift), np.float32(fields.input_spread)
+        inputs = (np.concatenate(features, axis=1) - shift) / spread
+    with torch.no_grad():
+        raw = reward.network(torch.as_tensor(inputs)[None]).double().numpy()
+    members = (raw - np.array(fields.member_mean)[:, None]) / np.array(fields.member_std)[:, None]
+    pooled = members.mean(axis=0)
+    if fields.pessimism:
+        pooled = pooled - fields.pessimism * members.std(axis=0)
+    if fields.squash != "none":
+        pooled = np.tanh(pooled) if fields.squash == "tanh" else 0.5 + 0.5 * np.tanh(0.5 * pooled)
+    if fields.control_cost:
+        pooled = pooled - fields.control_cost * np.square(actions.astype(np.float64)).sum(axis=1)
+    return ((pooled - fields.offset) * fields.scale).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"pessimism": 0.7},
+        {"control_cost": 0.1},
+        {"squash": "sigmoid"},
+        {"squash": "tanh", "pessimism": 0.7, "control_cost": 0.1},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("kind", ["vectors", "choices", "images"])
+def test_rewards_are_numpys_to_the_last_bit(kind, changes):
+    random, steps, members = np.random.default_rng(3), 2000, 3
+    generator = torch.Generator().manual_seed(2)
+    shape, options, inputs = (17,), (), ("observations", "actions", "next_observations")
+    actions = random.normal(size=(steps, 6)).astype(np.float32)
+    features, control_cost = 2 * 17 + 6, changes.get("control_cost", 0.0)
+    if kind == "choices":
+        options, control_cost, features = (2, 4), 0.0, 2 * 17 + 2 + 4
+        actions = np.stack([random.integers(2, size=steps), random.integers(4, size=steps)], axis=1)
+    if kind == "images":
+        shape, inputs, features, steps = (2, 36, 36), ("next_observations",), 0, 200
+        layers = ImageLayers(shape=shape, convolutions=((4, 7, 4),))
+        network = EnsembleCNN(layers, members=members, hidden_sizes=(8,), generator=generator)
+        observations, ahead = random.integers(256, size=(2, steps, *shape), dtype=np.uint8)
+    else:
+        network = EnsembleMLP(features, members=members, hidden_sizes=(16,), generator=generator)
+        observations, ahead = random.normal(size=(2, steps, *shape)).astype(np.float32)
+    fields = RewardFields(
+        inputs=inputs,
+        input_shift=tuple(random.normal(size=features).astype(np.float32).tolist()),
+        input_spread=tuple(random.uniform(0.5, 2.0, features).astype(np.float32).tolist()),
+        member_mean=tuple(random.normal(size=members).tolist()),
+        member_std=tuple(random.uniform(0.1, 2.0, members).tolist()),
+        offset=0.3,
+        scale=1.7,
+        action_options=options,
+        **{"pessimism": 0.0} | changes | {"control_cost": control_cost},
+    )
+    reward = LearnedReward(network.requires_grad_(False), fields)
+    given = observations, actions[:steps], ahead
+    wanted = in_numpy(reward, *given)
+    assert np.ptp(wanted) > 0.01
+    np.testing.assert_array_equal(reward(*given, np.zeros(steps, np.bool_)), wanted, strict=True)
+
+
 # Files
 
 
@@ -138,7 +217,7 @@ def test_a_saved_reward_gives_the_very_same_numbers(tmp_path, members, hidden_si
     np.testing.assert_array_equal(
         loaded.member_rewards(*given[:3]), reward.member_rewards(*given[:3]), strict=True
     )
-    assert (loaded.offset, loaded.scale, loaded.pessimism, loaded.control_cost) == (0.3, 1.7, 0.5, 0.1)
+    assert loaded.fields == reward.fields
     loaded.save(tmp_path / "again")
     for name in ("reward.json", "reward.safetensors"):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "made" / "here" / name).read_bytes()
@@ -189,10 +268,10 @@ class Own(torch.nn.Module):
     [Own(), Doubled(1, members=1, hidden_sizes=(), generator=torch.Generator().manual_seed(0))],
     ids=["user", "subclass with the same weights"],
 )
-def test_an_own_network_is_refused_rather_than_saved_as_another(tmp_path, network):
-    reward = by_hand(1.0, network=network)
+def test_a_custom_network_is_refused_rather_than_saved_as_another(tmp_path, network):
+    reward = by_hand(1.0, custom_network=network)
     with pytest.raises(
-        UserError, match=f"saving a reward: .*, found an own network, {type(network).__name__}"
+        UserError, match=f"saving a reward: .*, found a custom network, {type(network).__name__}"
     ):
         reward.save(tmp_path / "reward")
     assert not (tmp_path / "reward").exists()
@@ -255,15 +334,18 @@ def test_a_fact_left_out_is_named(tmp_path):
 def test_what_is_not_the_json_of_a_reward_is_refused(tmp_path, text):
     saved(tmp_path)
     (tmp_path / "reward.json").write_bytes(text.encode(errors="surrogateescape"))
-    with pytest.raises(UserError, match=r"expected (reward.json and reward.safetensors|the fields of)"):
+    with pytest.raises(UserError, match=r"reward\.json: expected a JSON object, found"):
         load_reward(tmp_path)
 
 
-@pytest.mark.parametrize("missing", ["reward.json", "reward.safetensors"])
-def test_a_missing_file_is_named(tmp_path, missing):
+@pytest.mark.parametrize(
+    ("missing", "expected"),
+    [("reward.json", "a JSON file"), ("reward.safetensors", "weights in safetensors")],
+)
+def test_a_missing_file_is_named(tmp_path, missing, expected):
     saved(tmp_path)
     (tmp_path / missing).unlink()
-    with pytest.raises(UserError, match=f"expected reward.json and reward.safetensors, found .*{missing}"):
+    with pytest.raises(UserError, match=f"{missing}: expected {expected}, found No such file"):
         load_reward(tmp_path)
 
 
@@ -278,12 +360,15 @@ class Bomb:
 
 
 @pytest.mark.parametrize("dump", [lambda bomb, file: file.write_bytes(pickle.dumps(bomb)), torch.save])
-@pytest.mark.parametrize("place", ["reward.safetensors", "reward.json"])
-def test_a_pickle_is_refused_and_never_run(tmp_path, dump, place):
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [("reward.safetensors", "weights in safetensors"), ("reward.json", "a JSON object")],
+)
+def test_a_pickle_is_refused_and_never_run(tmp_path, dump, place, expected):
     saved(tmp_path)
     mark = tmp_path / "exploded"
     dump(Bomb(mark), tmp_path / place)
-    with pytest.raises(UserError, match=r"expected reward.json and reward.safetensors"):
+    with pytest.raises(UserError, match=f"{place}: expected {expected}"):
         load_reward(tmp_path)
     assert not mark.exists()
 
@@ -294,7 +379,7 @@ def test_broken_weights_are_refused(tmp_path):
     whole, weights = file.read_bytes(), load_file(file)
     for broken in (b"", whole[:7], whole[:-1], whole[:40], b"\xff" * 8 + whole[8:]):
         file.write_bytes(broken)
-        with pytest.raises(UserError, match=r"expected reward.json and reward.safetensors"):
+        with pytest.raises(UserError, match="expected weights in safetensors"):
             load_reward(tmp_path)
     for name, changed, sentence in [
         (

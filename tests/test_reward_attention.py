@@ -22,6 +22,7 @@ from drex.report.figures import draw_figures
 from drex.report.finished_run import FinishedRun
 from drex.report.image_figures import attention, extremes, frames_highest_and_lowest
 from drex.rewards.cnn import EnsembleCNN, ImageLayers
+from drex.rewards.fields import RewardFields
 from drex.rewards.learned_reward import LearnedReward
 from drex.rewards.occlusion import occlusion_map, raw_reward
 
@@ -40,14 +41,18 @@ def looks_at(*pixels, shape=SHAPE, members=1, mask_top=0):
     network.biases[0].zero_()
     for frame, row, column, weight in pixels:
         network.weights[0][:, np.ravel_multi_index((frame, row, column), shape)] = weight
-    return LearnedReward(
-        network=network,
+    fields = RewardFields(
         inputs=("next_observations",),
-        input_shift=np.zeros(0, np.float32),
-        input_spread=np.zeros(0, np.float32),
-        member_mean=np.zeros(members),
-        member_std=np.ones(members),
+        input_shift=(),
+        input_spread=(),
+        member_mean=(0.0,) * members,
+        member_std=(1.0,) * members,
+        offset=0.0,
+        scale=1.0,
+        pessimism=0.0,
+        control_cost=0.0,
     )
+    return LearnedReward(network, fields)
 
 
 def lit(*pixels, value=255):
@@ -99,7 +104,7 @@ def test_a_square_is_hidden_in_every_frame_by_that_frames_background():
 
 def test_members_are_averaged_as_standardised_and_bounds_are_not_applied():
     plain, image = looks_at((1, 9, 9, 8.0), members=2), lit((1, 9, 9))
-    bounded = dataclasses.replace(plain, member_std=np.array([1.0, 4.0]), squash="sigmoid", offset=0.3)
+    bounded = plain.with_fields(member_std=(1.0, 4.0), squash="sigmoid", offset=0.3)
     assert raw_reward(bounded, image, np.array([0, 0])).tolist() == [5.0, 5.0]
     assert occlusion_map(bounded, image, square=1, stride=1)[0, 9, 9] == 5.0
 

@@ -15,6 +15,8 @@ from tiny_environments import WALK
 from drex.cli.main import main
 from drex.errors import UserError
 from drex.rewards.cnn import EnsembleCNN, ImageLayers
+from drex.rewards.export import export_reward
+from drex.rewards.fields import RewardFields
 from drex.rewards.learned_reward import LearnedReward
 from drex.rewards.mlp import EnsembleMLP
 
@@ -40,16 +42,16 @@ print([module for module in sys.modules if module.split(".")[0] in ("drex", "sta
 def a_reward(network, features, **changes):
     """An ensemble whose every number that is not a weight differs from doing nothing."""
     random, members = np.random.default_rng(0), network.members
-    return LearnedReward(
-        network=network,
-        input_shift=random.normal(size=features).astype(np.float32),
-        input_spread=random.uniform(0.5, 2.0, features).astype(np.float32),
-        member_mean=random.normal(size=members),
-        member_std=random.uniform(0.1, 2.0, members),
+    fields = RewardFields(
+        input_shift=tuple(random.normal(size=features).astype(np.float32).tolist()),
+        input_spread=tuple(random.uniform(0.5, 2.0, features).astype(np.float32).tolist()),
+        member_mean=tuple(random.normal(size=members).tolist()),
+        member_std=tuple(random.uniform(0.1, 2.0, members).tolist()),
         offset=0.3,
         scale=2.5,
-        **changes,
+        **{"pessimism": 0.0, "control_cost": 0.0} | changes,
     )
+    return LearnedReward(network, fields)
 
 
 def mlp(features):
@@ -96,7 +98,7 @@ def elsewhere(tmp_path_factory):
     folder, random = tmp_path_factory.mktemp("exported"), np.random.default_rng(1)
     asked, wanted = [], {}
     for name, (reward, observations, actions) in CASES.items():
-        reward.export(folder / f"{name}.pt2", observations, actions)
+        export_reward(reward, folder / f"{name}.pt2", observations, actions)
         parts = {}
         for part, space in (
             ("observations", observations),
@@ -136,7 +138,7 @@ def test_an_own_network_that_cannot_be_saved_is_exported_all_the_same(tmp_path):
             return inputs.square().sum(dim=-1)
 
     reward = a_reward(Squared(), 3, inputs=("observations",))
-    reward.export(tmp_path / "own.pt2", VECTORS, PUSHES)
+    export_reward(reward, tmp_path / "own.pt2", VECTORS, PUSHES)
     seen = torch.arange(12.0).reshape(4, 3)
     found = torch.export.load(tmp_path / "own.pt2").module()(seen, torch.zeros(4, 2), seen)
     wanted = reward(seen.numpy(), np.zeros((4, 2)), seen.numpy(), np.zeros(4, np.bool_))
@@ -168,7 +170,7 @@ def test_an_own_network_that_cannot_be_saved_is_exported_all_the_same(tmp_path):
 def test_what_cannot_be_exported_is_one_sentence(tmp_path, name, file, observations, actions, sentence):
     (tmp_path / "there.pt2").write_text("mine")
     with pytest.raises(UserError) as refused:
-        CASES[name][0].export(tmp_path / file, observations, actions)
+        export_reward(CASES[name][0], tmp_path / file, observations, actions)
     assert sentence in str(refused.value)
     assert [entry.name for entry in tmp_path.iterdir()] == ["there.pt2"]
 

@@ -292,9 +292,9 @@ def test_members_are_standardised_on_the_ranked_steps():
     scores = reward.member_rewards(world.observations, world.actions, world.next_observations())
     np.testing.assert_allclose(scores.mean(axis=1), 0.0, atol=1e-9)
     np.testing.assert_allclose(scores.std(axis=1, ddof=1), 1.0, rtol=1e-9)
-    np.testing.assert_allclose(reward.input_shift, world.next_observations().mean(axis=0), rtol=1e-5)
-    np.testing.assert_allclose(reward.input_spread, world.next_observations().std(axis=0), rtol=1e-5)
-    assert (reward.offset, reward.scale, reward.pessimism) == (0.0, 1.0, 0.0)
+    np.testing.assert_allclose(reward.fields.input_shift, world.next_observations().mean(axis=0), rtol=1e-5)
+    np.testing.assert_allclose(reward.fields.input_spread, world.next_observations().std(axis=0), rtol=1e-5)
+    assert (reward.fields.offset, reward.fields.scale, reward.fields.pessimism) == (0.0, 1.0, 0.0)
 
 
 def test_the_ensemble_learns_what_its_members_learn_alone_from_the_same_draws():
@@ -406,7 +406,7 @@ def test_equal_seeds_give_equal_weights_and_others_do_not():
         settings = dataclasses.replace(SMALL, snippets=dataclasses.replace(SHORT, scheme=scheme))
         first, again, other = (learn_reward(ranked, settings, seed=seed) for seed in (3, 3, 4))
         assert torch.equal(weights_of(first), weights_of(again))
-        np.testing.assert_array_equal(first.member_std, again.member_std)
+        np.testing.assert_array_equal(first.fields.member_std, again.fields.member_std)
         assert not torch.equal(weights_of(first), weights_of(other))
 
 
@@ -480,12 +480,16 @@ def test_a_network_that_works_in_place_leaves_the_trajectories_as_they_are(part)
     np.testing.assert_array_equal(world.actions, np.ones_like(world.actions))
 
 
+def features(inputs, *transitions, **options):
+    return transition_features(inputs, *map(torch.as_tensor, transitions), **options).numpy()
+
+
 def test_features_are_the_chosen_parts_side_by_side():
     before, actions, after = np.arange(4).reshape(2, 2), np.array([7, 8]), 10 * np.arange(4).reshape(2, 1, 2)
-    found = transition_features(("next_observations", "actions"), before, actions, after)
+    found = features(("next_observations", "actions"), before, actions, after)
     assert found.dtype == np.float32
     assert found.tolist() == [[0, 10, 7], [20, 30, 8]]
-    assert transition_features(("observations",), before, actions, after).tolist() == [[0, 1], [2, 3]]
+    assert features(("observations",), before, actions, after).tolist() == [[0, 1], [2, 3]]
 
 
 def test_choices_are_seen_as_one_number_an_option_and_an_unseen_option_as_zeros():
@@ -493,11 +497,11 @@ def test_choices_are_seen_as_one_number_an_option_and_an_unseen_option_as_zeros(
     assert options_of(actions) == (2, 3)
     assert options_of(np.array([2, 0])) == (3,)
     assert options_of(actions.astype(np.float32)) == ()
-    found = transition_features(("actions",), actions, actions, actions, action_options=(2, 3))
+    found = features(("actions",), actions, actions, actions, action_options=(2, 3))
     assert found.dtype == np.float32
     assert found.tolist() == [[1, 0, 0, 0, 1], [0, 1, 1, 0, 0], [1, 0, 0, 1, 0]]
     beyond = np.array([[3, 0]])
-    unseen = transition_features(("actions",), beyond, beyond, beyond, action_options=(2, 3))
+    unseen = features(("actions",), beyond, beyond, beyond, action_options=(2, 3))
     assert unseen.tolist() == [[0, 0, 1, 0, 0]]
 
 

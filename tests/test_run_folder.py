@@ -83,16 +83,16 @@ def save(value, folder):
     half and die()
 """
 BEFORE_RENAME = """
-rename = os.rename
-def cut(source, target): die() if "reward" in str(target) else rename(source, target)
-os.rename = cut
+replace = os.replace
+def cut(source, target): die() if target.name == "reward" else replace(source, target)
+os.replace = cut
 """
 AFTER_RENAME = """
-rename = os.rename
+replace = os.replace
 def cut(source, target):
-    rename(source, target)
-    "policy" in str(target) and die()
-os.rename = cut
+    replace(source, target)
+    target.name == "policy" and die()
+os.replace = cut
 """
 DURING_CONFIG = "os.replace = lambda *_: die()"
 BETWEEN_CONFIG_AND_VERSIONS = "import drex.files.run_folder\ndrex.files.run_folder.versions = die"
@@ -101,14 +101,19 @@ BETWEEN_CONFIG_AND_VERSIONS = "import drex.files.run_folder\ndrex.files.run_fold
 @pytest.mark.parametrize(
     ("hook", "made_before", "left", "made_after"),
     [
-        (DURING_CONFIG, [], ["config.json.partial-*"], ["bc", "reward", "policy 1", "policy 2", "policy 3"]),
+        (DURING_CONFIG, [], [".config.json.partial-*"], ["bc", "reward", "policy 1", "policy 2", "policy 3"]),
         (BETWEEN_CONFIG_AND_VERSIONS, [], [], ["bc", "reward", "policy 1", "policy 2", "policy 3"]),
         (DURING_MAKE, ["bc", "reward"], [], ["reward", "policy 1", "policy 2", "policy 3"]),
-        (DURING_SAVE, ["bc", "reward"], ["reward.partial-*"], ["reward", "policy 1", "policy 2", "policy 3"]),
+        (
+            DURING_SAVE,
+            ["bc", "reward"],
+            [".reward.partial-*"],
+            ["reward", "policy 1", "policy 2", "policy 3"],
+        ),
         (
             BEFORE_RENAME,
             ["bc", "reward"],
-            ["reward.partial-*"],
+            [".reward.partial-*"],
             ["reward", "policy 1", "policy 2", "policy 3"],
         ),
         (DURING_CHECKPOINTS, ["bc", "reward", "policy 1", "policy 2"], ["policy.unfinished"], ["policy 3"]),
@@ -198,15 +203,15 @@ def test_a_fresh_run_and_a_resumed_one_get_what_was_loaded(tmp_path):
 
 def test_everything_a_stage_holds_is_on_the_disk_before_it_gets_its_name(tmp_path, monkeypatch):
     events = []
-    fsync, rename = os.fsync, os.rename
+    fsync, replace = os.fsync, os.replace
 
     def seen_fsync(descriptor):
         events.append(os.path.relpath(os.readlink(f"/proc/self/fd/{descriptor}"), tmp_path))
         fsync(descriptor)
 
-    def seen_rename(source, target):
-        events.append("rename")
-        rename(source, target)
+    def seen_replace(source, target):
+        events.append(f"to {target.name}")
+        replace(source, target)
 
     def deep(value, folder):
         (folder / "weights").mkdir()
@@ -214,10 +219,10 @@ def test_everything_a_stage_holds_is_on_the_disk_before_it_gets_its_name(tmp_pat
 
     with RunFolder.open(tmp_path, config={}, resume=False) as folder:
         monkeypatch.setattr("os.fsync", seen_fsync)
-        monkeypatch.setattr("os.rename", seen_rename)
+        monkeypatch.setattr("os.replace", seen_replace)
         folder.load_or_make("bc", lambda: 1, save=deep, load=lambda folder: 1, settings={}, seed=0)
-    before, after = events[: events.index("rename")], events[events.index("rename") + 1 :]
-    partial = f"bc.partial-{os.getpid()}"
+    before, after = events[: events.index("to bc")], events[events.index("to bc") + 1 :]
+    partial = f".bc.partial-{os.getpid()}/bc"
     inside = ["weights/a.bin", "weights", "fingerprint.json", "seconds.json"]
     assert {f"{partial}/{name}" for name in inside} | {partial} <= set(before)
     assert after == ["."]
@@ -308,11 +313,9 @@ def test_a_disk_that_refuses_is_told_in_one_sentence(tmp_path):
         raise OSError(28, "No space left on device", str(folder / "weights"))
 
     with RunFolder.open(tmp_path, config={}, resume=False) as folder:
-        with pytest.raises(
-            UserError, match=r"bc\.partial-\d+: expected a place to write, found No space left"
-        ):
+        with pytest.raises(UserError, match=r"bc: expected a place to write, found No space left"):
             folder.load_or_make("bc", lambda: 1, save=full, load=load, settings={}, seed=0)
-        assert not list(tmp_path.glob("bc*"))
+        assert not list(tmp_path.glob("*bc*"))
 
 
 def test_programmers_mistakes_are_named(tmp_path):
@@ -374,7 +377,7 @@ def test_paths_that_are_no_run_folder_are_refused_untouched(tmp_path):
 def test_damaged_files_are_refused_by_name(tmp_path):
     run(tmp_path, CONFIG)
     (tmp_path / "bc" / "fingerprint.json").write_text('{"format": ')
-    with pytest.raises(UserError, match=r"bc/fingerprint\.json: expected a JSON file, found other text"):
+    with pytest.raises(UserError, match=r"bc/fingerprint\.json: expected JSON, found other text"):
         run(tmp_path, CONFIG)
     (tmp_path / "config.json").unlink()
     assert "config.json: expected a JSON file, found No such file" in refused(tmp_path)

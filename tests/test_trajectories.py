@@ -171,6 +171,46 @@ def test_nothing_at_all_is_refused():
         EXAMPLE.select([])
 
 
+def an_episode(steps, *, last=True, terminated=True, **changes):
+    seen = np.arange(steps + last, dtype=np.float32)[:, None]
+    return {"observations": seen, "actions": np.zeros(steps), "terminated": terminated} | changes
+
+
+def test_episodes_are_joined_with_their_last_observations():
+    joined = Trajectories.from_episodes([an_episode(2), an_episode(3, terminated=False, rewards=np.ones(3))])
+    assert joined.observations[:, 0].tolist() == [0, 1, 0, 1, 2]
+    assert joined.last_observations[:, 0].tolist() == [2, 3]
+    assert (joined.lengths.tolist(), joined.terminated.tolist()) == ([2, 3], [True, False])
+    one_unknown = Trajectories.from_episodes([an_episode(2), an_episode(3, last=False)])
+    assert one_unknown.observations.shape == (5, 1) and one_unknown.last_observations is None
+
+
+@pytest.mark.parametrize(
+    ("episodes", "sentence"),
+    [
+        ([], "trajectories: expected at least one episode, found none"),
+        ([{"observations": [0], "actions": [0]}], "episode 0: terminated: expected an entry of this name"),
+        (
+            [an_episode(2, actions=np.zeros(5))],
+            "0: observations: expected 5 or 6 rows beside 5 actions",
+        ),
+        (
+            [an_episode(2, terminated=[False, True])],
+            "0: terminated: expected true or false, found (2,)",
+        ),
+        (
+            [an_episode(2), an_episode(2, observations=np.zeros((3, 4)))],
+            "observations: expected (1,) a step, as in the first part, found (4,)",
+        ),
+        ([an_episode(2, actions=[0.0, np.nan])], "actions: expected finite numbers"),
+    ],
+)
+def test_episodes_that_fit_no_trajectories_are_refused_in_one_sentence(episodes, sentence):
+    with pytest.raises(UserError) as refused:
+        Trajectories.from_episodes(episodes)
+    assert sentence in str(refused.value)
+
+
 def test_true_returns_stay_sealed_until_revealed():
     sealed = TrueReturns([12.5, 7.0])
     assert repr(sealed) == "TrueReturns(2 episodes, sealed)"

@@ -24,7 +24,7 @@ from drex.evaluation.held_out import cross_validate
 from drex.pipeline import run
 from drex.rankings.preferences import RankedTrajectories, from_order, from_pairs
 from drex.rankings.ranked_episodes import UserRankingSettings
-from drex.rewards.learning import learn_reward, left_out_of_training
+from drex.rewards.learning import held_out_pairs, learn_reward
 from drex.rewards.normalize import RewardNormalization, normalize_reward
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetSettings
@@ -263,11 +263,11 @@ def test_a_single_pair_leaves_nothing_to_judge():
     assert (found.pairs, found.accuracy) == (0, None)
 
 
-def test_the_pairs_left_out_of_training_are_those_that_learning_held_out():
+def test_the_pairs_held_out_pairs_are_those_that_learning_held_out():
     """Their trajectories, swapped for others, change no weight."""
     world = ranked_linear_world(20, seed=0)
     settings = dataclasses.replace(LINEAR, held_out=0.25)
-    left_out = left_out_of_training(world, settings, seed=3)
+    left_out = held_out_pairs(world, settings, seed=3)
     assert len(left_out.preferences) == 10
     touched = left_out.preferences.trajectories_compared()
     assert len(touched) == 5
@@ -278,4 +278,4 @@ def test_the_pairs_left_out_of_training_are_those_that_learning_held_out():
     one = learn_reward(world, settings, seed=3).network.state_dict()
     other = learn_reward(RankedTrajectories(blank, world.preferences), settings, seed=3).network.state_dict()
     assert all(np.array_equal(one[name], other[name]) for name in one)
-    assert left_out_of_training(world, dataclasses.replace(LINEAR, held_out=0.0), seed=3) is None
+    assert held_out_pairs(world, dataclasses.replace(LINEAR, held_out=0.0), seed=3) is None

@@ -105,7 +105,7 @@ def learn_everything(task):
         "reward": reward.network.state_dict(),
         "policy": model.policy.state_dict(),
     }
-    return weights, (reward.member_mean, reward.member_std), returns
+    return weights, (reward.fields.member_mean, reward.fields.member_std), returns
 
 
 POISONED = [(WALK, POISONED_WALK), (DISCRETE_WALK, POISONED_DISCRETE_WALK)]

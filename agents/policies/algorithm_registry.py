@@ -21,14 +21,14 @@ class Algorithm:
 
     Args:
         module: that holds it.
-        kind: its class.
+        class_name: of its class.
         actions: spaces that it can act in; ``None`` for all that are known here.
         takes_clone: whether its policy is the actor-critic one that is cloned.
         environments: how many its own settings suppose.
     """
 
     module: str
-    kind: str
+    class_name: str
     actions: type[gymnasium.Space[Any]] | None
     takes_clone: bool = False
     environments: int = 1
@@ -44,10 +44,10 @@ class Algorithm:
             UserError: the library is not installed.
         """
         try:
-            return cast("type[BaseAlgorithm]", getattr(importlib.import_module(self.module), self.kind))
+            return cast("type[BaseAlgorithm]", getattr(importlib.import_module(self.module), self.class_name))
         except ImportError as reason:
             raise UserError(
-                f"algorithm {self.kind}",
+                f"algorithm {self.class_name}",
                 expected=f"{self.module} to be installed",
                 found="no such module",
                 do=f"pip install {self.module.replace('_', '-')}",

@@ -65,20 +65,20 @@ class PlainMLP:
         """The inputs, what every hidden layer makes of them, and the outputs."""
         activate = _NONLINEARITIES[self.nonlinearity][0]
         *hidden, (weight_out, bias_out) = self._transposed
-        kept = [inputs]
+        activated = [inputs]
         for weight, bias in hidden:
-            kept.append(activate(torch.addmm(bias, kept[-1], weight)))
-        kept.append(torch.addmm(bias_out, kept[-1], weight_out))
-        return kept
+            activated.append(activate(torch.addmm(bias, activated[-1], weight)))
+        activated.append(torch.addmm(bias_out, activated[-1], weight_out))
+        return activated
 
-    def backward(self, kept: list[torch.Tensor], gradient: torch.Tensor) -> None:
+    def backward(self, activated: list[torch.Tensor], gradient: torch.Tensor) -> None:
         """Write the parameters' gradients into their ``grad``, from the activations and the outputs'."""
         through = _NONLINEARITIES[self.nonlinearity][1]
         for index in range(len(self.weights) - 1, -1, -1):
-            torch.mm(gradient.t(), kept[index], out=self.weights[index].grad)
+            torch.mm(gradient.t(), activated[index], out=self.weights[index].grad)
             torch.sum(gradient, 0, out=self.biases[index].grad)
             if index:
-                gradient = through(torch.mm(gradient, self._detached[index]), kept[index])
+                gradient = through(torch.mm(gradient, self._detached[index]), activated[index])
 
     def parameters(self) -> list[torch.Tensor]:
         """Weights and biases."""
@@ -147,13 +147,18 @@ def plain_actor_critic(policy: ActorCriticPolicy) -> PlainActorCritic | None:
 
 
 def _plain(modules: list[torch.nn.Module]) -> PlainMLP | None:
-    """The modules as a plain network: linear, nonlinear, linear, …, linear, one kind of nonlinearity."""
+    """The modules as a plain network: linear, nonlinear, linear, …, linear, one nonlinearity."""
     linear = [module for module in modules[::2] if type(module) is torch.nn.Linear]
     biases = [layer.bias for layer in linear if layer.bias is not None]
-    kinds = {type(module) for module in modules[1::2]} or {torch.nn.ReLU}
-    kind = kinds.pop()
-    if len(biases) != len(modules[::2]) or len(modules) % 2 == 0 or kinds or kind not in _NONLINEARITIES:
+    between = {type(module) for module in modules[1::2]} or {torch.nn.ReLU}
+    nonlinearity = between.pop()
+    if (
+        len(biases) != len(modules[::2])
+        or len(modules) % 2 == 0
+        or between
+        or nonlinearity not in _NONLINEARITIES
+    ):
         return None
     if any(module._forward_hooks or module._backward_hooks for module in modules):
         return None
-    return PlainMLP([layer.weight for layer in linear], biases, kind)
+    return PlainMLP([layer.weight for layer in linear], biases, nonlinearity)

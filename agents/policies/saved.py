@@ -1,12 +1,11 @@
 """Policies of whatever algorithm: as plain callables, and in the files of a run folder.
 
-An actor-critic policy (PPO, A2C, TRPO) is what ``policies`` and ``policy_files`` know. Any other is kept as
+Actor-critic policies (PPO, A2C, TRPO) are those of ``saved_actor_critic``. Any other is written as
 safetensors too, with the name of its algorithm and the arguments of its network in JSON.
 """
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,17 +13,23 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from drex.agents.policies.acting import Policy, deterministic, stochastic
 from drex.agents.policies.algorithm_registry import ALGORITHMS
 from drex.agents.policies.network import PolicySettings
-from drex.agents.policies.saved_actor_critic import FORMAT, load_policy, load_weights, save_policy
+from drex.agents.policies.saved_actor_critic import (
+    FORMAT,
+    load_policy,
+    load_weights,
+    read_weights,
+    save_policy,
+)
 from drex.envs.data.stacked_frames import holds_images
 from drex.errors import UserError
+from drex.files.atomic import read_json_object, write_json
 
 
 def as_callable(policy: BasePolicy, *, seed: int | None) -> Policy:
@@ -61,13 +66,13 @@ def save_trained(model: BaseAlgorithm, settings: PolicySettings, folder: Path) -
     if isinstance(model.policy, ActorCriticPolicy):
         save_policy(model.policy, settings, folder)
     else:
-        names = [name for name, known in ALGORITHMS.items() if known.kind == type(model).__name__]
+        names = [name for name, known in ALGORITHMS.items() if known.class_name == type(model).__name__]
         weights = {name: part.detach().cpu().clone() for name, part in model.policy.state_dict().items()}
         save_file(weights, folder / "policy.safetensors")
         # What trained it is a class, which JSON has no word for, and no part of how it acts.
         shaping = {k: v for k, v in model.policy_kwargs.items() if not k.startswith("optimizer_")}
-        facts = {"format": FORMAT, "algorithm": names[0], "arguments": shaping}
-        (folder / "policy.json").write_text(json.dumps(facts, indent=2) + "\n")
+        facts: dict[str, Any] = {"format": FORMAT, "algorithm": names[0], "arguments": shaping}
+        write_json(folder / "policy.json", facts)
     model.save(folder / "policy.zip")
 
 
@@ -81,13 +86,8 @@ def load_trained(
             library of its algorithm is not installed.
     """
     place = Path(folder)
-    try:
-        facts = json.loads((place / "policy.json").read_text())
-    except (OSError, ValueError) as reason:
-        raise UserError(
-            str(place), expected="policy.json and policy.safetensors", found=str(reason)
-        ) from reason
-    if not isinstance(facts, dict) or "algorithm" not in facts:
+    facts = read_json_object(place / "policy.json")
+    if "algorithm" not in facts:
         return load_policy(place, observation_space, action_space)
     if facts.get("format") != FORMAT or facts["algorithm"] not in ALGORITHMS:
         raise UserError(
@@ -95,10 +95,7 @@ def load_trained(
             expected=f"format {FORMAT} and one of {', '.join(ALGORITHMS)}",
             found=f"{facts.get('format')} and {facts['algorithm']!r}",
         )
-    try:
-        weights = load_file(place / "policy.safetensors")
-    except (OSError, SafetensorError) as reason:
-        raise UserError(str(place), expected="policy.safetensors", found=str(reason)) from reason
+    weights = read_weights(place)
     policy = build_policy(
         facts["algorithm"],
         observation_space,
@@ -117,16 +114,16 @@ def build_policy(
     arguments: Any,  # noqa: ANN401 (what a JSON file holds)
     where: str,
 ) -> BasePolicy:
-    """An untrained policy of an algorithm's own kind.
+    """An untrained policy of an algorithm.
 
     Raises:
         UserError: arguments that its class does not take, or spaces that it cannot see or act in.
     """
-    kind = ALGORITHMS[algorithm].load()
+    algorithm_class = ALGORITHMS[algorithm].load()
     network = "CnnPolicy" if holds_images(observation_space) else "MlpPolicy"
     try:
         with torch.random.fork_rng(devices=[]):
-            made: Any = kind.policy_aliases[network](
+            made: Any = algorithm_class.policy_aliases[network](
                 observation_space, action_space, lambda _: 0.0, **dict(arguments)
             )
     except (AssertionError, NotImplementedError, TypeError, ValueError) as reason:

@@ -6,7 +6,6 @@ Our own code reads the safetensors only: stable-baselines3's loader unpickles wh
 from __future__ import annotations
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from drex.agents.policies.network import PolicySettings, make_policy
 from drex.errors import UserError
+from drex.files.atomic import read_json_object, write_json
 
 FORMAT = 1
 
@@ -27,8 +27,8 @@ def save_policy(policy: ActorCriticPolicy, settings: PolicySettings, folder: Pat
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()}
     # The feature extractor stands in the state under three names; safetensors refuses shared memory.
     save_file({name: tensor.clone() for name, tensor in weights.items()}, folder / "policy.safetensors")
-    facts = {"format": FORMAT, "settings": dataclasses.asdict(settings)}
-    (folder / "policy.json").write_text(json.dumps(facts, indent=2) + "\n")
+    facts: dict[str, Any] = {"format": FORMAT, "settings": dataclasses.asdict(settings)}
+    write_json(folder / "policy.json", facts)
 
 
 def load_policy(
@@ -40,13 +40,7 @@ def load_policy(
         UserError: a file is missing or unreadable, of another format, or does not fit the spaces.
     """
     place = Path(folder)
-    try:
-        facts = json.loads((place / "policy.json").read_text())
-        weights = load_file(place / "policy.safetensors")
-    except (OSError, ValueError, SafetensorError) as reason:
-        raise UserError(
-            str(place), expected="policy.json and policy.safetensors", found=str(reason)
-        ) from reason
+    facts, weights = read_json_object(place / "policy.json"), read_weights(place)
     if facts.get("format") != FORMAT:
         raise UserError(
             f"{place / 'policy.json'}: format", expected=str(FORMAT), found=str(facts.get("format"))
@@ -57,6 +51,19 @@ def load_policy(
     policy = make_policy(observation_space, action_space, PolicySettings(**listed), seed=0)
     load_weights(policy, weights, str(place / "policy.safetensors"))
     return policy
+
+
+def read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    """The weights of a policy by their names.
+
+    Raises:
+        UserError: the file is missing or unreadable.
+    """
+    file = folder / "policy.safetensors"
+    try:
+        return load_file(file)
+    except (OSError, SafetensorError) as reason:
+        raise UserError(str(file), expected="weights in safetensors", found=str(reason)) from reason
 
 
 def load_weights(policy: BasePolicy, weights: dict[str, torch.Tensor], where: str) -> None:

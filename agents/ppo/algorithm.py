@@ -28,7 +28,6 @@ from drex.agents.policies.inference import inference
 from drex.agents.policies.manual_mlp import PlainActorCritic, plain_actor_critic
 from drex.agents.policies.nature_cnn import extract_features
 from drex.agents.policies.network import action_mean
-from drex.agents.ppo.fused_adam import many_steps
 from drex.agents.ppo.loss_gradient import (
     LossWeights,
     Minibatch,
@@ -162,7 +161,6 @@ class PPO(StablePPO):
         )
         plain = plain_actor_critic(self.policy)
         placed = None if plain is None else plain.place_gradients(critic_only=critic_only)
-        step = self.policy.optimizer.step if plain is None else many_steps(self.policy.optimizer)
         rollout = self._rollout_tensors(plain)
         seen: list[MinibatchStats] = []
         last_epoch, stop = 0, False
@@ -182,7 +180,7 @@ class PPO(StablePPO):
                 else:
                     norm = torch.linalg.vector_norm(placed)
                     placed.mul_((self.max_grad_norm / (norm + 1e-6)).clamp_(max=1.0))
-                step()
+                self.policy.optimizer.step()
                 seen.append(part)
                 last_epoch += 1
             self._n_updates += 1
@@ -196,15 +194,15 @@ class PPO(StablePPO):
         self, plain: PlainActorCritic, batch: Minibatch, loss: LossWeights, critic_only: bool
     ) -> MinibatchStats:
         """Set every parameter's gradient on a minibatch; plain networks only."""
-        kept = plain.critic.activations(batch["observations"])
-        at_values, errors = value_gradient(kept[-1].squeeze(1), batch, loss)
-        plain.critic.backward(kept, at_values[:, None])
+        layers = plain.critic.activations(batch["observations"])
+        at_values, errors = value_gradient(layers[-1].squeeze(1), batch, loss)
+        plain.critic.backward(layers, at_values[:, None])
         if critic_only:
             return _critic_only_stats(errors)
-        kept = plain.actor.activations(batch["observations"])
+        layers = plain.actor.activations(batch["observations"])
         log_std = None if plain.log_std is None else plain.log_std.detach()
-        part = policy_gradient(self.action_space, kept[-1], log_std, batch=batch, loss=loss)
-        plain.actor.backward(kept, part.at_outputs)
+        part = policy_gradient(self.action_space, layers[-1], log_std, batch=batch, loss=loss)
+        plain.actor.backward(layers, part.at_outputs)
         if plain.log_std is not None and plain.log_std.grad is not None and part.at_log_std is not None:
             plain.log_std.grad.copy_(part.at_log_std)
         return MinibatchStats(part.gain, part.log_ratio, part.entropy, errors)
@@ -372,8 +370,8 @@ class PPO(StablePPO):
 
     def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
         """On the device, in single precision; images as the bytes they are."""
-        kept = array if array.dtype == np.uint8 else np.asarray(array, np.float32)
-        return torch.as_tensor(kept, device=self.device)
+        values = array if array.dtype == np.uint8 else np.asarray(array, np.float32)
+        return torch.as_tensor(values, device=self.device)
 
 
 def _rows(tensor: torch.Tensor, order: torch.Tensor) -> torch.Tensor:

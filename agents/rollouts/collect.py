@@ -45,7 +45,7 @@ def collect(
         progress: called with 1 at the end of each episode.
 
     Returns:
-        The trajectories, in the order of ``episodes``, and their sealed true returns.
+        The trajectories, in the order of ``episodes``, and their true returns.
 
     Raises:
         UserError: no episodes asked for, or the policy acts by NaN or infinity.

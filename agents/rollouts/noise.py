@@ -24,11 +24,11 @@ class NoiseSchedule:
     levels: tuple[float, ...] = tuple(round(0.05 * i, 2) for i in range(20))
     """Probability at each step that the whole action is replaced, from 0 (none) to 1."""
     episodes_per_level: int = 10
-    """Episodes for every level of every kind."""
+    """Episodes for every level of every noise."""
     names: tuple[NoiseName, ...] = ("uniform",)
     """Disturbances; each is ranked within itself."""
     hold_steps: int = 8
-    """Mean steps for which held repeats one random action."""
+    """Mean steps for which sticky repeats one random action."""
 
     def __post_init__(self) -> None:
         if len(self.levels) < 2 or not all(0.0 <= level <= 1.0 for level in self.levels):
@@ -44,7 +44,7 @@ class NoiseSchedule:
             raise UserError("noise.names", expected=f"some of {get_args(NoiseName)}", found=str(self.names))
 
     def jobs(self) -> list[NoiseJob]:
-        """One job an episode, every kind, level and repeat."""
+        """One job an episode, every noise, level and repeat."""
         return [
             NoiseJob(name, level, self.hold_steps)
             for name in self.names

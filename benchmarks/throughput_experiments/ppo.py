@@ -27,6 +27,7 @@ from drex.agents.ppo.settings import PPOSettings
 from drex.envs.learned_reward import LearnedRewardVecEnv, RewardFunction
 from drex.envs.make import make_environments
 from drex.presets.presets import default
+from drex.rewards.fields import RewardFields
 from drex.rewards.learned_reward import LearnedReward
 from drex.rewards.mlp import EnsembleMLP
 
@@ -193,14 +194,18 @@ def random_reward() -> RewardFunction:
         hidden_sizes=settings.hidden_sizes,
         generator=torch.Generator().manual_seed(0),
     )
-    return LearnedReward(
-        network=network,
+    fields = RewardFields(
         inputs=("next_observations",),
-        input_shift=np.zeros(17, np.float32),
-        input_spread=np.ones(17, np.float32),
-        member_mean=np.zeros(settings.members),
-        member_std=np.ones(settings.members),
+        input_shift=(0.0,) * 17,
+        input_spread=(1.0,) * 17,
+        member_mean=(0.0,) * settings.members,
+        member_std=(1.0,) * settings.members,
+        offset=0.0,
+        scale=1.0,
+        pessimism=0.0,
+        control_cost=0.0,
     )
+    return LearnedReward(network, fields)
 
 
 def _preset() -> dict[str, Any]:

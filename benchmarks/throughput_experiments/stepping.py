@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
+from unittest.mock import patch
 
 import envpool
 import numpy as np
@@ -15,9 +16,10 @@ from stable_baselines3.common.vec_env import VecEnv
 
 from benchmarks.throughput_experiments.comparison import Comparison, Experiments
 from drex.agents.policies.acting import Policy, stochastic, uniform
+from drex.agents.policies.inference import inference_by_torch
 from drex.agents.policies.network import make_policy
 from drex.agents.rollouts.collect import collect
-from drex.agents.rollouts.noise import NoiseSchedule
+from drex.agents.rollouts.noise import NoiseJob, NoiseSchedule
 from drex.envs.make import make_environments, task_spaces, usable_cores
 from drex.presets.presets import default
 
@@ -81,11 +83,35 @@ def noise_rollouts_of_uniform_actions(count: int, repeats: int) -> Comparison:
     return _noise_rollouts(count, repeats, act, name="uniform random actions")
 
 
+def actor_by_numpy(count: int, repeats: int) -> Comparison:
+    """Noise rollouts with the actor computed by numpy, against the same network called by torch."""
+    observations, actions, _ = task_spaces(TASK)
+    policy = make_policy(observations, actions, default(TASK).policy, seed=0)
+    environments, jobs = make_environments(TASK, count, seed=0), _jobs(count)
+    by_numpy = stochastic(policy, seed=0)
+    with patch("drex.agents.policies.acting.inference", inference_by_torch):
+        by_torch = stochastic(policy, seed=0)
+
+    def rate(act: Policy) -> float:
+        began = time.perf_counter()
+        collect(act, environments, jobs, seed=0)
+        return count * STEPS / (time.perf_counter() - began)
+
+    return _in_turn(
+        repeats,
+        lambda: rate(by_numpy),
+        lambda: rate(by_torch),
+        what=f"noise rollouts, HalfCheetah, {count} environments: the policy network computed by numpy",
+        ours="numpy",
+        against="torch.inference_mode",
+        target=1.1,
+    )
+
+
 def _noise_rollouts(count: int, repeats: int, policy: Policy, *, name: str) -> Comparison:
     """Every environment plays an episode; then the actions taken are replayed, so that contacts are alike."""
     environments = make_environments(TASK, count, seed=0)
-    levels = tuple(np.linspace(0.0, 0.95, count // 2).round(2).tolist())
-    jobs = NoiseSchedule(levels=levels, names=("uniform", "sticky"), episodes_per_level=1).jobs()
+    jobs = _jobs(count)
     taken: list[npt.NDArray[Any]] = []
 
     def ours() -> float:
@@ -104,6 +130,12 @@ def _noise_rollouts(count: int, repeats: int, policy: Policy, *, name: str) -> C
         against="the same environments stepped with the same actions",
         target=0.8,
     )
+
+
+def _jobs(count: int) -> list[NoiseJob]:
+    """An episode for every environment, of two noises at graded levels."""
+    levels = tuple(np.linspace(0.0, 0.95, count // 2).round(2).tolist())
+    return NoiseSchedule(levels=levels, names=("uniform", "sticky"), episodes_per_level=1).jobs()
 
 
 def _step(environments: VecEnv, actions: Actions) -> float:
@@ -137,6 +169,7 @@ EXPERIMENTS: Experiments = {
         ("stepping_halfcheetah_envpool", against_envpool),
         ("noise_rollouts_clone", noise_rollouts_of_a_clone),
         ("noise_rollouts_uniform", noise_rollouts_of_uniform_actions),
+        ("noise_rollouts_numpy", actor_by_numpy),
     )
     for count in (16, 64)
 }

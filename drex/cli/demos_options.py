@@ -17,7 +17,7 @@ from drex.agents.demonstrator import DemonstratorSettings
 from drex.agents.rollouts.noise import NoiseName
 from drex.presets.presets import demonstrator
 
-Format = Literal["npz", "minari", "imitation", "recordings", "d4rl"]
+Format = Literal["npz", "minari", "imitation", "d4rl"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -94,14 +94,14 @@ def load_demonstrations(
     one that reaches it as cut off; without a horizon all count as cut off.
 
     Args:
-        path: an npz or HDF5 file, the folder of a Minari dataset, of an imitation dataset or of recordings,
+        path: an npz or HDF5 file, the folder of a Minari dataset or of an imitation dataset,
             or the name of a dataset in Minari's cache; ``docs/demonstrations.md`` describes them.
         observation_space: what the observations must fit: shape, float or integer, range of integers.
         action_space: what the actions must fit, likewise.
         horizon: the task's time limit in steps.
         task: the task they shall be used for; a file that names another is logged, not refused, because
             versions of a task share their demonstrations.
-        format_name: the format, one of ``npz``, ``minari``, ``imitation``, ``recordings``, ``d4rl``; ``None``
+        format_name: the format, one of ``npz``, ``minari``, ``imitation``, ``d4rl``; ``None``
             recognises it.
 
     Raises:
@@ -239,7 +239,7 @@ def convert_demonstrations(
     Args:
         source: a file or folder, or the name of a dataset in Minari's cache.
         target: a file or folder that does not exist.
-        source_format: its format, one of ``npz``, ``minari``, ``imitation``, ``recordings``, ``d4rl``;
+        source_format: its format, one of ``npz``, ``minari``, ``imitation``, ``d4rl``;
             ``None`` recognises it.
         target_format: likewise; ``None`` takes it from the ending, ``.npz``, ``.hdf5`` or ``.h5``.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ import numpy.typing as npt
 from gymnasium import Space, spaces
 
 from drex.envs.data.stacked_frames import Observations, StackedFrames
+from drex.envs.json_options import json_object
 from drex.errors import UserError
 
 FORMAT = 2
@@ -49,7 +49,7 @@ class DemonstrationFields:
 
 
 def check_fields(
-    given: Mapping[str, npt.NDArray[Any]], source: str, *, called: Mapping[str, str] | None = None
+    given: Mapping[str, npt.NDArray[Any]], source: str, *, field_names: Mapping[str, str] | None = None
 ) -> DemonstrationFields:
     """Check everything that can be checked without knowing the environment.
 
@@ -58,18 +58,18 @@ def check_fields(
     Args:
         given: by field name, ``REQUIRED`` and any of ``OPTIONAL``, or ``STACKED`` in place of observations.
         source: name of the file, for the sentence of an error.
-        called: what the file calls those fields that it calls otherwise, for the sentence of an error.
+        field_names: what the file calls those fields that it calls otherwise, for the sentence of an error.
 
     Raises:
         UserError: naming source, field, what was expected and what was found.
     """
-    where = {name: f"{source}: {(called or {}).get(name, name)}" for name in REQUIRED + OPTIONAL}
+    where = {name: f"{source}: {(field_names or {}).get(name, name)}" for name in REQUIRED + OPTIONAL}
     _check_format(given.get("format"), where["format"])
     arrays: dict[str, Any] = {**given, **_stacked(given, source)}
     for name in REQUIRED:
         if name not in arrays:
-            held = ", ".join(sorted(arrays)) or "none of the format's arrays"
-            raise UserError(where[name], expected="an array of this name", found=held)
+            present = ", ".join(sorted(arrays)) or "none of the format's arrays"
+            raise UserError(where[name], expected="an array of this name", found=present)
     observations = check_numbers(arrays["observations"], where["observations"])
     actions = check_numbers(arrays["actions"], where["actions"])
     steps = len(observations)
@@ -126,8 +126,8 @@ def check_fits_space(array: Observations, space: Space[Any], where: str) -> None
     if is_float:
         return
     low, high = _integer_bounds(space)
-    kind = np.iinfo(array.dtype)
-    if (low <= kind.min).all() and (high >= kind.max).all():
+    bounds = np.iinfo(array.dtype)
+    if (low <= bounds.min).all() and (high >= bounds.max).all():
         return  # nothing can be outside, so that no image need be read
     array = np.asarray(array)
     outside = np.argwhere((array < low) | (array > high))
@@ -143,12 +143,12 @@ def check_fits_space(array: Observations, space: Space[Any], where: str) -> None
 
 def _stacked(given: Mapping[str, npt.NDArray[Any]], source: str) -> dict[str, StackedFrames]:
     """Observations and last observations of a file that keeps frames; empty for one that does not."""
-    held = [name for name in STACKED[:2] if name in given]
-    if not held or "observations" in given:
+    present = [name for name in STACKED[:2] if name in given]
+    if not present or "observations" in given:
         return {}
-    missing = set(STACKED[:2]) - set(held)
+    missing = set(STACKED[:2]) - set(present)
     if missing:
-        raise UserError(f"{source}: {missing.pop()}", expected=f"an array beside {held[0]}", found="none")
+        raise UserError(f"{source}: {missing.pop()}", expected=f"an array beside {present[0]}", found="none")
     frames = given["frames"]
     if frames.dtype != np.uint8 or frames.ndim != 3:
         found = f"{frames.dtype} {frames.shape}"
@@ -240,13 +240,7 @@ def _text(array: npt.NDArray[Any] | None, where: str) -> str | None:
 
 
 def _about(text: str | None, where: str) -> dict[str, Any]:
-    try:
-        about = json.loads(text) if text is not None else {}
-    except (ValueError, RecursionError) as error:
-        raise UserError(where, expected="a JSON object", found=f"no JSON ({error})") from error
-    if not isinstance(about, dict):
-        raise UserError(where, expected="a JSON object", found=f"JSON of type {type(about).__name__}")
-    return about
+    return {} if text is None else json_object(text, where)
 
 
 def _brief(array: npt.NDArray[Any]) -> str:

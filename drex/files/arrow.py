@@ -18,26 +18,28 @@ Column = Any
 Table = Any
 
 
-def read_table(path: Path, kind: str) -> Table:
+def read_table(path: Path, container: str) -> Table:
     """A whole table, checked so that no offset in it leads out of it.
 
     Args:
         path: the file.
-        kind: ``"stream"`` (as Hugging Face ``datasets`` writes), ``"file"`` or ``"parquet"``.
+        container: ``"stream"`` (as Hugging Face ``datasets`` writes), ``"file"`` or ``"parquet"``.
 
     Raises:
         UserError: pyarrow is missing, or the file is absent or damaged.
     """
     arrow = library("pyarrow", str(path))
-    expected = f"a whole {'Parquet' if kind == 'parquet' else 'Arrow'} file"
+    expected = f"a whole {'Parquet' if container == 'parquet' else 'Arrow'} file"
     if not path.is_file():
         raise UserError(str(path), expected=expected, found=describe_path(path))
     try:
-        if kind == "parquet":
+        if container == "parquet":
             table = library("pyarrow.parquet", str(path)).read_table(path, partitioning=None)
         else:
             with arrow.memory_map(str(path)) as source:
-                opened = arrow.ipc.open_stream(source) if kind == "stream" else arrow.ipc.open_file(source)
+                opened = (
+                    arrow.ipc.open_stream(source) if container == "stream" else arrow.ipc.open_file(source)
+                )
                 table = opened.read_all()
         table.validate(full=True)
         _read_names(table.schema)
@@ -66,16 +68,18 @@ def to_array(column: Column, where: str) -> npt.NDArray[Any]:
             column = column.storage
         if column.null_count:
             raise UserError(where, expected="numbers throughout", found=f"{column.null_count} holes (null)")
-        kind = column.type
-        if arrow.types.is_fixed_size_list(kind):
-            shape.append(kind.list_size)
-        elif arrow.types.is_list(kind) or arrow.types.is_large_list(kind):
+        column_type = column.type
+        if arrow.types.is_fixed_size_list(column_type):
+            shape.append(column_type.list_size)
+        elif arrow.types.is_list(column_type) or arrow.types.is_large_list(column_type):
             shape.append(_common_length(column, where))
         else:
             break
         column = column.flatten()
-    if not (arrow.types.is_integer(kind) or arrow.types.is_floating(kind) or arrow.types.is_boolean(kind)):
-        raise UserError(where, expected="numbers, in lists of lists, one level an axis", found=str(kind))
+    numbers = (arrow.types.is_integer, arrow.types.is_floating, arrow.types.is_boolean)
+    if not any(is_one(column_type) for is_one in numbers):
+        expected = "numbers, in lists of lists, one level an axis"
+        raise UserError(where, expected=expected, found=str(column_type))
     array: npt.NDArray[Any] = np.asarray(column.to_numpy(zero_copy_only=False))
     check_numbers_dtype(array.dtype, where)
     return array.reshape(shape)

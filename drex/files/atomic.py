@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
+from drex.envs.json_options import json_object, parse_json
 from drex.errors import UserError
 from drex.files.dataclass_json import JSON
 
@@ -36,17 +37,36 @@ def refuse_existing(file: Path) -> None:
         )
 
 
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Where to write a file or a folder that takes its place only when it is whole and on the disk.
+
+    The place is a path of the same name in a hidden folder beside ``path``, removed on an error. A file that
+    stands at ``path`` is replaced.
+
+    Raises:
+        OSError: the place cannot be written to.
+    """
+    hidden = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    remove(hidden)
+    try:
+        hidden.mkdir()
+        yield hidden / path.name
+        _sync_tree(hidden)
+        os.replace(hidden / path.name, path)
+        _sync(path.parent)
+    finally:
+        remove(hidden)
+
+
 def write_json(path: Path, value: JSON) -> None:
     """Write a JSON file whole or not at all, flushed to the disk.
 
     Raises:
         ValueError: the value holds a number that is not finite.
     """
-    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")
-    partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    sync(partial)
-    os.replace(partial, path)
-    sync(path.parent)
+    with written_whole(path) as place:
+        place.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 (whatever the file holds)
@@ -55,12 +75,26 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 (whatever the file holds)
     Raises:
         UserError: the file is absent, unreadable or not JSON.
     """
+    return parse_json(_read(path), str(path))
+
+
+def read_json_object(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds.
+
+    Raises:
+        UserError: the file is absent, unreadable, or holds anything else.
+    """
+    return json_object(_read(path), str(path))
+
+
+def _read(path: Path) -> bytes:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        found = error.strerror if isinstance(error, OSError) else f"other text ({error})"
-        advice = "remove the folder it lies in to make it again, or name another folder"
-        raise UserError(str(path), expected="a JSON file", found=str(found), do=advice) from error
+        if path.exists() and not path.is_file():  # opening a pipe would block for ever
+            found = "a folder" if path.is_dir() else "no regular file"
+            raise UserError(str(path), expected="a JSON file", found=found)
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(str(path), expected="a JSON file", found=str(error.strerror)) from error
 
 
 @contextmanager
@@ -75,15 +109,15 @@ def os_errors_as_user_errors(path: Path) -> Iterator[None]:
         ) from error
 
 
-def sync_tree(folder: Path) -> None:
+def _sync_tree(folder: Path) -> None:
     """Flush all files and folders below, and the folder itself, to the disk."""
     for inner, _, files in os.walk(folder, topdown=False):
         for file in files:
-            sync(Path(inner, file))
-        sync(Path(inner))
+            _sync(Path(inner, file))
+        _sync(Path(inner))
 
 
-def sync(path: Path) -> None:
+def _sync(path: Path) -> None:
     """Flush a file, or the names in a folder, to the disk."""
     if sys.platform == "win32":  # which cannot open a folder; there the rename is atomic but may come late
         return
@@ -107,7 +141,7 @@ class FolderLock:
     """A folder's lock, freed by ``free`` or by the end of the process, whatever ends it.
 
     Attributes:
-        held: whether this process still has it; false in a forked worker.
+        is_held: whether this process still has it; false in a forked worker.
 
     Raises:
         UserError: another process, or another lock of this one, has it; the message names the process.
@@ -115,7 +149,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.held = False
+        self.is_held = False
         self._descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             if sys.platform == "win32":
@@ -136,23 +170,23 @@ class FolderLock:
         except BaseException:
             os.close(self._descriptor)
             raise
-        self.held = True
-        _held.add(self)
+        self.is_held = True
+        _locks.add(self)
 
     def free(self) -> None:
         """Let others in; may be called twice."""
-        if self.held:
-            self.held = False
-            _held.remove(self)
+        if self.is_held:
+            self.is_held = False
+            _locks.remove(self)
             os.close(self._descriptor)
 
 
-_held: set[FolderLock] = set()
+_locks: set[FolderLock] = set()
 
 
 def _free_inherited() -> None:
     """A forked worker closes its copies, or it would hold the lock on after its parent is killed."""
-    for lock in tuple(_held):
+    for lock in tuple(_locks):
         lock.free()
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import math
-import os
 import shutil
 import struct
 import tempfile
-import uuid
 import zipfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -20,6 +18,7 @@ import numpy.typing as npt
 
 from drex.envs.data.stacked_frames import frames_in_order
 from drex.errors import UserError
+from drex.files.atomic import written_whole
 
 LARGEST_BYTES = 64 * 2**30
 """Most bytes that the arrays read from one file may take in memory together (64 GiB), known before any is
@@ -84,20 +83,13 @@ def write_npz(
     where, expected = str(path), "a place that can be written to"
     if path.is_dir():
         raise UserError(where, expected=expected, found="a folder")
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with open(temporary, "x+b") as file:
+        with written_whole(path) as place, open(place, "x+b") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
             if frames is not None and order is not None:
                 _append_frames(file, frames, order, map_frames)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
     except OSError as error:
         raise UserError(where, expected=expected, found=error.strerror or str(error)) from error
-    finally:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def _append_frames(

@@ -27,9 +27,8 @@ from drex.files.atomic import (
     os_errors_as_user_errors,
     read_json,
     remove,
-    sync,
-    sync_tree,
     write_json,
+    written_whole,
 )
 from drex.files.dataclass_json import JSON
 from drex.files.run_layout import CONFIG, VERSIONS
@@ -166,14 +165,14 @@ class RunFolder:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
 
     def _check_usable(self, name: str) -> None:
         if not re.fullmatch(r"[A-Za-z0-9_-]+", name):
             raise ValueError(f"a stage name has letters, digits, _ and -, not {name!r}")
-        if not self._lock.held:
+        if not self._lock.is_held:
             raise ValueError(f"{self.path}: this run folder is closed")
 
     def _fingerprint(self, name: str) -> JSON:
@@ -186,13 +185,13 @@ class RunFolder:
     def _make(
         self, name: str, make: Callable[[], Made], save: Callable[[Made, Path], None], fingerprint: JSON
     ) -> None:
-        partial = self.path / f"{name}.partial-{os.getpid()}"
+        place = self.path / name
         self._making[name] = fingerprint
         try:
             begun = time.perf_counter()
             artifact = make()
             seconds = time.perf_counter() - begun
-            with os_errors_as_user_errors(partial):
+            with os_errors_as_user_errors(place), written_whole(place) as partial:
                 partial.mkdir()
                 save(artifact, partial)
                 for file in (_FINGERPRINT, _SECONDS):
@@ -200,12 +199,8 @@ class RunFolder:
                         raise ValueError(f"stage {name}: save wrote {file}, which is the run folder's own")
                 write_json(partial / _FINGERPRINT, fingerprint)
                 write_json(partial / _SECONDS, {"seconds": seconds})
-                sync_tree(partial)
-                os.rename(partial, self.path / name)
-                sync(self.path)
         finally:
             del self._making[name]
-            remove(partial)
         remove(self.path / f"{name}.unfinished")
 
 
@@ -228,19 +223,19 @@ def _settle(path: Path, asked: JSON, resume: bool) -> None:
     left = [entry for entry in path.iterdir() if PARTIAL.search(entry.name)]
     # a kill between a stage's rename and the removal of its checkpoints leaves these
     left += [entry for entry in path.glob("*.unfinished") if (path / entry.stem).is_dir()]
-    held = sorted(entry.name for entry in path.iterdir() if entry.name != LOCK and entry not in left)
-    if held and not resume:
+    present = sorted(entry.name for entry in path.iterdir() if entry.name != LOCK and entry not in left)
+    if present and not resume:
         raise UserError(
             str(path),
             expected="a new or empty folder",
-            found=f"a run that holds {', '.join(held)}",
+            found=f"a run that holds {', '.join(present)}",
             do="add --resume or name another folder",
         )
-    if held:
+    if present:
         _refuse_difference(str(path / CONFIG), read_json(path / CONFIG), asked)
     for entry in left:
         remove(entry)
-    if not held:
+    if not present:
         write_json(path / CONFIG, asked)
     now = versions()
     if not (path / VERSIONS).exists():
@@ -257,9 +252,9 @@ def _refuse_foreign(path: Path) -> None:
         return
     if not path.is_dir():
         raise UserError(str(path), expected="a folder", found="a file", do="name another folder")
-    held = sorted(entry.name for entry in path.iterdir())
-    if held and LOCK not in held and CONFIG not in held:
-        found = f"a folder that holds {held[0]} and no {CONFIG}"
+    present = sorted(entry.name for entry in path.iterdir())
+    if present and LOCK not in present and CONFIG not in present:
+        found = f"a folder that holds {present[0]} and no {CONFIG}"
         raise UserError(
             str(path), expected="a run folder, an empty one or none", found=found, do="name another folder"
         )

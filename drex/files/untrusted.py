@@ -1,10 +1,8 @@
-"""What all readers of files share: libraries that may be missing, damage, and JSON beside the arrays."""
+"""What all readers of files share: libraries that may be missing, damage, and types of numbers."""
 
 from __future__ import annotations
 
 import importlib
-import json
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 from drex.errors import UserError
-from drex.files.npz import describe_path
 
 Arrays = dict[str, npt.NDArray[Any]]
 """By the field names of our own npz file."""
@@ -40,24 +37,6 @@ def damaged(where: str, expected: str, error: Exception) -> UserError:
     """The error for bytes that a library could not read."""
     reason = " ".join(str(error).split()) or type(error).__name__
     return UserError(where, expected=expected, found=f"damage ({reason[:200]})")
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object that a file holds.
-
-    Raises:
-        UserError: no such file, no JSON, or JSON of another type.
-    """
-    expected = "a JSON object"
-    if not path.is_file():
-        raise UserError(str(path), expected=expected, found=describe_path(path))
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(str(path), expected=expected, found=f"no JSON ({error})") from error
-    if not isinstance(content, dict):
-        raise UserError(str(path), expected=expected, found=f"JSON of type {type(content).__name__}")
-    return content
 
 
 def check_numbers_dtype(dtype: np.dtype[Any], where: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from drex.agents.rollouts.noise import NoiseJob, NoiseSchedule
 from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.data.true_returns import TrueReturns
+from drex.files.atomic import read_json, write_json
 from drex.files.run_layout import NOISE, ROLLOUTS
 from drex.rankings.preferences import Preferences, RankedTrajectories, from_noise_levels
 
@@ -24,7 +24,7 @@ class NoisyRollouts:
 
     Args:
         trajectories: one episode a job.
-        true_returns: sealed, for judging alone.
+        true_returns: for evaluation alone.
         jobs: the noise of each episode.
     """
 
@@ -33,7 +33,7 @@ class NoisyRollouts:
     jobs: tuple[NoiseJob, ...]
 
     def preferences(self, *, minimum_gap: float) -> Preferences:
-        """Less noise is better, within each kind, for levels at least ``minimum_gap`` apart."""
+        """Less noise is better, within each noise, for levels at least ``minimum_gap`` apart."""
         return from_noise_levels(
             [job.level for job in self.jobs], minimum_gap=minimum_gap, names=[job.name for job in self.jobs]
         )
@@ -50,14 +50,14 @@ class NoisyRollouts:
             rewards=self.true_returns.step_values_for_evaluation(),
             map_frames=True,
         )
-        (folder / NOISE).write_text(json.dumps([asdict(job) for job in self.jobs]) + "\n")
+        write_json(folder / NOISE, [asdict(job) for job in self.jobs])
 
     @staticmethod
     def load(folder: Path) -> NoisyRollouts:
         """Read what ``save`` wrote."""
-        saved = load_demonstrations(folder / ROLLOUTS)
-        jobs = tuple(NoiseJob(**job) for job in json.loads((folder / NOISE).read_text()))
-        return NoisyRollouts(saved.trajectories, saved.true_returns, jobs)
+        loaded = load_demonstrations(folder / ROLLOUTS)
+        jobs = tuple(NoiseJob(**job) for job in read_json(folder / NOISE))
+        return NoisyRollouts(loaded.trajectories, loaded.true_returns, jobs)
 
 
 def rank_by_noise(
@@ -68,7 +68,7 @@ def rank_by_noise(
     seed: int,
     progress: Advance | None = None,
 ) -> NoisyRollouts:
-    """Roll the policy out under every kind and level of the schedule, all levels side by side."""
+    """Roll the policy out under every noise and level of the schedule, all levels side by side."""
     jobs = schedule.jobs()
     trajectories, true_returns = collect(policy, environments, jobs, seed=seed, progress=progress)
     return NoisyRollouts(trajectories, true_returns, tuple(jobs))

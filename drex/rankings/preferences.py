@@ -61,9 +61,9 @@ class Preferences:
         """Number of pairs."""
         return len(self.better)
 
-    def subset(self, kept: npt.NDArray[np.bool_]) -> Preferences:
-        """The pairs for which ``kept``, (pairs,), is true; at least one."""
-        return Preferences(self.better[kept], self.worse[kept], self.weight[kept], self.source)
+    def subset(self, chosen: npt.NDArray[np.bool_]) -> Preferences:
+        """The pairs for which ``chosen``, (pairs,), is true; at least one."""
+        return Preferences(self.better[chosen], self.worse[chosen], self.weight[chosen], self.source)
 
     def trajectories_compared(self) -> npt.NDArray[np.int64]:
         """The trajectories that some pair names, in ascending order."""
@@ -164,14 +164,14 @@ def from_scores(
     # Trajectories of one score and group are compared with the same ones: of thousands of them a table of
     # everyone with everyone would take more memory than all of their pairs.
     _, labels = np.unique(np.array(names), return_inverse=True)
-    kinds, kind_of = np.unique(np.stack([values, labels], axis=1), axis=0, return_inverse=True)
-    kind_of = kind_of.reshape(-1)
-    gaps = kinds[:, None, 0] - kinds[None, :, 0]
+    distinct, index_of = np.unique(np.stack([values, labels], axis=1), axis=0, return_inverse=True)
+    index_of = index_of.reshape(-1)
+    gaps = distinct[:, None, 0] - distinct[None, :, 0]
     # Levels such as 0.6 and 0.9 differ by a rounding error less than 0.3: the pair counts all the same.
-    prefer = (gaps > 0) & (gaps >= minimum_gap - 1e-9) & (kinds[:, None, 1] == kinds[None, :, 1])
-    beaten = [np.flatnonzero(row[kind_of]) for row in prefer]
-    better = np.repeat(np.arange(len(values)), [len(beaten[kind]) for kind in kind_of])
-    worse = np.concatenate([np.zeros(0, np.int64), *(beaten[kind] for kind in kind_of)])
+    prefer = (gaps > 0) & (gaps >= minimum_gap - 1e-9) & (distinct[:, None, 1] == distinct[None, :, 1])
+    beaten = [np.flatnonzero(row[index_of]) for row in prefer]
+    better = np.repeat(np.arange(len(values)), [len(beaten[index]) for index in index_of])
+    worse = np.concatenate([np.zeros(0, np.int64), *(beaten[index] for index in index_of)])
     return Preferences(better, worse, np.ones(len(better), np.float32), source)
 
 
@@ -208,7 +208,7 @@ def from_noise_levels(
 ) -> Preferences:
     """More noise is worse (D-REX section 4.2); levels closer than ``minimum_gap`` are not compared.
 
-    Each kind of noise is ranked within itself, since nothing says which of two kinds harms more.
+    Each noise is ranked within itself, since nothing says which of two harms more.
     """
     return from_scores(-np.asarray(levels, np.float64), minimum_gap=minimum_gap, groups=names, source="noise")
 
@@ -236,10 +236,10 @@ def balance_weights(*ranked: RankedTrajectories) -> list[RankedTrajectories]:
         RankedTrajectories(
             part.trajectories,
             replace(
-                part.preferences, weight=(part.preferences.weight * (max(sums) / own)).astype(np.float32)
+                part.preferences, weight=(part.preferences.weight * (max(sums) / total)).astype(np.float32)
             ),
         )
-        for part, own in zip(ranked, sums, strict=True)
+        for part, total in zip(ranked, sums, strict=True)
     ]
 
 

@@ -19,13 +19,13 @@ worst first).
 from __future__ import annotations
 
 import csv
-import json
 import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from drex.envs.json_options import json_object
 from drex.errors import UserError
 from drex.files.atomic import os_errors_as_user_errors, write_json
 from drex.rankings.user_ranking import FORMAT, FORMS, Ranking, is_count
@@ -104,23 +104,18 @@ def ranking_of_words(by: str, values: Sequence[str], *, episodes: int) -> Rankin
 
 
 def _from_json(text: str, source: str) -> Ranking:
-    try:
-        held = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise UserError(source, expected="JSON", found=str(error)) from error
-    if not isinstance(held, dict):
-        raise UserError(source, expected="a JSON object", found=type(held).__name__)
-    if held.get("format", FORMAT) != FORMAT or isinstance(held.get("format"), bool):
-        raise UserError(f"{source}: format", expected=f"{FORMAT}", found=str(held["format"]))
-    unknown = sorted(set(held) - {"format", "episodes", *FORMS})
-    named = [form for form in FORMS if form in held]
+    content = json_object(text, source)
+    if content.get("format", FORMAT) != FORMAT or isinstance(content.get("format"), bool):
+        raise UserError(f"{source}: format", expected=f"{FORMAT}", found=str(content["format"]))
+    unknown = sorted(set(content) - {"format", "episodes", *FORMS})
+    named = [form for form in FORMS if form in content]
     if unknown or len(named) != 1:
         found = f"the unknown key {unknown[0]!r}" if unknown else " and ".join(named) or "none of them"
         raise UserError(source, expected=f"one of the keys {', '.join(FORMS)}", found=found)
-    episodes = held.get("episodes")
+    episodes = content.get("episodes")
     if episodes is not None and not is_count(episodes):
         raise UserError(f"{source}: episodes", expected="a positive whole number", found=repr(episodes))
-    return Ranking(named[0], held[named[0]], source, episodes)
+    return Ranking(named[0], content[named[0]], source, episodes)
 
 
 def _from_csv(text: str, source: str) -> Ranking:

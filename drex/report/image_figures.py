@@ -132,7 +132,7 @@ def _scored(
 
     Left out are the first of an episode, whose stacks are not full: nothing is as strange as frames of zeros.
     """
-    ahead = "next_observations" in reward.inputs
+    ahead = "next_observations" in reward.fields.inputs
     images = trajectories.next_observations() if ahead else trajectories.observations
     stretches = min(STEPS_SCORED, len(images))
     rows = ((np.arange(stretches) + generator.random(stretches)) * len(images) / stretches).astype(np.int64)

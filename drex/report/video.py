@@ -29,6 +29,7 @@ from drex.envs.data.stacked_frames import are_images
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.single import build_environment
 from drex.errors import UserError
+from drex.files.atomic import written_whole
 from drex.files.run_layout import CLONE, DEMONSTRATIONS, POLICY
 from drex.report.finished_run import METHODS, FinishedRun, read_finished_run
 
@@ -84,10 +85,15 @@ def render(run: FinishedRun, file: Path) -> None:
     panels = [list(panel) for panel in _panels(run, environment, stride, frames)]
     environment.close()
     shown = min(frames, max(map(len, panels)))
+    with written_whole(file) as place:
+        _write_panels(place, panels, rate / stride, shown)
+
+
+def _write_panels(file: Path, panels: list[list[Frame]], rate: float, shown: int) -> None:
+    """The panels side by side in two columns, ``shown`` frames of each."""
     rows = (len(panels) + 1) // 2
-    partial = file.with_name(f"{file.stem}.partial.mp4")
     writer = imageio_ffmpeg.write_frames(
-        str(partial), (2 * PANEL[0], rows * PANEL[1]), fps=rate / stride, codec="libx264", macro_block_size=8
+        str(file), (2 * PANEL[0], rows * PANEL[1]), fps=rate, codec="libx264", macro_block_size=8
     )
     writer.send(None)
     for index in range(shown):
@@ -98,7 +104,6 @@ def render(run: FinishedRun, file: Path) -> None:
             canvas[top : top + PANEL[1], left : left + PANEL[0]] = panel[min(index, len(panel) - 1)]
         writer.send(canvas.tobytes())
     writer.close()
-    os.replace(partial, file)
 
 
 def _panels(

@@ -19,6 +19,9 @@ Convolution = tuple[int, int, int]
 PUBLISHED_CONVOLUTIONS: tuple[Convolution, ...] = ((32, 7, 3), (16, 5, 2), (16, 3, 1), (16, 3, 1))
 """D-REX's Atari network (appendix, and the authors' code); 64 hidden units follow."""
 
+IMAGES_AT_ONCE = 256
+"""Images that are in memory at a time, unless a gradient step draws more."""
+
 _SLOPE = 0.01
 
 
@@ -101,11 +104,11 @@ class EnsembleCNN(torch.nn.Module):
         self.biases = torch.nn.ParameterList()
         bound = 0.0
         for name, shape in image.parameter_shapes(members, hidden_sizes).items():
-            kind = name.split(".")[0]
-            if kind in ("kernels", "weights"):  # its bias comes next, and is drawn from the same range
-                bound = 1.0 / math.sqrt(math.prod(shape[2:]) if kind == "kernels" else shape[1])
+            part = name.split(".")[0]
+            if part in ("kernels", "weights"):  # its bias comes next, and is drawn from the same range
+                bound = 1.0 / math.sqrt(math.prod(shape[2:]) if part == "kernels" else shape[1])
             values = torch.empty(shape).uniform_(-bound, bound, generator=generator)
-            getattr(self, kind).append(torch.nn.Parameter(values))
+            getattr(self, part).append(torch.nn.Parameter(values))
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(members or 1, n, stack, height, width) in 0 to 255 to (members, n).
@@ -164,7 +167,7 @@ class ImageInputs:
         index: Any = steps.cpu().numpy()
         return torch.as_tensor(self._images[index], device=self.device)
 
-    def sample(self, steps: int = 20_000, *, at_once: int = 256) -> Iterator[torch.Tensor]:
+    def sample(self, steps: int = 20_000, *, at_once: int = IMAGES_AT_ONCE) -> Iterator[torch.Tensor]:
         """At most so many steps, evenly spaced over all, a few at a time: enough for means and deviations."""
         count = len(self._images)
         chosen = torch.linspace(0, count - 1, min(steps, count)).round().long()

@@ -14,7 +14,7 @@ from drex.envs.data.stacked_frames import are_images
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 from drex.rewards.cnn import EnsembleCNN, ImageInputs, ImageLayers
-from drex.rewards.mlp import EnsembleMLP, options_of, transition_features
+from drex.rewards.mlp import EnsembleMLP, as_tensor, options_of, transition_features
 
 if TYPE_CHECKING:
     from drex.rewards.settings import RewardSettings
@@ -49,13 +49,13 @@ def step_inputs(
             expected="0 for observations that are no images",
             found=f"{settings.mask_top} and {settings.mask_bottom}",
         )
-    features = transition_features(
+    features: npt.NDArray[np.float32] = transition_features(
         settings.inputs,
-        np.asarray(trajectories.observations),
-        trajectories.actions,
-        np.asarray(ahead),
+        as_tensor(np.asarray(trajectories.observations)),
+        as_tensor(trajectories.actions),
+        as_tensor(np.asarray(ahead)),
         action_options=options_of(trajectories.actions),
-    )
+    ).numpy()
     if settings.inputs in (("observations",), ("actions",)):
         features = features.copy()  # a network that works in place must not change the trajectories
     shift, spread = _standardisation(features, settings.standardize_inputs)
@@ -71,16 +71,16 @@ def make_network(
     seed: int,
     network: Callable[[Any], torch.nn.Module] | None,
 ) -> torch.nn.Module:
-    """The ensemble that the settings describe, or the user's own network, its weights drawn from the seed.
+    """The ensemble that the settings describe, or a custom network, its weights drawn from the seed.
 
     Args:
         shape: (features,), or (stack, height, width) of images.
         settings: of the ensemble.
         seed: of the weights.
-        network: makes an own network from the number of features, or from the shape of images.
+        network: makes a custom network from the number of features, or from the shape of images.
 
     Raises:
-        UserError: an own network of another form, or convolutions or masks that do not fit the images.
+        UserError: a custom network of another form, or convolutions or masks that do not fit the images.
     """
     images = len(shape) == 3
     if network is None:
@@ -103,11 +103,11 @@ def make_network(
 
 
 def _check_network(network: torch.nn.Module, shape: tuple[int, ...]) -> None:
-    """Refuse an own network by its answer to two inputs, rather than by an error deep in the training."""
+    """Refuse a custom network by its answer to two inputs, rather than by an error deep in the training."""
     members = int(getattr(network, "members", 1))
     with torch.no_grad():
-        kind = torch.uint8 if len(shape) == 3 else torch.float32
-        found = tuple(network(torch.zeros(members, 2, *shape, dtype=kind)).shape)
+        dtype = torch.uint8 if len(shape) == 3 else torch.float32
+        found = tuple(network(torch.zeros(members, 2, *shape, dtype=dtype)).shape)
     if found != (members, 2):
         raise UserError(
             "network",

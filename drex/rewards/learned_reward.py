@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import gymnasium
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -19,73 +18,47 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from stable_baselines3.common.utils import get_device
 
-from drex.envs.data.stacked_frames import are_images
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
+from drex.files.atomic import read_json_object, write_json
 from drex.files.dataclass_json import settings_from_json, settings_to_json
-from drex.rewards.cnn import EnsembleCNN
-from drex.rewards.mlp import EnsembleMLP, Inputs, transition_features
+from drex.rewards.cnn import IMAGES_AT_ONCE, EnsembleCNN
+from drex.rewards.fields import RewardFields, RewardModule
+from drex.rewards.mlp import EnsembleMLP, as_tensor
 from drex.rewards.reward_json import FORMAT, RewardFacts, build_network
-from drex.rewards.settings import Squash
 
-_IMAGES_AT_ONCE = 256
+_VECTORS_AT_ONCE = 65536
 _BYTES_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedReward:
-    """An ensemble's reward: members standardised, averaged and squashed, minus the offset, times the scale.
+    """An ensemble's reward, as a callable of arrays.
 
-    Called with (n, *obs), (n, *act), (n, *obs), (n,) it returns (n,) float32. The ranking loss leaves offset
-    and scale free; ``normalize.normalize_reward`` sets them by a named rule.
+    Called with (n, *obs), (n, *act), (n, *obs), (n,) it returns (n,) float32.
 
     Args:
         network: (members or 1, n, features) to (members, n); images come as (members or 1, n, stack, height,
             width) uint8.
-        inputs: the parts of a transition that the network sees.
-        input_shift: (features,) subtracted from the inputs; (0,) for images, which are seen as they are.
-        input_spread: (features,) divides the inputs.
-        member_mean: (members,) mean of each member on the ranked transitions.
-        member_std: (members,) standard deviation of each member there.
-        offset: subtracted from the averaged, standardised, squashed reward.
-        scale: multiplies what remains.
-        pessimism: standard deviations over members that are subtracted from their mean.
-        control_cost: weight of the action's squared norm, subtracted likewise; Box actions alone have one.
-        squash: bounds the averaged, standardised reward.
-        action_options: of each choice that an action makes, where the network sees such; () for Box actions.
+        fields: how members are standardised, joined and scaled.
     """
 
     network: torch.nn.Module
-    inputs: Inputs
-    input_shift: npt.NDArray[np.float32]
-    input_spread: npt.NDArray[np.float32]
-    member_mean: npt.NDArray[np.float64]
-    member_std: npt.NDArray[np.float64]
-    offset: float = 0.0
-    scale: float = 1.0
-    pessimism: float = 0.0
-    control_cost: float = 0.0
-    squash: Squash = "none"
-    action_options: tuple[int, ...] = ()
+    fields: RewardFields
+
+    @cached_property
+    def module(self) -> RewardModule:
+        """The same in tensors, on the network's device."""
+        return RewardModule(self.network, self.fields)
 
     def member_rewards(
         self, observations: npt.NDArray[Any], actions: npt.NDArray[Any], next_observations: npt.NDArray[Any]
     ) -> npt.NDArray[np.float64]:
         """(members, n): each member's standardised reward, before offset and scale."""
-        device = next((weights.device for weights in self.network.parameters()), torch.device("cpu"))
-        chunks: Iterable[torch.Tensor]
-        if are_images(observations):
-            images = next_observations if "next_observations" in self.inputs else observations
-            chunks = torch.as_tensor(images).split(_IMAGES_AT_ONCE)
-        else:
-            features = transition_features(
-                self.inputs, observations, actions, next_observations, action_options=self.action_options
-            )
-            chunks = torch.as_tensor((features - self.input_shift) / self.input_spread).split(65536)
+        parts = self._in_parts(observations, actions, next_observations)
         with torch.no_grad():
-            scores = torch.cat([self.network(chunk[None].to(device)) for chunk in chunks], dim=1)
-        raw: npt.NDArray[np.float64] = scores.cpu().double().numpy()
-        return (raw - self.member_mean[:, None]) / self.member_std[:, None]
+            scores = torch.cat([self.module.member_rewards(*part).cpu() for part in parts], dim=1)
+        return cast("npt.NDArray[np.float64]", scores.numpy())
 
     def __call__(
         self,
@@ -95,15 +68,23 @@ class LearnedReward:
         terminated: npt.NDArray[np.bool_],
     ) -> npt.NDArray[np.float32]:
         """Score ``n`` transitions."""
-        members = self.member_rewards(observations, actions, next_observations)
-        pooled: npt.NDArray[np.float64] = members.mean(axis=0)
-        if self.pessimism:
-            pooled = pooled - self.pessimism * members.std(axis=0)
-        if self.squash != "none":
-            pooled = np.tanh(pooled) if self.squash == "tanh" else 0.5 + 0.5 * np.tanh(0.5 * pooled)
-        if self.control_cost:
-            pooled = pooled - self.control_cost * np.square(actions.astype(np.float64)).sum(axis=1)
-        return ((pooled - self.offset) * self.scale).astype(np.float32)
+        parts = self._in_parts(observations, actions, next_observations)
+        with torch.no_grad():
+            rewards = torch.cat([self.module(*part).cpu() for part in parts])
+        return cast("npt.NDArray[np.float32]", rewards.numpy())
+
+    def _in_parts(self, *transitions: npt.NDArray[Any]) -> Iterator[tuple[torch.Tensor, ...]]:
+        """Observations, actions and next observations, a few at a time, on the network's device if seen."""
+        images, seen = self.fields.of_images, (*self.fields.inputs, "actions")
+        at_once = IMAGES_AT_ONCE if images else _VECTORS_AT_ONCE
+        arrays = dict(zip(("observations", "actions", "next_observations"), transitions, strict=True))
+        tensors = {
+            name: as_tensor(array, None if images or name == "actions" else np.float32)
+            for name, array in arrays.items()
+        }
+        for part in zip(*(tensor.split(at_once) for tensor in tensors.values()), strict=True):
+            named = zip(tensors, part, strict=True)
+            yield tuple(tensor.to(self.module.device) if name in seen else tensor for name, tensor in named)
 
     def per_step(self, trajectories: Trajectories) -> npt.NDArray[np.float32]:
         """(steps,) reward of every step of the trajectories; of images, few are in memory at a time."""
@@ -121,94 +102,44 @@ class LearnedReward:
         """(episodes,) sum of rewards of each episode."""
         return np.add.reduceat(self.per_step(trajectories).astype(np.float64), trajectories.starts)
 
-    def rescaled(
-        self,
-        *,
-        offset: float,
-        scale: float,
-        pessimism: float = 0.0,
-        control_cost: float = 0.0,
-        squash: Squash = "none",
-    ) -> LearnedReward:
-        """The same ensemble with another offset, scale, pessimism, control cost and squash."""
-        return dataclasses.replace(
-            self,
-            offset=offset,
-            scale=scale,
-            pessimism=pessimism,
-            control_cost=control_cost,
-            squash=squash,
-        )
+    def with_fields(self, **changes: Any) -> LearnedReward:
+        """The same networks with other fields, such as another ``offset`` and ``scale``."""
+        return LearnedReward(self.network, dataclasses.replace(self.fields, **changes))
 
     def on(self, device: str) -> LearnedReward:
         """The same reward, its network copied to ``"cpu"``, ``"cuda"`` or what ``"auto"`` finds.
 
         It takes and gives arrays as before.
         """
-        return dataclasses.replace(self, network=copy.deepcopy(self.network).to(get_device(device)))
+        return LearnedReward(copy.deepcopy(self.network).to(get_device(device)), self.fields)
 
     def save(self, folder: str | Path) -> None:
         """Write ``reward.safetensors`` and ``reward.json`` into a folder, made where there is none.
 
         Raises:
-            UserError: the network is one of your own, which ``load_reward`` could not build again.
+            UserError: a custom network, which ``load_reward`` cannot rebuild.
         """
         network = self.network
         # A subclass may compute something else from the same weights.
         if type(network) is not EnsembleMLP and type(network) is not EnsembleCNN:
             raise UserError(
                 "saving a reward",
-                expected="a network of drex, which load_reward can build again",
-                found=f"an own network, {type(network).__name__}",
+                expected="a network of drex, which load_reward can rebuild",
+                found=f"a custom network, {type(network).__name__}",
                 do="save its weights yourself",
             )
         facts = RewardFacts(
             format=FORMAT,
-            inputs=self.inputs,
             hidden_sizes=network.hidden_sizes,
             members=network.members,
-            input_shift=tuple(self.input_shift.tolist()),
-            input_spread=tuple(self.input_spread.tolist()),
-            member_mean=tuple(self.member_mean.tolist()),
-            member_std=tuple(self.member_std.tolist()),
-            offset=self.offset,
-            scale=self.scale,
-            pessimism=self.pessimism,
-            control_cost=self.control_cost,
-            squash=self.squash,
-            action_options=self.action_options,
             image=network.image if isinstance(network, EnsembleCNN) else None,
+            **vars(self.fields),
         )
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
         weights = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
         save_file(weights, place / "reward.safetensors")
-        (place / "reward.json").write_text(json.dumps(settings_to_json(facts), indent=2) + "\n")
-
-    def export(
-        self,
-        file: str | Path,
-        observation_space: gymnasium.Space[Any],
-        action_space: gymnasium.Space[Any],
-    ) -> None:
-        """Write the whole reward as one ``.pt2`` file that torch runs without drex, on the CPU.
-
-        ``torch.export.load(file).module()`` then takes tensors of observations, actions and next observations
-        and gives what calling the reward gives, to the last digits of single precision. Tensors have the
-        spaces' dtypes; choices are int64. Networks of your own are exported as well.
-
-        Args:
-            file: a new file whose name ends in ``.pt2``.
-            observation_space: of the transitions, as ``make_environments`` gives it.
-            action_space: likewise.
-
-        Raises:
-            UserError: another suffix, a file that exists or cannot be written, or spaces of which the network
-                sees more or fewer numbers than it was made for.
-        """
-        from drex.rewards.export import export_reward
-
-        export_reward(self, file, observation_space, action_space)
+        write_json(place / "reward.json", settings_to_json(facts))
 
 
 def load_reward(folder: str | Path) -> LearnedReward:
@@ -218,15 +149,13 @@ def load_reward(folder: str | Path) -> LearnedReward:
         UserError: a file is missing or unreadable, of another format, or holds what no reward can be made of.
     """
     place = Path(folder)
+    described, where = read_json_object(place / "reward.json"), str(place / "reward.json")
+    weights_file = place / "reward.safetensors"
     try:
-        described = json.loads((place / "reward.json").read_text())
-        weights = load_file(place / "reward.safetensors")
-    except (OSError, ValueError, RecursionError, SafetensorError) as reason:
-        raise UserError(
-            str(place), expected="reward.json and reward.safetensors", found=str(reason)
-        ) from reason
-    where = str(place / "reward.json")
-    if isinstance(described, dict) and described.get("format") not in range(1, FORMAT + 1):
+        weights = load_file(weights_file)
+    except (OSError, SafetensorError) as reason:
+        raise UserError(str(weights_file), expected="weights in safetensors", found=str(reason)) from reason
+    if described.get("format") not in range(1, FORMAT + 1):
         raise UserError(
             f"{where}: format",
             expected=f"at most {FORMAT}",
@@ -234,18 +163,5 @@ def load_reward(folder: str | Path) -> LearnedReward:
             do="update drex",
         )
     facts = settings_from_json(RewardFacts, described, where)
-    network = build_network(facts, weights, facts_file=where, weights_file=str(place / "reward.safetensors"))
-    return LearnedReward(
-        network=network,
-        inputs=facts.inputs,
-        input_shift=np.array(facts.input_shift, np.float32),
-        input_spread=np.array(facts.input_spread, np.float32),
-        member_mean=np.array(facts.member_mean),
-        member_std=np.array(facts.member_std),
-        offset=facts.offset,
-        scale=facts.scale,
-        pessimism=facts.pessimism,
-        control_cost=facts.control_cost,
-        squash=facts.squash,
-        action_options=facts.action_options,
-    )
+    network = build_network(facts, weights, facts_file=where, weights_file=str(weights_file))
+    return LearnedReward(network, facts.of_reward())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -12,11 +11,13 @@ import numpy.typing as npt
 import torch
 
 from drex.agents.behavioral_cloning import Log
+from drex.agents.early_stopping import EarlyStopping
 from drex.rankings.preferences import Preferences, RankedTrajectories
-from drex.rewards.cnn import ImageInputs
+from drex.rewards.cnn import IMAGES_AT_ONCE, ImageInputs
+from drex.rewards.fields import RewardFields
 from drex.rewards.inputs import StepInputs, make_network, step_inputs
 from drex.rewards.learned_reward import LearnedReward
-from drex.rewards.loss import _IMAGES_AT_ONCE, _bradley_terry, _encode, preference_loss
+from drex.rewards.loss import _bradley_terry, _encode, preference_loss
 from drex.rewards.mlp import options_of
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetPairs, batch_snippets, sample_snippet_pairs
@@ -39,7 +40,7 @@ def learn_reward(
         ranked: trajectories and preferences between them.
         settings: of the ensemble and its training.
         seed: of weights, held-out trajectories and snippets.
-        network: makes an own network from the number of input features, for images from their shape (stack,
+        network: makes a custom network from the number of input features, for images from their shape (stack,
             height, width); see ``RewardNetwork``.
         log: receives ``reward/loss`` and ``reward/accuracy`` of the training pairs, and of the held-out ones
             ``reward/held_out_loss``, ``reward/held_out_accuracy`` and ``reward/ensemble_spread``: the
@@ -48,34 +49,35 @@ def learn_reward(
             CPU, where they are faster.
 
     Returns:
-        The reward, each member standardised on the ranked transitions, not yet anchored.
+        The reward, each member standardised on the ranked transitions, not yet normalised.
 
     Raises:
-        UserError: an own network that does not answer (members, n, features) by (members, n), or settings
+        UserError: a custom network that does not answer (members, n, features) by (members, n), or settings
             that do not go with images, or with anything else.
     """
-    generator = np.random.default_rng(seed)
+    training, held_out, generator = _split(ranked, settings, seed)
     inputs, shift, spread = step_inputs(ranked.trajectories, settings, device)
     net = make_network(inputs.shape[1:], settings, seed=seed, network=network)
     if isinstance(inputs, ImageInputs):
         net.to(inputs.device)
-    training, held_out = split_train_held_out(
-        ranked.preferences, len(ranked.trajectories), settings.held_out, generator
-    )
     _train(net, inputs, ranked.trajectories.lengths, (training, held_out), settings, generator, log)
     net.requires_grad_(False)
     with torch.no_grad():
         chunks = inputs.sample() if isinstance(inputs, ImageInputs) else inputs.split(_VECTORS_AT_ONCE)
         scores = torch.cat([net(chunk[None]) for chunk in chunks], dim=1).cpu().double()
-    return LearnedReward(
-        network=net.cpu(),
+    fields = RewardFields(
         inputs=settings.inputs,
-        input_shift=shift,
-        input_spread=spread,
-        member_mean=scores.mean(dim=1).numpy(),
-        member_std=scores.std(dim=1).clamp(min=1e-8).numpy(),
+        input_shift=tuple(shift.tolist()),
+        input_spread=tuple(spread.tolist()),
+        member_mean=tuple(scores.mean(dim=1).tolist()),
+        member_std=tuple(scores.std(dim=1).clamp(min=1e-8).tolist()),
+        offset=0.0,
+        scale=1.0,
+        pessimism=0.0,
+        control_cost=0.0,
         action_options=options_of(ranked.trajectories.actions) if "actions" in settings.inputs else (),
     )
+    return LearnedReward(net.cpu(), fields)
 
 
 def _train(
@@ -99,17 +101,13 @@ def _train(
     optimizer = torch.optim.Adam(
         net.parameters(), lr=settings.learning_rate, weight_decay=settings.l2, fused=True
     )
-    best, best_weights, waited = np.inf, None, 0
+    stopping = EarlyStopping(net, patience=settings.patience) if judged and settings.patience else None
     for step in range(settings.gradient_steps + 1):
         last = step == settings.gradient_steps
         if judged is not None and (last or step % settings.check_every == 0):
             held_out_loss = _look(net, inputs, judged, settings, step, log)
-            if settings.patience:
-                waited += 1
-                if held_out_loss < best:
-                    best, best_weights, waited = held_out_loss, copy.deepcopy(net.state_dict()), 0
-                elif waited > settings.patience:
-                    break
+            if stopping is not None and stopping.should_stop(held_out_loss):
+                break
         if last:
             break
         draws = [
@@ -122,8 +120,8 @@ def _train(
         if log is not None and step % settings.check_every == 0:
             log("reward/loss", float(loss.detach()) / members, step)
             log("reward/accuracy", float(accuracy), step)
-    if best_weights is not None:
-        net.load_state_dict(best_weights)
+    if stopping is not None:
+        stopping.restore_best()
 
 
 def _look(
@@ -138,7 +136,7 @@ def _look(
     with torch.no_grad():
         batch = batch_snippets(judged)
         # Held-out snippets are as many as held-out trajectories: few of their images are in memory at a time.
-        at_once = _IMAGES_AT_ONCE if isinstance(inputs, ImageInputs) else _VECTORS_AT_ONCE
+        at_once = IMAGES_AT_ONCE if isinstance(inputs, ImageInputs) else _VECTORS_AT_ONCE
         parts = torch.as_tensor(batch.steps).split(at_once, dim=1)
         rewards = torch.cat([_encode(net, inputs, steps) for steps in parts], dim=1)
         loss, accuracy = _bradley_terry(rewards, batch, settings)
@@ -169,13 +167,20 @@ def split_train_held_out(
     return preferences.subset(outside), preferences.subset(inside)
 
 
-def left_out_of_training(
+def held_out_pairs(
     ranked: RankedTrajectories, settings: RewardSettings, *, seed: int
 ) -> RankedTrajectories | None:
-    """The ranked pairs that ``learn_reward`` with this seed held out; ``None`` where it trained on all."""
-    # The split is the first thing that it draws.
+    """The ranked pairs that ``learn_reward`` holds out with this seed; ``None`` if it trains on all."""
+    _, held_out, _ = _split(ranked, settings, seed)
+    return None if held_out is None else RankedTrajectories(ranked.trajectories, held_out)
+
+
+def _split(
+    ranked: RankedTrajectories, settings: RewardSettings, seed: int
+) -> tuple[Preferences, Preferences | None, np.random.Generator]:
+    """Training and held-out pairs, and the generator that goes on to draw the snippets."""
     generator = np.random.default_rng(seed)
-    _, held_out = split_train_held_out(
+    training, held_out = split_train_held_out(
         ranked.preferences, len(ranked.trajectories), settings.held_out, generator
     )
-    return None if held_out is None else RankedTrajectories(ranked.trajectories, held_out)
+    return training, held_out, generator

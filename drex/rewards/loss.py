@@ -10,8 +10,6 @@ from drex.rewards.inputs import StepInputs
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetBatch, SnippetPairs, batch_snippets
 
-_IMAGES_AT_ONCE = 256
-
 
 def preference_loss(
     network: Callable[[torch.Tensor], torch.Tensor],

@@ -100,25 +100,31 @@ class _OneOutput(torch.autograd.Function):
 
 def transition_features(
     inputs: Inputs,
-    observations: npt.NDArray[Any],
-    actions: npt.NDArray[Any],
-    next_observations: npt.NDArray[Any],
+    observations: torch.Tensor,
+    actions: torch.Tensor,
+    next_observations: torch.Tensor,
     *,
     action_options: tuple[int, ...] = (),
-) -> npt.NDArray[np.float32]:
-    """(n, features): the chosen parts of each transition, flattened and laid side by side; one part: no copy.
+) -> torch.Tensor:
+    """(n, features) float32: the chosen parts of each transition, flattened and laid side by side.
 
-    Actions that are choices come as one number an option, 1 where it is taken: an option's index is no
-    quantity. An option beyond ``action_options``, those of each choice, is all zeros.
+    A single part that is float32 already is not copied. Actions that are choices come as one number an
+    option, 1 where it is taken: an option's index is no quantity. An option beyond ``action_options``, those
+    of each choice, is all zeros.
     """
+    count = observations.shape[0]
     if action_options and "actions" in inputs:
-        chosen = np.asarray(actions).reshape(len(actions), -1)
-        actions = np.concatenate(
-            [chosen[:, [entry]] == np.arange(options) for entry, options in enumerate(action_options)], axis=1
-        )
+        chosen = actions.reshape(count, -1)
+        options = [torch.arange(each, device=actions.device) for each in action_options]
+        actions = torch.cat([chosen[:, i : i + 1] == each for i, each in enumerate(options)], dim=1)
     parts = {"observations": observations, "actions": actions, "next_observations": next_observations}
-    rows = [np.asarray(parts[name], np.float32).reshape(len(observations), -1) for name in inputs]
-    return rows[0] if len(rows) == 1 else np.concatenate(rows, axis=1)
+    rows = [parts[name].float().reshape(count, -1) for name in inputs]
+    return rows[0] if len(rows) == 1 else torch.cat(rows, dim=1)
+
+
+def as_tensor(array: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> torch.Tensor:
+    """The array as a tensor, copied only if torch cannot share its memory or the type differs."""
+    return torch.as_tensor(np.require(array, dtype, ["C", "W"]))
 
 
 def options_of(actions: npt.NDArray[Any]) -> tuple[int, ...]:

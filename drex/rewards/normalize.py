@@ -1,4 +1,4 @@
-"""Anchoring a learned reward: its offset and scale, set by named rules that need no true reward.
+"""Normalising a learned reward: its offset and scale, set by named rules that need no true reward.
 
 A ranking says nothing about either. Where episodes can end early the offset decides whether living pays: with
 a high one every step costs and the agent dies at once, with a very low one standing still is enough. The
@@ -7,7 +7,6 @@ scale decides how large the values are that PPO has to learn.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
@@ -72,7 +71,7 @@ def normalize_reward(
             expected="0 for actions that are no real numbers",
             found=f"{settings.control_cost} for actions of {trajectories.actions.dtype}",
         )
-    plain = reward.rescaled(
+    plain = reward.with_fields(
         offset=0.0,
         scale=1.0,
         pessimism=settings.pessimism,
@@ -84,16 +83,16 @@ def normalize_reward(
     if settings.offset == "zero":
         offset = 0.0
     elif settings.offset == "network":
-        offset = -float((reward.member_mean / reward.member_std).mean())
+        offset = -float(np.divide(reward.fields.member_mean, reward.fields.member_std).mean())
     elif settings.offset == "percentile" or (settings.offset == "survival" and can_end):
         offset = float(np.percentile(steps, settings.percentile))
     else:
         offset = float(steps.mean())
     if settings.scale == "none":
-        return dataclasses.replace(plain, offset=offset)
+        return plain.with_fields(offset=offset)
     steps -= offset
     spread = steps if settings.scale == "step" else discounted_returns(steps, trajectories.lengths, gamma)
-    return dataclasses.replace(plain, offset=offset, scale=1.0 / max(float(spread.std()), 1e-8))
+    return plain.with_fields(offset=offset, scale=1.0 / max(float(spread.std()), 1e-8))
 
 
 def discounted_returns(

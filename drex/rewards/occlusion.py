@@ -15,13 +15,13 @@ import numpy.typing as npt
 
 from drex.envs.data.stacked_frames import Observations, are_images
 from drex.errors import UserError
+from drex.rewards.cnn import IMAGES_AT_ONCE
 from drex.rewards.learned_reward import LearnedReward
 
 SQUARE = 5
 """Side of the hidden square in pixels; a ball of Breakout is 1×2, its paddle 8×2."""
 STRIDE = 2
 """Pixels from one square to the next."""
-_IMAGES_AT_ONCE = 256
 
 
 def raw_reward(
@@ -38,8 +38,8 @@ def raw_reward(
         rows: (n,) which of them.
     """
     parts = [np.zeros(0)]
-    for start in range(0, len(rows), _IMAGES_AT_ONCE):
-        seen = images[rows[start : start + _IMAGES_AT_ONCE]]
+    for start in range(0, len(rows), IMAGES_AT_ONCE):
+        seen = images[rows[start : start + IMAGES_AT_ONCE]]
         parts.append(reward.member_rewards(seen, np.zeros(len(seen), np.int64), seen).mean(axis=0))
     return np.concatenate(parts)
 
@@ -119,5 +119,5 @@ def _starts(length: int, square: int, stride: int) -> list[int]:
 
 
 def _batches(places: list[tuple[slice, slice]]) -> Iterator[list[tuple[slice, slice]]]:
-    for start in range(0, len(places), _IMAGES_AT_ONCE):
-        yield places[start : start + _IMAGES_AT_ONCE]
+    for start in range(0, len(places), IMAGES_AT_ONCE):
+        yield places[start : start + IMAGES_AT_ONCE]

@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 
 from drex.errors import UserError
 from drex.rewards.cnn import EnsembleCNN, ImageLayers
-from drex.rewards.mlp import EnsembleMLP, Inputs
-from drex.rewards.settings import Squash
+from drex.rewards.fields import RewardFields
+from drex.rewards.mlp import EnsembleMLP
 
 FORMAT = 2
 """Number of the format that is written. Format 1 knew no images, squashes or choices."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RewardFacts:
-    """What ``reward.json`` holds, beside the weights in ``reward.safetensors``."""
+class RewardFacts(RewardFields):
+    """What ``reward.json`` holds: the reward's fields and the shape of its networks."""
 
     format: int
-    inputs: Inputs
     hidden_sizes: tuple[int, ...]
     members: int
-    input_shift: tuple[float, ...]
-    input_spread: tuple[float, ...]
-    member_mean: tuple[float, ...]
-    member_std: tuple[float, ...]
-    offset: float
-    scale: float
-    pessimism: float
-    control_cost: float
-    squash: Squash = "none"
-    action_options: tuple[int, ...] = ()
     image: ImageLayers | None = None
     """Of networks that see images, in place of ``input_shift`` and ``input_spread``."""
+
+    def of_reward(self) -> RewardFields:
+        """The reward's own fields."""
+        return RewardFields(**{field.name: getattr(self, field.name) for field in fields(RewardFields)})
 
 
 def build_network(

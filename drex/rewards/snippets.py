@@ -152,9 +152,9 @@ def _draw_shared(
         chosen = generator.choice(chosen, settings.trajectories, replace=False)
         drawn = np.zeros(len(lengths), np.bool_)
         drawn[chosen] = True
-        kept = np.flatnonzero(drawn[better])  # one side first: few pairs remain, half the time
-        kept = kept[drawn[worse[kept]]]
-        better, worse, weight = better[kept], worse[kept], weight[kept]
+        inside = np.flatnonzero(drawn[better])  # one side first: few pairs remain, half the time
+        inside = inside[drawn[worse[inside]]]
+        better, worse, weight = better[inside], worse[inside], weight[inside]
     if settings.better_starts_no_earlier:
         later = starts[better] >= starts[worse]
         better, worse, weight = better[later], worse[later], weight[later]
@@ -190,7 +190,14 @@ def _merge_intervals(draw: SnippetPairs) -> tuple[npt.NDArray[np.int64], npt.NDA
     """The steps that any snippet scores, each once, and where among them each snippet begins.
 
     Steps are lined up by their remainder modulo the stride, then by their number: in that line every snippet
-    is one interval, and overlapping intervals are merged in one sweep over their sorted begins.
+    is one interval, and overlapping intervals are merged in one sweep over their sorted begins. With a stride
+    of 2, three snippets of three scored steps::
+
+        step    0 2 4 6   1 3 5
+        a       # # #
+        b         # # #
+        c                 # # #
+        place   0 1 2 3   4 5 6      a begins at place 0, b at 1, c at 4
     """
     stride = draw.stride
     per_remainder = int((draw.first + draw.counts * stride).max()) // stride + 1

@@ -11,17 +11,17 @@ from drex.files.run_layout import HELD_OUT, REWARD
 from drex.rankings.preferences import RankedTrajectories
 from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.rewards.learned_reward import LearnedReward
-from drex.rewards.learning import left_out_of_training
+from drex.rewards.learning import held_out_pairs
 from drex.stages.context import Context
 from drex.stages.ranking import ranked_stages
 from drex.stages.reward import learn_and_normalize, reward_settings
 
 
-def held_out_pairs(run: Context, episodes: RankedEpisodes, reward: LearnedReward) -> HeldOutPairs:
+def held_out_accuracy(run: Context, episodes: RankedEpisodes, reward: LearnedReward) -> HeldOutPairs:
     """Pairs that the reward's training left out, or cross-validation where the settings ask for folds."""
     folds, file = run.settings.held_out_folds, HELD_OUT.files[0]
     if not folds:
-        left_out = left_out_of_training(episodes.ranked, run.settings.reward, seed=REWARD.seed(run.seed))
+        left_out = held_out_pairs(episodes.ranked, run.settings.reward, seed=REWARD.seed(run.seed))
         return HeldOutPairs(0, 0) if left_out is None else count_ordered(reward, left_out)
 
     def make(advance: Advance) -> HeldOutPairs:

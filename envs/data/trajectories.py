@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -155,8 +155,33 @@ class Trajectories:
         )
 
     @staticmethod
+    def from_episodes(episodes: Iterable[Mapping[str, npt.ArrayLike]]) -> Trajectories:
+        """Join episodes as a loop around ``step`` collects them, or as an npz file holds each of them.
+
+        Args:
+            episodes: mappings with ``observations``, (steps + 1, *observation shape), or (steps, ...) if the
+                last observation is unknown; ``actions``, (steps, *action shape); and ``terminated``, false
+                if the episode was truncated. Other entries are ignored.
+
+        Raises:
+            UserError: an entry is missing, or shapes disagree within an episode or between two.
+        """
+        return Trajectories.concatenate([_one_episode(*item) for item in enumerate(episodes)])
+
+    @staticmethod
     def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
-        """All episodes of all parts, in order; last observations are kept only if every part knows them."""
+        """All episodes of all parts, in order; last observations are kept only if every part knows them.
+
+        Raises:
+            UserError: no parts, or parts of different shapes.
+        """
+        if not parts:
+            raise UserError("trajectories", expected="at least one episode", found="none")
+        for part in parts:
+            for name in ("observations", "actions"):
+                first, other = getattr(parts[0], name).shape[1:], getattr(part, name).shape[1:]
+                if other != first:
+                    raise UserError(name, expected=f"{first} a step, as in the first part", found=str(other))
         if all(isinstance(part.observations, StackedFrames) for part in parts):
             observations, last_observations = _join_stacked(parts)
         else:
@@ -171,6 +196,23 @@ class Trajectories:
             np.concatenate([part.terminated for part in parts]),
             last_observations,
         )
+
+
+def _one_episode(index: int, episode: Mapping[str, npt.ArrayLike]) -> Trajectories:
+    where = f"episode {index}"
+    for name in ("observations", "actions", "terminated"):
+        if name not in episode:
+            raise UserError(f"{where}: {name}", expected="an entry of this name", found=", ".join(episode))
+    observations, actions = np.asarray(episode["observations"]), np.asarray(episode["actions"])
+    steps, terminated = len(actions), np.asarray(episode["terminated"])
+    if len(observations) not in (steps, steps + 1):
+        expected = f"{steps} or {steps + 1} rows beside {steps} actions"
+        raise UserError(f"{where}: observations", expected=expected, found=str(len(observations)))
+    if terminated.shape != () or terminated.dtype != np.bool_:
+        found = f"{terminated.shape} {terminated.dtype}"
+        raise UserError(f"{where}: terminated", expected="true or false", found=found)
+    last = observations[steps:] if len(observations) > steps else None
+    return Trajectories(observations[:steps], actions, np.array([steps]), terminated[None], last)
 
 
 def _moved_on(

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from drex.demonstrations.formats.extra_fields import beside, with_beside
+from drex.demonstrations.formats.extra_fields import extra_fields, with_extra_fields
 from drex.demonstrations.validation import DemonstrationFields, check_shape
+from drex.envs.json_options import parse_json
 from drex.errors import UserError
 from drex.files.hdf5 import member, members, open_hdf5, read_array, read_text
 from drex.files.untrusted import Arrays, library
 
-CALLED = {
+FIELD_NAMES = {
     "lengths": "terminals and timeouts",
     "terminated": "terminals",
     "last_observations": "next_observations",
@@ -39,24 +40,22 @@ def read(path: Path) -> Arrays:
     """
     with open_hdf5(path) as file:
         found = {name: read_array(file, name, f"{path}: {name}") for name in _NAMES}
-        held = [name for name in members(file) if name not in (*_NAMES, "metadata")]
+        others = [name for name in members(file) if name not in (*_NAMES, "metadata")]
         metadata = member(file, "metadata", f"{path}: metadata")
-        kept = None if metadata is None else read_text(metadata, "drex", f"{path}: metadata/drex")
+        extra = None if metadata is None else read_text(metadata, "drex", f"{path}: metadata/drex")
     for name in ("observations", "actions", "terminals"):
         if found[name] is None:
             present = ", ".join(name for name in _NAMES if found[name] is not None)
             raise UserError(
                 f"{path}: {name}", expected="an array of this name", found=present or "none of D4RL's"
             )
-    if held:
-        _logger.warning("%s: ignored, being no part of the format: %s", path, ", ".join(held))
+    if others:
+        _logger.warning("%s: ignored, being no part of the format: %s", path, ", ".join(others))
     arrays = _episodes({name: array for name, array in found.items() if array is not None}, path)
-    if kept is None:
+    if extra is None:
         return arrays
-    try:
-        return with_beside(arrays, json.loads(kept), f"{path}: metadata/drex")
-    except ValueError as error:
-        raise UserError(f"{path}: metadata/drex", expected="JSON", found=f"other text ({error})") from error
+    where = f"{path}: metadata/drex"
+    return with_extra_fields(arrays, parse_json(extra, where), where)
 
 
 def write(path: Path, fields: DemonstrationFields) -> None:
@@ -81,7 +80,7 @@ def write(path: Path, fields: DemonstrationFields) -> None:
             arrays["next_observations"][ends] = np.asarray(fields.last_observations)
         for name, array in arrays.items():
             file.create_dataset(name, data=array, compression="gzip", track_times=False)
-        file["metadata/drex"] = json.dumps(beside(fields))
+        file["metadata/drex"] = json.dumps(extra_fields(fields))
 
 
 def _episodes(found: Arrays, path: Path) -> Arrays:

@@ -1,4 +1,4 @@
-"""What other formats have no place for: a JSON object kept beside their own fields, so that nothing is lost.
+"""What other formats have no place for: a JSON object written beside their fields, so that nothing is lost.
 
 ``{"drex": 1, "task": …, "about": {…}, "unknown": [...]}``. ``unknown`` names fields that the demonstrations
 lack but the format demands, and that were therefore filled: rewards with NaN, ends of episodes with "cut
@@ -21,28 +21,28 @@ FORMAT = 1
 _MAY_BE_UNKNOWN = ("rewards", "terminated", "last_observations")
 
 
-def beside(fields: DemonstrationFields) -> dict[str, Any]:
+def extra_fields(fields: DemonstrationFields) -> dict[str, Any]:
     """What is written beside a format's own fields."""
     unknown = [name for name in _MAY_BE_UNKNOWN if getattr(fields, name) is None]
     return {"drex": FORMAT, "task": fields.task, "about": fields.about, "unknown": unknown}
 
 
-def with_beside(arrays: Arrays, kept: object, where: str) -> Arrays:
+def with_extra_fields(arrays: Arrays, extra: object, where: str) -> Arrays:
     """The arrays with task and text, and without those that were unknown when they were written.
 
     Args:
         arrays: what the format's own fields say.
-        kept: the object that ``beside`` made, back from the file.
+        extra: the object that ``extra_fields`` made, back from the file.
         where: file and place in it, for the sentence of an error.
 
     Raises:
         UserError: the object is none of ours, or of a newer format.
     """
-    if not isinstance(kept, dict) or type(kept.get("drex")) is not int:
-        raise UserError(where, expected='a JSON object with a whole number "drex"', found=repr(kept)[:80])
-    if kept["drex"] != FORMAT:
-        raise UserError(where, expected=f'"drex" to be {FORMAT}', found=str(kept["drex"]), do="update drex")
-    task, about, unknown = kept.get("task"), kept.get("about", {}), kept.get("unknown", [])
+    if not isinstance(extra, dict) or type(extra.get("drex")) is not int:
+        raise UserError(where, expected='a JSON object with a whole number "drex"', found=repr(extra)[:80])
+    if extra["drex"] != FORMAT:
+        raise UserError(where, expected=f'"drex" to be {FORMAT}', found=str(extra["drex"]), do="update drex")
+    task, about, unknown = extra.get("task"), extra.get("about", {}), extra.get("unknown", [])
     if not isinstance(task, str | None):
         raise UserError(f"{where}: task", expected="text or null", found=repr(task)[:80])
     if not isinstance(about, dict):
@@ -51,11 +51,11 @@ def with_beside(arrays: Arrays, kept: object, where: str) -> Arrays:
         expected = f"a list of some of {', '.join(_MAY_BE_UNKNOWN)}"
         raise UserError(f"{where}: unknown", expected=expected, found=repr(unknown)[:80])
     known = {name: array for name, array in arrays.items() if name not in unknown}
-    return named(known, task, about)
+    return with_metadata(known, task, about)
 
 
-def named(arrays: Arrays, task: str | None, about: dict[str, Any]) -> Arrays:
-    """The arrays with task and text as our own npz file has them."""
+def with_metadata(arrays: Arrays, task: str | None, about: dict[str, Any]) -> Arrays:
+    """The arrays with task and text as drex's npz file has them."""
     others = dict(arrays)
     if task:
         others["task"] = np.asarray(task)

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from drex.demonstrations.formats.episodes import Episode, join, split
-from drex.demonstrations.formats.extra_fields import beside, named, with_beside
+from drex.demonstrations.formats.extra_fields import extra_fields, with_extra_fields, with_metadata
 from drex.demonstrations.validation import DemonstrationFields
 from drex.errors import UserError
 from drex.files.arrow import Table, read_table, to_array, to_lists
-from drex.files.untrusted import Arrays, library, read_object
+from drex.files.atomic import read_json_object
+from drex.files.untrusted import Arrays, library
 
-CALLED = {
+FIELD_NAMES = {
     "observations": "obs",
     "actions": "acts",
     "rewards": "rews",
@@ -50,34 +51,34 @@ def read(path: Path) -> Arrays:
         UserError: anything but a sound dataset of these columns.
     """
     if (path / "dataset_dict.json").exists() and not (path / _STATE).exists():
-        splits = read_object(path / "dataset_dict.json").get("splits")
+        splits = read_json_object(path / "dataset_dict.json").get("splits")
         raise UserError(
             str(path), expected="one dataset", found=f"several: {splits}", do="name the folder of one of them"
         )
-    arrays = join(_episodes(path), str(path), called=CALLED)
-    info = read_object(path / _INFO)
+    arrays = join(_episodes(path), str(path), field_names=FIELD_NAMES)
+    info = read_json_object(path / _INFO)
     description = info.get("description") or ""
     try:
-        kept = json.loads(description)
+        extra = json.loads(description)
     except (TypeError, ValueError, RecursionError):
-        kept = None
-    if isinstance(kept, dict) and "drex" in kept:
-        return with_beside(arrays, kept, f"{path / _INFO}: description")
-    return named(arrays, None, {"description": str(description)} if description else {})
+        extra = None
+    if isinstance(extra, dict) and "drex" in extra:
+        return with_extra_fields(arrays, extra, f"{path / _INFO}: description")
+    return with_metadata(arrays, None, {"description": str(description)} if description else {})
 
 
 def write(path: Path, fields: DemonstrationFields) -> None:
     """Write the folder, which must not exist."""
     arrow = library("pyarrow", str(path))
     path.mkdir(parents=True)
-    rows = [_row(episode, str(path)) for episode in split(fields, fill=True)]
+    rows = [_row(episode, str(path)) for episode in split(fields)]
     features = {name: _feature(column.type) for name, column in rows[0].items()}
     content = {"huggingface": json.dumps({"info": {"features": features}})}
     schema = arrow.schema([(name, column.type) for name, column in rows[0].items()], metadata=content)
     with arrow.OSFile(str(path / _DATA), "wb") as sink, arrow.ipc.new_stream(sink, schema) as stream:
         for row in rows:
             stream.write_batch(arrow.record_batch(list(row.values()), schema=schema))
-    info = {"citation": "", "description": json.dumps(beside(fields)), "features": features}
+    info = {"citation": "", "description": json.dumps(extra_fields(fields)), "features": features}
     state: dict[str, Any] = {
         "_data_files": [{"filename": _DATA}],
         "_fingerprint": hashlib.sha256((path / _DATA).read_bytes()).hexdigest()[:16],
@@ -105,12 +106,12 @@ def _row(episode: Episode, where: str) -> dict[str, Any]:
     return row
 
 
-def _feature(kind: ArrowType) -> dict[str, Any]:
+def _feature(arrow_type: ArrowType) -> dict[str, Any]:
     """In the words of ``datasets``; old releases know Sequence alone, new ones read it as List."""
-    if kind.num_fields:
-        return {"feature": _feature(kind.value_type), "_type": "Sequence"}
+    if arrow_type.num_fields:
+        return {"feature": _feature(arrow_type.value_type), "_type": "Sequence"}
     names = {"halffloat": "float16", "float": "float32", "double": "float64"}
-    return {"dtype": names.get(str(kind), str(kind)), "_type": "Value"}
+    return {"dtype": names.get(str(arrow_type), str(arrow_type)), "_type": "Value"}
 
 
 def _episodes(path: Path) -> Iterator[Episode]:
@@ -119,8 +120,8 @@ def _episodes(path: Path) -> Iterator[Episode]:
         table = read_table(file, "stream")
         for name in _REQUIRED:
             if name not in table.column_names:
-                held = ", ".join(table.column_names) or "none"
-                raise UserError(f"{file}: {name}", expected="a column of this name", found=held)
+                present = ", ".join(table.column_names) or "none"
+                raise UserError(f"{file}: {name}", expected="a column of this name", found=present)
         others |= set(table.column_names) - {*_REQUIRED, "rews", "infos"}
         for batch in table.to_batches():
             for row in range(batch.num_rows):
@@ -150,7 +151,7 @@ def _episode(batch: Table, row: int, where: str) -> Episode:
 
 def _files(path: Path) -> list[Path]:
     """The data files that ``state.json`` names, all of this very folder."""
-    state = read_object(path / _STATE)
+    state = read_json_object(path / _STATE)
     where, expected = f"{path / _STATE}: _data_files", "names of files of this folder"
     listed = state.get("_data_files")
     if not isinstance(listed, list) or not listed:

@@ -24,15 +24,16 @@ from gymnasium import Space
 from gymnasium.spaces import Box
 
 from drex.demonstrations.formats.episodes import Episode, ends_raised, flags_at_the_end, join, split
-from drex.demonstrations.formats.extra_fields import beside, named, with_beside
+from drex.demonstrations.formats.extra_fields import extra_fields, with_extra_fields, with_metadata
 from drex.demonstrations.formats.minari_spaces import Node, flat_rows, rows_of, space_from_json, space_to_json
 from drex.demonstrations.validation import DemonstrationFields
 from drex.errors import UserError
 from drex.files import arrow
+from drex.files.atomic import read_json_object
 from drex.files.hdf5 import H5, member, members, open_hdf5, read_array, read_bytes_rows
-from drex.files.untrusted import Arrays, library, read_object
+from drex.files.untrusted import Arrays, library
 
-CALLED = {"terminated": "terminations", "last_observations": "observations", "lengths": "observations"}
+FIELD_NAMES = {"terminated": "terminations", "last_observations": "observations", "lengths": "observations"}
 WRITTEN_VERSION = "0.5.4"
 """Of Minari, whose layout is written; any 0.x is read."""
 _FILE, _METADATA = "main_data.hdf5", "metadata.json"
@@ -81,9 +82,9 @@ def read(path: Path) -> Arrays:
             where = f"{folder / _METADATA}: {name}"
             raise UserError(where, expected=f"{count}, as in the episodes", found=str(metadata[name]))
     if "drex" in metadata:
-        return with_beside(arrays, metadata["drex"], f"{folder / _METADATA}: drex")
+        return with_extra_fields(arrays, metadata["drex"], f"{folder / _METADATA}: drex")
     about = {name: metadata[name] for name in _ABOUT if metadata.get(name)}
-    return named(arrays, _task(metadata), about)
+    return with_metadata(arrays, _task(metadata), about)
 
 
 def write(path: Path, fields: DemonstrationFields) -> None:
@@ -92,7 +93,7 @@ def write(path: Path, fields: DemonstrationFields) -> None:
     folder = path / "data"
     folder.mkdir(parents=True)
     with h5py.File(folder / _FILE, "w", track_order=True) as file:
-        for index, episode in enumerate(split(fields, fill=True)):
+        for index, episode in enumerate(split(fields)):
             steps = len(episode.actions)
             group = file.create_group(f"episode_{index}")
             group.attrs.update({"id": index, "total_steps": steps})
@@ -116,7 +117,7 @@ def write(path: Path, fields: DemonstrationFields) -> None:
         "dataset_size": round((folder / _FILE).stat().st_size / 1e6, 1),
         "dataset_id": _dataset_id(path),
         "minari_version": WRITTEN_VERSION,
-        "drex": beside(fields),
+        "drex": extra_fields(fields),
     }
     specification = _specification(fields.task)
     if specification is not None:
@@ -151,11 +152,11 @@ def _specification(task: str | None) -> str | None:
 
 
 def _metadata(file: Path) -> dict[str, Any]:
-    metadata = read_object(file)
-    for name, kind in {"total_episodes": int, "total_steps": int, "minari_version": str}.items():
-        if type(metadata.get(name)) is not kind:
+    metadata = read_json_object(file)
+    for name, wanted in {"total_episodes": int, "total_steps": int, "minari_version": str}.items():
+        if type(metadata.get(name)) is not wanted:
             found = repr(metadata[name])[:80] if name in metadata else "none"
-            raise UserError(f"{file}: {name}", expected=f"one of type {kind.__name__}", found=found)
+            raise UserError(f"{file}: {name}", expected=f"one of type {wanted.__name__}", found=found)
     if not metadata["minari_version"].startswith("0."):
         raise UserError(
             f"{file}: minari_version", expected="0.x", found=metadata["minari_version"], do="update drex"
@@ -199,15 +200,15 @@ def _episodes(folder: Path, metadata: dict[str, Any]) -> Iterator[Episode]:
 
 def _nodes(folder: Path, metadata: dict[str, Any]) -> Iterator[tuple[str, Node]]:
     """Each episode and the words that stand before a field's name in an error."""
-    kind, episodes = metadata.get("data_format", "hdf5"), range(metadata["total_episodes"])
-    if kind == "hdf5":
+    data_format, episodes = metadata.get("data_format", "hdf5"), range(metadata["total_episodes"])
+    if data_format == "hdf5":
         with open_hdf5(folder / _FILE) as file:
             for index in episodes:
                 where = f"{folder / _FILE}: episode_{index}"
                 yield f"{where}/", _Hdf5(file).part(f"episode_{index}", where)
     else:
         for index in episodes:
-            yield _arrow_episode(folder / str(index), kind)
+            yield _arrow_episode(folder / str(index), data_format)
 
 
 def _field(node: Node, name: str, where: str, space: Space[Any] | None, *, jpeg: bool) -> npt.NDArray[Any]:
@@ -230,13 +231,13 @@ class _Hdf5:
     name: str = ""
 
     def part(self, name: str, where: str) -> _Hdf5:
-        held = None
+        part = None
         if hasattr(self.group, "keys"):
             name = f"_index_{name}" if f"_index_{name}" in members(self.group) else name
-            held = member(self.group, name, where)
-        if held is None:
+            part = member(self.group, name, where)
+        if part is None:
             raise UserError(where, expected="an array or a group of this name", found="none")
-        return _Hdf5(held, self.group, name)
+        return _Hdf5(part, self.group, name)
 
     def array(self, where: str) -> npt.NDArray[Any]:
         array = read_array(self.above, self.name, where)
@@ -271,12 +272,12 @@ class _Arrow:
         return [row or b"" for row in self.column.to_pylist()]
 
 
-def _arrow_episode(folder: Path, kind: str) -> tuple[str, _Arrow]:
-    files = sorted(folder.glob(f"*.{kind}"))
+def _arrow_episode(folder: Path, data_format: str) -> tuple[str, _Arrow]:
+    files = sorted(folder.glob(f"*.{data_format}"))
     if len(files) != 1:
         found = f"{len(files)} in {folder.name}" if folder.is_dir() else "no such folder"
-        raise UserError(str(folder), expected=f"one .{kind} file, the episode", found=found)
-    table = arrow.read_table(files[0], "file" if kind == "arrow" else kind)
+        raise UserError(str(folder), expected=f"one .{data_format} file, the episode", found=found)
+    table = arrow.read_table(files[0], "file" if data_format == "arrow" else data_format)
     if not table.num_rows:
         raise UserError(str(files[0]), expected="at least one row", found="none")
     return f"{files[0]}: ", _Arrow(table.to_struct_array().combine_chunks())

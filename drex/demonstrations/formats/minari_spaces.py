@@ -61,17 +61,17 @@ def space_to_json(array: npt.NDArray[Any], *, options: bool) -> str:
         options: single whole numbers are the options of a Discrete, as actions are. Observations are not:
             those of a Discrete would be laid out as one column an option when they are read again.
     """
-    shape, kind = array.shape[1:], array.dtype
-    if kind.kind == "f":
+    shape, dtype = array.shape[1:], array.dtype
+    if dtype.kind == "f":
         low, high = np.full(shape, -np.inf), np.full(shape, np.inf)
-    elif options and not shape and kind == np.int64 and array.min() >= 0 and array.max() < MOST_OPTIONS:
+    elif options and not shape and dtype == np.int64 and array.min() >= 0 and array.max() < MOST_OPTIONS:
         return json.dumps({"type": "Discrete", "dtype": "int64", "start": 0, "n": int(array.max()) + 1})
     else:
-        bounds = np.iinfo(kind)
-        low, high = np.full(shape, bounds.min, kind), np.full(shape, bounds.max, kind)
+        bounds = np.iinfo(dtype)
+        low, high = np.full(shape, bounds.min, dtype), np.full(shape, bounds.max, dtype)
     box = {
         "type": "Box",
-        "dtype": str(kind),
+        "dtype": str(dtype),
         "shape": list(shape),
         "low": low.tolist(),
         "high": high.tolist(),
@@ -129,7 +129,7 @@ def flat_rows(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.N
 def _columns(
     values: npt.NDArray[Any],
     counts: npt.NDArray[Any],
-    kind: npt.DTypeLike,
+    dtype: npt.DTypeLike,
     where: str,
 ) -> npt.NDArray[Any]:
     outside = np.argwhere((values < 0) | (values >= counts))
@@ -139,7 +139,7 @@ def _columns(
         raise UserError(where, expected=expected, found=f"number {values[row, column]} in row {row}")
     if counts.sum() > MOST_OPTIONS:
         raise UserError(where, expected=f"{MOST_OPTIONS} options at most", found=str(counts.sum()))
-    flat = np.zeros((len(values), int(counts.sum())), kind)
+    flat = np.zeros((len(values), int(counts.sum())), dtype)
     firsts = np.cumsum(counts) - counts
     flat[np.arange(len(values))[:, None], firsts + values] = 1
     return flat
@@ -184,21 +184,21 @@ def _is_image(space: Space[Any]) -> bool:
 
 
 def _space(said: JSON, where: str) -> Space[Any]:
-    kind = said["type"]
-    if kind == "Box":
+    space_type = said["type"]
+    if space_type == "Box":
         low, high = (np.array(said[name], dtype=said["dtype"]) for name in ("low", "high"))
         return spaces.Box(low, high, tuple(said["shape"]), np.dtype(said["dtype"]).type)
-    if kind == "Discrete":
+    if space_type == "Discrete":
         return spaces.Discrete(said["n"], start=said.get("start", 0))
-    if kind == "MultiDiscrete":
+    if space_type == "MultiDiscrete":
         return spaces.MultiDiscrete(said["nvec"], dtype=np.dtype(said["dtype"]).type, start=said.get("start"))
-    if kind == "MultiBinary":
+    if space_type == "MultiBinary":
         return spaces.MultiBinary(said["n"])
-    if kind == "Tuple":
+    if space_type == "Tuple":
         return spaces.Tuple([_space(inner, where) for inner in said["subspaces"]])
-    if kind == "Dict":
+    if space_type == "Dict":
         parts = {name: _space(inner, where) for name, inner in said["subspaces"].items()}
         return spaces.Dict(list(parts.items()))  # a list keeps its order, a dict would be sorted
     raise UserError(
-        where, expected="Box, Discrete, MultiDiscrete, MultiBinary, Tuple or Dict", found=str(kind)
+        where, expected="Box, Discrete, MultiDiscrete, MultiBinary, Tuple or Dict", found=str(space_type)
     )

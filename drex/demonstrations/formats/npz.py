@@ -1,4 +1,4 @@
-"""Our own npz file, which ``load_and_save`` documents, in the terms of the other formats."""
+"""drex's npz file, which ``load_and_save`` documents, in the terms of the other formats."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from drex.envs.data.stacked_frames import Observations, StackedFrames
 from drex.files.npz import read_npz, write_npz
 from drex.files.untrusted import Arrays
 
-CALLED: dict[str, str] = {}
+FIELD_NAMES: dict[str, str] = {}
 
 
 def read(path: Path) -> Arrays:
@@ -68,6 +68,6 @@ def write_with_observations(
         arrays |= {"observations": observations, "format": np.asarray(1)}
         if last_observations is not None:
             arrays["last_observations"] = np.asarray(last_observations)
-    kept = {} if frames is None or order is None else {"frames": frames[: len(order)]}
-    check_fields(arrays | kept, os.fspath(path))
+    with_frames = {} if frames is None or order is None else {"frames": frames[: len(order)]}
+    check_fields(arrays | with_frames, os.fspath(path))
     write_npz(path, arrays, frames=frames, order=order, map_frames=map_frames)

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import uuid
 from pathlib import Path
 from types import ModuleType
 
-from drex.demonstrations.formats import d4rl, imitation, minari, npz, recordings
+from drex.demonstrations.formats import d4rl, imitation, minari, npz
 from drex.demonstrations.validation import DemonstrationFields, check_fields
 from drex.errors import UserError
-from drex.files.atomic import os_errors_as_user_errors, remove, sync_tree
+from drex.files.atomic import os_errors_as_user_errors, written_whole
 
 FORMATS: dict[str, ModuleType] = {
     "npz": npz,
     "minari": minari,
     "imitation": imitation,
-    "recordings": recordings,
     "d4rl": d4rl,
 }
 """By the names that commands take."""
@@ -35,7 +33,9 @@ def read(path: str | os.PathLike[str], format_name: str | None = None) -> Demons
     """
     place, format_name = locate(path, format_name)
     source = os.fspath(path)
-    return check_fields(FORMATS[format_name].read(place), source, called=FORMATS[format_name].CALLED)
+    return check_fields(
+        FORMATS[format_name].read(place), source, field_names=FORMATS[format_name].FIELD_NAMES
+    )
 
 
 def write(path: str | os.PathLike[str], fields: DemonstrationFields, format_name: str | None = None) -> None:
@@ -61,16 +61,10 @@ def write(path: str | os.PathLike[str], fields: DemonstrationFields, format_name
         raise UserError(
             str(place), expected="a new place", found="one that exists", do="name another or remove it"
         )
-    partial = place.with_name(f".{place.name}.{uuid.uuid4().hex}.tmp")
     with os_errors_as_user_errors(place):
-        try:
-            partial.mkdir(parents=True)
-            # Under its own name within, for a dataset that is named after its folder.
-            FORMATS[format_name].write(partial / place.name, fields)
-            sync_tree(partial)
-            os.rename(partial / place.name, place)
-        finally:
-            remove(partial)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with written_whole(place) as whole:
+            FORMATS[format_name].write(whole, fields)
 
 
 def locate(path: str | os.PathLike[str], format_name: str | None = None) -> tuple[Path, str]:
@@ -96,13 +90,14 @@ def locate(path: str | os.PathLike[str], format_name: str | None = None) -> tupl
         return cached, "minari"
     format_name = format_name or _BY_ENDING.get(place.suffix.lower()) or _looks_like(place)
     if format_name is None:
+        episodes = place.is_dir() and any(place.glob("*.npz"))
         raise UserError(
             str(path),
-            expected="an npz or HDF5 file, or the folder of a Minari dataset, of an imitation dataset or of "
-            "npz recordings",
+            expected="an npz or HDF5 file, or the folder of a Minari dataset or of an imitation dataset",
             found=_content(place),
+            do="join npz files of single episodes by drex.Trajectories.from_episodes" if episodes else "",
         )
-    if format_name in ("minari", "imitation", "recordings") and not place.is_dir():
+    if format_name in ("minari", "imitation") and not place.is_dir():
         raise UserError(str(path), expected=f"the folder of {format_name}", found=_content(place))
     return place, format_name
 
@@ -122,9 +117,7 @@ def _looks_like(place: Path) -> str | None:
         return None
     if minari.is_dataset(place):
         return "minari"
-    if imitation.is_dataset(place):
-        return "imitation"
-    return "recordings" if any(place.glob("*.npz")) else None
+    return "imitation" if imitation.is_dataset(place) else None
 
 
 def _content(place: Path) -> str:
