@@ -9,7 +9,7 @@ from typing import Any
 
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from drex.agents.sb3_algorithms import check_algorithm
+from drex.agents.sb3_algorithms import SB3Settings, check_algorithm
 from drex.demonstrations.bundled import bundled_demonstrations
 from drex.demonstrations.load_and_save import Demonstrations, load_demonstrations
 from drex.envs.make import task_spaces
@@ -20,6 +20,8 @@ from drex.files.dataclass_json import settings_to_json
 from drex.files.run_folder import RunFolder, versions
 from drex.presets.presets import preset
 from drex.presets.settings import Control, Method, Settings
+from drex.presets.unread import refuse_unread_by_task
+from drex.ranges import SEEDS
 from drex.rankings.user_ranking import Ranking
 from drex.rankings.user_ranking_files import load_ranking, ranking_beside
 from drex.stages.evaluation import Judging
@@ -72,9 +74,16 @@ def run(
     """
     task = task_name(task, kwargs=env_kwargs, wrappers=wrappers)
     settings = preset("default", task, method) if settings is None else settings
+    if settings.method != method:
+        raise UserError(
+            "method", expected=f"{settings.method}, whose ranking the settings hold", found=method
+        )
+    SEEDS.check("seed", seed)
     file = Path(bundled_demonstrations(task) if demonstrations is None else demonstrations)
     observation_space, action_space, horizon = task_spaces(task)
-    check_algorithm(settings.algorithm, action_space)
+    refuse_unread_by_task(settings, task, observation_space, action_space)
+    if isinstance(settings.learner, SB3Settings):
+        check_algorithm(settings.learner, action_space)
     given = load_demonstrations(
         file, observation_space=observation_space, action_space=action_space, horizon=horizon, task=task
     )

@@ -12,7 +12,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from drex.errors import UserError
 
-AlgorithmName = Literal["ppo", "a2c", "trpo", "sac", "td3", "ddpg", "tqc", "dqn", "qrdqn"]
+SB3Name = Literal["a2c", "trpo", "sac", "td3", "ddpg", "tqc", "dqn", "qrdqn"]
+"""Every algorithm but PPO, which is our own."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,9 @@ class Algorithm:
             return cast("type[BaseAlgorithm]", getattr(importlib.import_module(self.module), self.kind))
         except ImportError as reason:
             raise UserError(
-                f"algorithm {self.kind}",
+                "learner.name",
                 expected=f"{self.module} to be installed",
-                found="no such module",
+                found=f"{self.kind} without it",
                 do=f"pip install {self.module.replace('_', '-')}",
             ) from reason
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import gymnasium
 import torch
-from drex.agents.ppo.running_normalization import RunningNormalization
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -19,6 +18,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from drex.agents.policies.network import PolicySettings, StandardizedObservations, policy_arguments
 from drex.agents.ppo.algorithm import PPO
 from drex.agents.ppo.checkpoints import _checkpoint, _continue_from
+from drex.agents.ppo.running_normalization import RunningNormalization
 from drex.agents.ppo.settings import PPOSettings
 from drex.envs.learned_reward import RewardFunction
 from drex.errors import UserError
@@ -59,7 +59,7 @@ def train_ppo(
     """
     if settings.start_from == "clone" and start_from is None:
         raise UserError(
-            "ppo.start_from", expected="a cloned policy", found="none", do="use start_from='scratch'"
+            "learner.start_from", expected="a cloned policy", found="none", do="use start_from='scratch'"
         )
     set_random_seed(seed)
     environments = make(settings.environments, seed)
@@ -91,7 +91,9 @@ def train_ppo(
     model.set_reward(reward)
     if settings.normalize_observations:
         if not isinstance(model.policy.features_extractor, StandardizedObservations):
-            raise UserError("ppo.normalize_observations", expected="observations in numbers", found="images")
+            raise UserError(
+                "learner.normalize_observations", expected="observations in numbers", found="images"
+            )
         callback = CallbackList([RunningNormalization(), *([] if callback is None else [callback])])
     if logger is not None:
         model.set_logger(logger)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import CallbackList
@@ -20,7 +20,7 @@ from drex.agents.policies.acting import deterministic, stochastic
 from drex.agents.policies.saved import load_trained, save_trained
 from drex.agents.policies.saved_actor_critic import load_policy, save_policy
 from drex.agents.ppo.train import train_ppo
-from drex.agents.sb3_algorithms import train
+from drex.agents.sb3_algorithms import SB3Settings, train
 from drex.demonstrations.formats import registry
 from drex.demonstrations.load_and_save import Demonstrations, load_demonstrations, save_demonstrations
 from drex.envs.atari.options import atari_options, is_atari
@@ -37,6 +37,7 @@ from drex.rankings.noisy_rollouts import NoisyRollouts, rank_by_noise
 from drex.rankings.preferences import RankedTrajectories, shuffle_labels
 from drex.rankings.ranked_episodes import RankedEpisodes, from_noise, from_user_ranking
 from drex.rankings.rollout_policy import EPISODES, RolloutPolicyChoice, choose_rollout_policy
+from drex.rankings.settings import NoiseRanking, UserRanking
 from drex.rankings.user_ranking import Ranking
 from drex.rankings.user_ranking_files import load_ranking, save_ranking
 from drex.rewards.learned_reward import LearnedReward, load_reward
@@ -122,19 +123,19 @@ class Stages:
 
     def clone_of_best(self, demonstrations: Trajectories, own: Ranking) -> ActorCriticPolicy | None:
         """A clone of the best-ranked demonstrations; ``None`` where nothing starts from it, as published."""
-        if not self.settings.starts_from_clone and not self.settings.trex.mix_noise:
+        if not self.settings.clones:
             return None
         return self.clone(demonstrations, episodes=self._best(demonstrations, own))
 
     def _best(self, demonstrations: Trajectories, own: Ranking) -> list[int]:
-        best = own.rank(demonstrations).preferences.top_share(self.settings.trex.clone_share)
+        best = own.rank(demonstrations).preferences.top_share(self._user.clone_share)
         return [int(episode) for episode in best]
 
     def ranked_by_noise(self, cloned: Trajectories, bc: ActorCriticPolicy) -> RankedEpisodes:
         """Rollouts of the clone under graded noise."""
         source = self._rollout_choice(cloned, bc)
         rollouts = self._noisy_rollouts("ranked", bc, source)
-        return from_noise(rollouts, minimum_gap=self.settings.minimum_level_gap, rollout_policy=source)
+        return from_noise(rollouts, minimum_gap=self._noise.minimum_gap, rollout_policy=source)
 
     def ranked_as_given(
         self, demos: Demonstrations, own: Ranking, bc: ActorCriticPolicy | None
@@ -149,17 +150,19 @@ class Stages:
             seed=0,
             inputs=["demonstrations"],
         )
-        ranked, gap = kept.rank(demos.trajectories), self.settings.minimum_level_gap
-        if not self.settings.trex.mix_noise or bc is None:
-            return from_user_ranking(demos, ranked, minimum_gap=gap)
+        ranked = kept.rank(demos.trajectories)
+        if self.settings.noise is None or bc is None:
+            return from_user_ranking(demos, ranked)
         cloned = demos.trajectories.select(self._best(demos.trajectories, kept))
         source = self._rollout_choice(cloned, bc)
         noisy = self._noisy_rollouts("ranked-noise", bc, source)
-        return from_user_ranking(demos, ranked, extra=noisy, minimum_gap=gap, rollout_policy=source)
+        return from_user_ranking(
+            demos, ranked, extra=noisy, minimum_gap=self._noise.minimum_gap, rollout_policy=source
+        )
 
     def _rollout_choice(self, cloned: Trajectories, bc: ActorCriticPolicy) -> RolloutPolicyChoice | None:
         """Which clone is disturbed; ``None`` where the settings say it."""
-        if self.settings.rollout_policy != "auto":
+        if self._noise.rollout_policy != "auto":
             return None
         seed = self._seed("rollout_policy")
 
@@ -187,14 +190,14 @@ class Stages:
     def _noisy_rollouts(
         self, stage: str, bc: ActorCriticPolicy, rollout_policy: RolloutPolicyChoice | None
     ) -> NoisyRollouts:
-        settings, seed = self.settings, self._seed("ranked")
+        settings, seed = self._noise, self._seed("ranked")
         chosen = settings.rollout_policy if rollout_policy is None else rollout_policy.chosen
 
         def make() -> NoisyRollouts:
-            environments = make_environments(self.task, settings.rollout_environments, seed=seed)
+            environments = make_environments(self.task, settings.environments, seed=seed)
             actor = stochastic(bc, seed=seed) if chosen == "stochastic" else deterministic(bc)
-            with self.progress.bar(stage, len(settings.noise.jobs()), "episode") as advance:
-                rollouts = rank_by_noise(actor, environments, settings.noise, seed=seed, progress=advance)
+            with self.progress.bar(stage, len(settings.jobs()), "episode") as advance:
+                rollouts = rank_by_noise(actor, environments, settings, seed=seed, progress=advance)
             environments.close()
             return rollouts
 
@@ -203,11 +206,7 @@ class Stages:
             make,
             save=lambda rollouts, place: rollouts.save(place),
             load=NoisyRollouts.load,
-            settings={
-                "noise": settings_to_json(settings.noise),
-                "environments": settings.rollout_environments,
-                "rollout_policy": chosen,
-            },
+            settings=settings_to_json(settings) | {"rollout_policy": chosen},
             seed=seed,
             inputs=["bc"],
         )
@@ -266,13 +265,16 @@ class Stages:
         learned = learn_reward(
             ranked, settings.reward, seed=self._seed("reward"), log=log, device=self.device
         )
-        return normalize_reward(learned, ranked.trajectories, settings.normalization, gamma=settings.gamma)
+        return normalize_reward(
+            learned, ranked.trajectories, settings.normalization, gamma=settings.learner.gamma
+        )
 
     def _reward_settings(self) -> dict[str, JSON]:
         return {
             "reward": settings_to_json(self.settings.reward),
-            "normalization": settings_to_json(self.settings.normalization) | {"gamma": self.settings.gamma},
-            "minimum_level_gap": self.settings.minimum_level_gap,
+            "normalization": settings_to_json(self.settings.normalization)
+            | {"gamma": self.settings.learner.gamma},
+            "minimum_gap": None if self.settings.noise is None else self.settings.noise.minimum_gap,
         }
 
     def policy(
@@ -289,13 +291,13 @@ class Stages:
         """
         observation_space, action_space, _ = task_spaces(self.task)
         settings, seed = self.settings, self._seed("policy")
-        others = settings.algorithm.name != "ppo"
+        learner = settings.learner
 
         def make() -> BaseAlgorithm:
             def log(name: str, value: float, step: int) -> None:
                 self.progress.log(name if stage == "policy" else f"{stage}/{name}", value, step)
 
-            with self.progress.bar(stage, settings.training_steps, "step") as advance:
+            with self.progress.bar(stage, learner.training_steps, "step") as advance:
                 shared: dict[str, Any] = {
                     "policy_settings": settings.policy,
                     "seed": seed,
@@ -305,14 +307,13 @@ class Stages:
                     "callback": CallbackList([StepBar(advance), TrueReturnWatch(log)]),
                     "device": self.device,
                 }
-                if others:
-                    self.progress.say(settings.algorithm.how_it_starts(cloned=bc is not None))
-                    return train(self._environments, settings.algorithm, **shared)
+                if isinstance(learner, SB3Settings):
+                    self.progress.say(learner.how_it_starts(cloned=bc is not None))
+                    return train(self._environments, learner, **shared)
                 checkpoints = self.folder.unfinished(stage)
-                return train_ppo(self._environments, settings.ppo, checkpoints=checkpoints, **shared)
+                return train_ppo(self._environments, learner, checkpoints=checkpoints, **shared)
 
-        trained = {"algorithm": settings_to_json(settings.algorithm)} if others else {}
-        trained = trained or {"ppo": settings_to_json(settings.ppo)}
+        trained: dict[str, JSON] = {"learner": settings_to_json(learner)}
         if is_atari(self.task):
             trained["atari"] = settings_to_json(settings.atari)
         return self.folder.load_or_make(
@@ -341,7 +342,15 @@ class Stages:
     def environment_steps(self, episodes: RankedEpisodes) -> int:
         """Steps that learning took: noisy rollouts and the policy, without controls and judging."""
         noisy = 0 if episodes.noise is None else int(episodes.noise.trajectories.lengths.sum())
-        return noisy + self.settings.training_steps
+        return noisy + self.settings.learner.training_steps
+
+    @property
+    def _noise(self) -> NoiseRanking:
+        return cast("NoiseRanking", self.settings.noise)
+
+    @property
+    def _user(self) -> UserRanking:
+        return cast("UserRanking", self.settings.ranking)
 
     def _seed(self, stage: str) -> int:
         return stage_seed(self.seed, stage)
