@@ -251,9 +251,7 @@ def test_settings_that_make_no_sense_are_refused(changes, sentence):
 
 def test_an_algorithm_of_a_library_that_is_missing_names_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "sb3_contrib", None)
-    with pytest.raises(
-        UserError, match=r"learner.name: expected sb3_contrib.*TQC without it; pip install sb3-contrib"
-    ):
+    with pytest.raises(UserError, match=r"algorithm TQC: expected sb3_contrib.*; pip install sb3-contrib"):
         ALGORITHMS["tqc"].load()
 
 

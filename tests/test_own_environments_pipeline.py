@@ -151,7 +151,7 @@ def test_the_command_line_takes_arguments_and_wrappers():
 @pytest.mark.parametrize("given", ["horizon=12", "[12]"])
 def test_arguments_that_are_no_json_object_are_a_users_mistake(given, capsys):
     assert main(["run", "custom_environments:walk", "--env-kwargs", given]) == 2
-    assert "drex: --env-kwargs: expected a JSON object, found" in capsys.readouterr().err
+    assert "drex: env_kwargs: expected a JSON object, found" in capsys.readouterr().err
 
 
 def test_a_module_in_the_working_directory_is_found(tmp_path, monkeypatch, capsys):

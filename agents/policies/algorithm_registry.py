@@ -48,9 +48,9 @@ class Algorithm:
             return cast("type[BaseAlgorithm]", getattr(importlib.import_module(self.module), self.kind))
         except ImportError as reason:
             raise UserError(
-                "learner.name",
+                f"algorithm {self.kind}",
                 expected=f"{self.module} to be installed",
-                found=f"{self.kind} without it",
+                found="no such module",
                 do=f"pip install {self.module.replace('_', '-')}",
             ) from reason
 

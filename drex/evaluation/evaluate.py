@@ -31,7 +31,7 @@ class EvaluationSettings:
 
 @dataclass(frozen=True, eq=False)
 class PolicyEvaluation:
-    """What one policy did when judged.
+    """Evaluation of one policy.
 
     Args:
         returns: (episodes,) true returns; NaN where unknown.

@@ -113,8 +113,8 @@ def default_atari(task: str) -> Settings:
     """Sized for hours on a GPU.
 
     The published networks and noise, but a reward of three members and many pairs a gradient step, and PPO
-    from the clone. The greedy actions of a clone are disturbed, as published, unless they are stuck:
-    demonstrators of Atari games act at random for much of the time, and what a clone samples may be hardly
+    from the clone. Noise is injected into the greedy clone, as published, unless it is stuck:
+    demonstrators of Atari games act at random for much of the time, and the sampling clone may be hardly
     better than noise (Breakout: 7.5 points against 15.6). Of the same spread PPO has enough at the start, so
     no entropy is paid for.
 

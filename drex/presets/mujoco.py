@@ -59,7 +59,7 @@ _PAPER_CONTROL_COSTS = {"HalfCheetah": 0.1, "Hopper": 0.001}
 def _paper_trex(task: str) -> Settings:
     """T-REX, section 5.1 and the authors' code: D-REX's PPO, from scratch, on another reward.
 
-    It deviates where D-REX's does, and judges by the return of 20 episodes, not by the last position of 5.
+    It deviates where D-REX's does, and evaluates by the return of 20 episodes, not by the last position of 5.
     """
     settings = _paper_drex(task)
     snippets = SnippetSettings(scheme="independent", minimum_length=40, maximum_length=40, pairs=64)

@@ -54,9 +54,9 @@ WAITS_FOR_FIRE = frozenset({"Breakout"})
 
 @dataclass(frozen=True, kw_only=True)
 class AtariOptions:
-    """What training may change about a game; the defaults are how demonstrators and policies are judged.
+    """Changes to a game during training; the defaults are those of recording and evaluation.
 
-    The true return that is kept for judging is that of whole games in unclipped score under every option.
+    The true return is that of whole games in unclipped score under every option.
     """
 
     episodic_life: bool = False
