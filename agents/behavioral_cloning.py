@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Annotated
 
 import gymnasium
 import numpy as np
@@ -23,32 +24,32 @@ from drex.agents.policies.network import (
 from drex.envs.data.stacked_frames import Observations, are_images
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
+from drex.ranges import Count, NotNegative, Positive, Range, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
 class CloningSettings:
     """Behavioral cloning (D-REX section 4.1)."""
 
-    gradient_steps: int = 4000
-    """Most gradient steps; early stopping usually ends sooner."""
-    batch_size: int = 256
-    """Transitions a gradient step."""
-    learning_rate: float = 1e-3
-    """Adam's step size."""
-    l2: float = 1e-4
-    """Weight of ½‖θ‖² in the loss."""
-    held_out: float = 0.1
-    """Share of the transitions kept for early stopping."""
-    check_every: int = 100
-    """Gradient steps between two looks at the held-out loss."""
-    patience: int = 10
-    """Looks without improvement before stopping; the best weights are kept."""
-    smallest_std: float = 0.05
-    """Least standard deviation of a Box action's distribution, in the action's own unit."""
+    gradient_steps: Count = 4000
+    """Maximum number of gradient steps; early stopping usually ends training sooner."""
+    batch_size: Count = 256
+    """Transitions per gradient step."""
+    learning_rate: Positive = 1e-3
+    """Adam's learning rate."""
+    l2: NotNegative = 1e-4
+    """Coefficient of ½‖θ‖² in the loss."""
+    held_out: Annotated[float, Range(0, 1, above=True, below=True)] = 0.1
+    """Share of the transitions held out for early stopping."""
+    check_every: Count = 100
+    """Gradient steps between evaluations of the held-out loss."""
+    patience: Annotated[int, Range(0)] = 10
+    """Evaluations without improvement before training stops; the best weights are kept."""
+    smallest_std: Positive = 0.05
+    """Minimum standard deviation of Box actions, in their own unit."""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.held_out < 1.0:
-            raise UserError("cloning.held_out", expected="a share between 0 and 1", found=str(self.held_out))
+        check_ranges(self)
 
 
 _IMAGES_AT_ONCE = 512

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Annotated, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from drex.agents.ppo.train import MakeEnvironments, train_ppo
 from drex.envs.atari.options import AtariOptions
 from drex.envs.vector.true_reward_ledger import take_true_return
 from drex.errors import UserError
+from drex.ranges import Count, Positive, Range, check_ranges
 
 Watcher = Callable[[int, float], None]
 """Told of the environment steps done and the mean true return of the latest episodes."""
@@ -37,18 +38,21 @@ def _true_reward_ppo() -> PPOSettings:
 class DemonstratorSettings:
     """How a demonstrator is trained."""
 
-    target_return: float = 1000.0
+    target_return: Annotated[float, Range(nan=True)] = 1000.0
     """Mean true return of the latest episodes at which training stops."""
-    episodes_watched: int = 20
-    """Latest episodes whose mean return is compared with the target."""
-    reward_scale: float = 0.1
+    episodes_watched: Count = 20
+    """Number of latest episodes whose mean return is compared with the target."""
+    reward_scale: Positive = 0.1
     """Factor on the true reward, so that values are of the order of 10."""
     ppo: PPOSettings = field(default_factory=_true_reward_ppo)
-    """The training itself; environment_steps is the most it may take."""
+    """PPO on the true reward; environment_steps is its maximum."""
     policy: PolicySettings = field(default_factory=lambda: PolicySettings(policy_hidden_sizes=(64, 64)))
     """The demonstrator's network."""
     atari: AtariOptions = field(default_factory=AtariOptions)
-    """How training differs from the games that are recorded, for Atari games alone."""
+    """Atari games only: how training differs from the recorded games."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def train_demonstrator(

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, cast
+from typing import Any, Literal, cast
 
 import gymnasium
 import numpy as np
-import tyro
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
@@ -21,13 +20,14 @@ from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import set_random_seed
 
-from drex.agents.policies.algorithm_registry import ALGORITHMS, Algorithm, AlgorithmName
+from drex.agents.policies.algorithm_registry import ALGORITHMS, Algorithm, SB3Name
 from drex.agents.policies.network import PolicySettings, policy_arguments
 from drex.agents.ppo.train import MakeEnvironments
 from drex.envs.data.stacked_frames import holds_images
 from drex.envs.json_options import json_object
 from drex.envs.learned_reward import LearnedRewardVecEnv, RewardFunction
 from drex.errors import UserError
+from drex.ranges import Count, Share, check_ranges
 
 _OURS_TO_SET = ("self", "policy", "env", "gamma", "seed", "device", "tensorboard_log", "_init_setup_model")
 
@@ -37,34 +37,36 @@ _REPLAY_BYTES = 2**31
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlgorithmSettings:
-    """What trains the policy; everything but the name is read by other algorithms than PPO alone."""
+class SB3Settings:
+    """Another algorithm than our PPO, of stable-baselines3 or sb3-contrib."""
 
-    name: Annotated[AlgorithmName, tyro.conf.arg(aliases=["--algo"])] = "ppo"
-    """ppo is our own, from the clone, with the settings of ppo. The others are stable-baselines3's; trpo, tqc
-    and qrdqn need sb3-contrib. dqn and qrdqn choose among Discrete actions; sac, td3, ddpg and tqc act in a
-    Box."""
-    environment_steps: int = 300_000
-    """Steps of all environments together."""
-    environments: int | None = None
-    """Environments stepped side by side; None takes 8 for a2c and trpo and 1 for the others, as
-    stable-baselines3's own settings suppose."""
-    gamma: float = 0.99
-    """Discount a step."""
+    name: SB3Name
+    """The algorithm; trpo, tqc and qrdqn need sb3-contrib. dqn and qrdqn choose Discrete actions; sac, td3,
+    ddpg and tqc act in a Box."""
+    environment_steps: Count = 300_000
+    """Environment steps of training, over all environments."""
+    environments: Count | None = None
+    """Parallel environments; None takes 8 for a2c and trpo and 1 for the others, as in stable-baselines3."""
+    gamma: Share = 0.99
+    """Discount factor per step."""
     start_from: Literal["clone", "scratch"] = "clone"
-    """Weights at the start: those of the cloned policy where the algorithm trains such a network (a2c, trpo).
-    All others start from random ones."""
+    """Initial weights: the clone's where the algorithm trains such a network (a2c, trpo), or random ones."""
     arguments: str = "{}"
     """Arguments of the algorithm's class over its own defaults, a JSON object: {"learning_rate": 0.001}."""
 
     def __post_init__(self) -> None:
-        for field, value in (
-            ("environment_steps", self.environment_steps),
-            ("environments", self.environments),
-        ):
-            if value is not None and value < 1:
-                raise UserError(f"algorithm.{field}", expected="at least 1", found=str(value))
+        check_ranges(self)
         self.parsed()
+
+    @property
+    def training_steps(self) -> int:
+        """Environment steps of training."""
+        return self.environment_steps
+
+    @property
+    def starts_from_clone(self) -> bool:
+        """Whether the initial weights are the clone's, where there is one."""
+        return ALGORITHMS[self.name].takes_clone and self.start_from == "clone"
 
     def parsed(self) -> dict[str, Any]:
         """The arguments; lists become tuples, since JSON has none.
@@ -72,7 +74,7 @@ class AlgorithmSettings:
         Raises:
             UserError: they are no JSON object.
         """
-        found = json_object(self.arguments, "algorithm.arguments")
+        found = json_object(self.arguments, "SB3Settings.arguments")
         return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
     def how_it_starts(self, *, cloned: bool) -> str:
@@ -89,7 +91,7 @@ class AlgorithmSettings:
         return f"{name} starts from the clone"
 
 
-def check_algorithm(settings: AlgorithmSettings, action_space: gymnasium.Space[Any]) -> None:
+def check_algorithm(settings: SB3Settings, action_space: gymnasium.Space[Any]) -> None:
     """Refuse what could not be trained, before anything is learned that it would be trained on.
 
     Raises:
@@ -100,23 +102,21 @@ def check_algorithm(settings: AlgorithmSettings, action_space: gymnasium.Space[A
     if not algorithm.acts_in(action_space):
         fitting = [name for name, other in ALGORITHMS.items() if other.acts_in(action_space)]
         raise UserError(
-            f"algorithm.name {settings.name}",
+            "learner.name",
             expected=f"actions in {getattr(algorithm.actions, '__name__', '')}",
-            found=str(action_space),
+            found=f"{settings.name} for {action_space}",
             do=f"take one of {', '.join(fitting)}",
         )
     refused = {*_OURS_TO_SET, *(["policy_kwargs"] if algorithm.takes_clone else [])}
     known = [name for name in inspect.signature(algorithm.load()).parameters if name not in refused]
     unknown = sorted(set(settings.parsed()) - set(known))
     if unknown:
-        raise UserError(
-            "algorithm.arguments", expected=f"some of {', '.join(known)}", found=", ".join(unknown)
-        )
+        raise UserError("learner.arguments", expected=f"some of {', '.join(known)}", found=", ".join(unknown))
 
 
 def train(
     make: MakeEnvironments,
-    settings: AlgorithmSettings,
+    settings: SB3Settings,
     *,
     policy_settings: PolicySettings,
     seed: int,
@@ -168,7 +168,7 @@ def train(
 def _make(
     kind: type[BaseAlgorithm],
     algorithm: Algorithm,
-    settings: AlgorithmSettings,
+    settings: SB3Settings,
     policy_settings: PolicySettings,
     environments: LearnedRewardVecEnv,
     *,
@@ -192,7 +192,7 @@ def _make(
         return kind(network, environments, **(arguments | settings.parsed()), seed=seed, device=device)
     except (AssertionError, TypeError, ValueError) as reason:
         raise UserError(
-            "algorithm.arguments", expected=f"values that {algorithm.class_name} takes", found=str(reason)
+            "learner.arguments", expected=f"values that {algorithm.class_name} takes", found=str(reason)
         ) from reason
 
 

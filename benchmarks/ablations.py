@@ -42,32 +42,32 @@ CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "offset: minimum is zero",
         ("--normalization.offset", "percentile", "--normalization.percentile", "0"),
     ),
-    "hopper-from-scratch": ("Hopper-v5", "PPO from random weights", ("--ppo.start-from", "scratch")),
+    "hopper-from-scratch": ("Hopper-v5", "PPO from random weights", ("--learner.start-from", "scratch")),
     "cheetah-every-step": ("HalfCheetah-v5", "every step of 50-step snippets scored, L2 0.01", EVERY_STEP),
     "cheetah-own-std": (
         "HalfCheetah-v5",
         "PPO starts with the clone's own standard deviation",
-        ("--ppo.initial-std", "None"),
+        ("--learner.initial-std", "None"),
     ),
     "cheetah-penalty": (
         "HalfCheetah-v5",
         "a falling penalty of 0.01 on leaving the clone",
-        ("--ppo.kl-penalty", "0.01"),
+        ("--learner.kl-penalty", "0.01"),
     ),
     "cheetah-deterministic-rollouts": (
         "HalfCheetah-v5",
         "the deterministic clone is disturbed, as published",
-        ("--rollout-policy", "deterministic"),
+        ("--ranking.rollout-policy", "deterministic"),
     ),
     "cheetah-from-scratch": (
         "HalfCheetah-v5",
         "PPO from random weights",
-        ("--ppo.start-from", "scratch"),
+        ("--learner.start-from", "scratch"),
     ),
     "walker-no-penalty": (
         "Walker2d-v5",
         "no penalty on leaving the clone",
-        ("--ppo.kl-penalty", "0"),
+        ("--learner.kl-penalty", "0"),
     ),
 } | {
     f"{name}-few-steps": (task, "every 20th step of 200-step snippets scored, L2 0.03", FEW_STEPS)

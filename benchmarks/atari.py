@@ -19,8 +19,8 @@ from drex.envs.atari.options import is_atari
 VARIANTS: dict[str, tuple[str, ...]] = {
     "as-preset": (),
     "any-start": ("--reward.snippets.no-better-starts-no-earlier",),
-    "from-scratch": ("--ppo.start-from", "scratch"),
-    "greedy-rollouts": ("--rollout-policy", "deterministic"),
+    "from-scratch": ("--learner.start-from", "scratch"),
+    "greedy-rollouts": ("--ranking.rollout-policy", "deterministic"),
 }
 """What is tried, and the words that change it: snippets are compared wherever in their games they start; PPO
 starts from random weights; noise is put on the clone's greedy actions even where they are stuck."""

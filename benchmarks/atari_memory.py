@@ -80,10 +80,10 @@ Stage = Callable[[Options, Path], dict[str, Any]]
 def collect_and_save(options: Options, folder: Path) -> dict[str, Any]:
     """Noisy rollouts, from the first reset to the file."""
     settings = default(TASK)
-    games = math.ceil(options.steps / STEPS_A_GAME / len(settings.noise.levels))
-    environments = make_environments(TASK, settings.rollout_environments, seed=options.seed)
+    games = math.ceil(options.steps / STEPS_A_GAME / len(settings.ranking.levels))
+    environments = make_environments(TASK, settings.ranking.environments, seed=options.seed)
     actor = uniform(environments.action_space, seed=options.seed)
-    schedule = replace(settings.noise, episodes_per_level=games)
+    schedule = replace(settings.ranking, episodes_per_level=games)
     rollouts = rank_by_noise(actor, environments, schedule, seed=options.seed)
     rollouts.save(folder)
     observations, size = rollouts.trajectories.observations, (folder / "rollouts.npz").stat().st_size
@@ -99,7 +99,7 @@ def collect_and_save(options: Options, folder: Path) -> dict[str, Any]:
 def learn(options: Options, folder: Path) -> dict[str, Any]:
     """Load the rollouts and train the preset's reward ensemble on them, for a few gradient steps."""
     settings = default(TASK)
-    ranked = NoisyRollouts.load(folder).ranked(minimum_gap=settings.minimum_level_gap)
+    ranked = NoisyRollouts.load(folder).ranked(minimum_gap=settings.ranking.minimum_gap)
     quick = replace(settings.reward, gradient_steps=options.gradient_steps)
     learn_reward(ranked, quick, seed=options.seed).save(folder / "reward")
     return {"gradient_steps": options.gradient_steps, "pairs": len(ranked.preferences)}
@@ -109,7 +109,7 @@ def set_anchor(options: Options, folder: Path) -> dict[str, Any]:
     """Load rollouts and reward, and anchor it on every step."""
     settings, trajectories = default(TASK), NoisyRollouts.load(folder).trajectories
     normalize_reward(
-        load_reward(folder / "reward"), trajectories, settings.normalization, gamma=settings.gamma
+        load_reward(folder / "reward"), trajectories, settings.normalization, gamma=settings.learner.gamma
     )
     return {"scored_steps": len(trajectories.observations)}
 

@@ -19,8 +19,8 @@ TASK = "Hopper-v5"
 HISTORY = Path(__file__).parent / "data" / f"{TASK}-history.npz"
 VARIANTS: dict[str, tuple[str, ...]] = {
     "as-preset": (),
-    "from-scratch": ("--ppo.start-from", "scratch"),
-    "beside-noise": ("--trex.mix-noise",),
+    "from-scratch": ("--learner.start-from", "scratch"),
+    "beside-noise": ("--mix-noise",),
     "paper": ("--preset", "paper"),
 }
 """What is tried, and the words that change it: PPO from random weights; noisy rollouts of the clone, ranked

@@ -9,17 +9,20 @@ from typing import Any
 
 from stable_baselines3.common.policies import ActorCriticPolicy
 
-from drex.agents.sb3_algorithms import check_algorithm
+from drex.agents.sb3_algorithms import SB3Settings, check_algorithm
 from drex.demonstrations.load_and_save import Demonstrations
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import task_spaces
 from drex.envs.task_names import Factory, task_name
+from drex.errors import UserError
 from drex.files.atomic import write_json
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_folder import RunFolder, versions
 from drex.files.run_layout import RESULT
 from drex.presets.presets import preset
 from drex.presets.settings import Control, Method, Settings
+from drex.presets.unread import refuse_unread_by_task
+from drex.ranges import SEEDS
 from drex.rankings.preferences import Preferences
 from drex.rankings.user_ranking import Ranking
 from drex.stages.cloning import clone_best, clone_demonstrations
@@ -87,7 +90,15 @@ def run(
     """
     task = task_name(task, kwargs=env_kwargs, wrappers=wrappers)
     settings = preset("default", task, method) if settings is None else settings
-    check_algorithm(settings.algorithm, task_spaces(task)[1])
+    if settings.method != method:
+        raise UserError(
+            "method", expected=f"{settings.method}, whose ranking the settings hold", found=method
+        )
+    SEEDS.check("seed", seed)
+    observation_space, action_space, _ = task_spaces(task)
+    refuse_unread_by_task(settings, task, observation_space, action_space)
+    if isinstance(settings.learner, SB3Settings):
+        check_algorithm(settings.learner, action_space)
     given = given_demonstrations(demonstrations, task)
     user = given_ranking(ranking, method, given)
     about: dict[str, Any] = {"task": task, "method": method, "seed": seed}

@@ -118,7 +118,7 @@ def write_run(folder, found):
     (folder / "ranked").mkdir(parents=True)
     (folder / "demonstrations").mkdir()
     (folder / "evaluation.json").write_text(json.dumps(found))
-    config = {"task": TASK, "method": found["method"], "seed": 3, "settings": {"ppo": {"gamma": 0.987}}}
+    config = {"task": TASK, "method": found["method"], "seed": 3, "settings": {"learner": {"gamma": 0.987}}}
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "versions.json").write_text(json.dumps({"python": "3.11.7", "torch": None}))
     jobs = [{"name": point["name"], "level": point["level"], "hold_steps": 8} for point in found["noise"]]

@@ -208,7 +208,7 @@ def test_what_cannot_be_played_is_refused():
         make_environments(PONG, 1, seed=0, backend="envpool")
     with pytest.raises(UserError, match=r"atari: expected options for tasks .* ALE/, found the task 'Cart"):
         make_environments("CartPole-v1", 1, seed=0, atari=AtariOptions())
-    with pytest.raises(UserError, match=r"maximum_frames: expected at least the 4 frames .* found 3"):
+    with pytest.raises(UserError, match=r"maximum_frames: expected at least 4, found 3"):
         AtariOptions(maximum_frames=3)
 
 

@@ -27,7 +27,7 @@ def test_the_tables_are_those_of_the_results():
 @pytest.mark.parametrize("line", re.findall(r"^drex .*", TEXT, flags=re.MULTILINE))
 def test_every_option_on_the_page_is_one_that_drex_knows(line, capsys):
     words = shlex.split(line, comments=True)[1:]
-    assert main([*words, "--help"]) == 0
+    assert main([*words, "--help-all" if words[0] == "run" else "--help"]) == 0
     said = capsys.readouterr().out
     assert [word for word in words if word.startswith("--") and word not in said] == []
 
@@ -37,9 +37,9 @@ def test_the_page_states_the_presets_sizes():
     steps = re.search(r"\| PPO \| ([\d,]+) steps, .*\| (\d+)M, .*\| (\d+)M,", TEXT)
     rewards = re.search(r"\| three networks, (\d+) gradient steps \| three networks, ([\d,]+) \|", TEXT)
     assert steps is not None and rewards is not None
-    assert int(steps[1].replace(",", "")) == small.ppo.environment_steps
-    assert int(steps[2]) * 1_000_000 == default.ppo.environment_steps
-    assert int(steps[3]) * 1_000_000 == paper.ppo.environment_steps
+    assert int(steps[1].replace(",", "")) == small.learner.environment_steps
+    assert int(steps[2]) * 1_000_000 == default.learner.environment_steps
+    assert int(steps[3]) * 1_000_000 == paper.learner.environment_steps
     assert int(rewards[1]) == small.reward.gradient_steps
     assert int(rewards[2].replace(",", "")) == default.reward.gradient_steps
     assert {small.reward.members, default.reward.members, paper.reward.members} == {3, 1}

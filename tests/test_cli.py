@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -25,13 +26,14 @@ from drex.presets.presets import preset
 
 TINY = shlex.split("""
 --policy.policy-hidden-sizes 8 --policy.value-hidden-sizes 8 --bc.gradient-steps 100 --bc.check-every 50
---noise.levels 0 0.5 1 --noise.episodes-per-level 3 --rollout-environments 4
+--ranking.levels 0 0.5 1 --ranking.episodes-per-level 3 --ranking.environments 4
 --reward.hidden-sizes 8 --reward.gradient-steps 20 --reward.held-out 0
 --reward.snippets.minimum-length 5 --reward.snippets.maximum-length 10
---ppo.environments 4 --ppo.rollout-steps 32 --ppo.batch-size 64 --ppo.epochs 2 --ppo.critic-warmup-rollouts 1
---ppo.checkpoint-steps 1024 --evaluation.episodes 4 --evaluation.environments 4
+--learner.environments 4 --learner.rollout-steps 32 --learner.batch-size 64 --learner.epochs 2
+--learner.critic-warmup-rollouts 1 --learner.checkpoint-steps 1024
+--evaluation.episodes 4 --evaluation.environments 4
 """)
-STEPS = ["--ppo.environment-steps", "8192"]  # eight segments
+STEPS = ["--learner.environment-steps", "8192"]  # eight segments
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +92,13 @@ def test_help_names_every_command(capsys, words):
     assert all(f"drex {name} " in said for name in ("run", "demos make", "demos inspect", "report"))
 
 
-def test_help_does_not_wait_for_torch():
+@pytest.mark.parametrize(
+    "words", [["-h"], ["run", "--help"], ["run", "ALE/Pong-v5", "--preset", "small", "-h"]]
+)
+def test_help_does_not_wait_for_torch(words):
     code = (
-        "import sys, drex.cli.main as cli; cli.main(['-h']); print({'torch', 'gymnasium'} & set(sys.modules))"
+        f"import sys, drex.cli.main as cli; cli.main({words}); "
+        "print({'torch', 'gymnasium', 'numpy'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
@@ -113,35 +119,45 @@ def test_version_is_told(capsys):
 # ---------------------------------------------------------------------------------------------- options
 
 
+def test_help_shows_the_options_that_people_use_and_where_the_others_are(capsys):
+    status, said, _ = told(capsys, "run", "Hopper-v5", "--help")
+    assert status == 0 and "drex run Hopper-v5 --help-all" in " ".join(said.split())
+    shown = set(re.findall(r"^\W*(--[a-z][a-z-]+)", said, re.MULTILINE))
+    assert {"--demos", "--seed", "--run-dir", "--preset", "--method", "--ranking", "--algo"} <= shown
+    assert len(shown) <= 14 and not any("." in option for option in shown)
+    _, everything, _ = told(capsys, "run", "Hopper-v5", "--help-all")
+    assert all(option in everything for option in [*shown, "--learner.environment-steps", "--bc.l2"])
+
+
 def test_help_of_a_task_shows_that_tasks_defaults(capsys):
-    status, said, _ = told(capsys, "run", "Walker2d-v5", "--help")
-    penalty = preset("default", "Walker2d-v5").ppo.kl_penalty
-    assert penalty != preset("default", "Pendulum-v1").ppo.kl_penalty
+    status, said, _ = told(capsys, "run", "Walker2d-v5", "--help-all")
+    penalty = preset("default", "Walker2d-v5").learner.kl_penalty
+    assert penalty != preset("default", "Pendulum-v1").learner.kl_penalty
     assert status == 0
-    assert f"(default: {penalty})" in said.split("--ppo.kl-penalty")[1].split("--ppo.")[0]
+    assert f"(default: {penalty})" in said.split("--learner.kl-penalty")[1].split("--learner.")[0]
 
 
 def test_the_preset_decides_the_defaults_and_options_go_over_them():
-    words = ["--preset", "paper", "--ppo.environment-steps", "7000", "--noise.levels", "0.0", "0.5"]
-    options = parse_run_options("Hopper-v5", "paper", words)
+    words = ["--preset", "paper", "--learner.environment-steps", "7000", "--ranking.levels", "0.0", "0.5"]
+    options = parse_run_options("Hopper-v5", words)
     paper = preset("paper", "Hopper-v5")
-    assert options.settings.ppo.environment_steps == 7000
-    assert options.settings.noise.levels == (0.0, 0.5)
+    assert options.settings.learner.environment_steps == 7000
+    assert options.settings.ranking.levels == (0.0, 0.5)
     assert (
-        options.settings.ppo.start_from
-        == paper.ppo.start_from
-        != preset("default", "Hopper-v5").ppo.start_from
+        options.settings.learner.start_from
+        == paper.learner.start_from
+        != preset("default", "Hopper-v5").learner.start_from
     )
     assert options.settings.reward == paper.reward
     assert options.folder() == Path("runs/Hopper-v5/paper-seed0")
 
 
 def test_without_options_the_settings_are_the_presets():
-    assert parse_run_options("Ant-v5", "default", []).settings == preset("default", "Ant-v5")
+    assert parse_run_options("Ant-v5", []).settings == preset("default", "Ant-v5")
 
 
 def test_a_task_with_a_slash_and_a_module_has_one_folder():
-    options = parse_run_options("mine:group/Task-v0", "default", ["--seed", "3"])
+    options = parse_run_options("mine:group/Task-v0", ["--seed", "3"])
     assert options.folder() == Path("runs/mine-group-Task-v0/default-seed3")
 
 
@@ -163,7 +179,7 @@ def test_a_task_with_a_slash_and_a_module_has_one_folder():
             ["Pendulum-v1", "--run-dir", "{tmp}/run"],
             "demonstrations for Pendulum-v1: expected a bundled file",
         ),
-        (["Pendulum-v1", "--ppo.batch-size", "100000"], "ppo.batch_size: expected at most"),
+        (["Pendulum-v1", "--learner.batch-size", "100000"], "learner.batch_size: expected at most"),
     ],
 )
 def test_a_users_mistake_is_one_sentence_and_status_2(capsys, tmp_path, words, said):
@@ -176,7 +192,7 @@ def test_a_users_mistake_is_one_sentence_and_status_2(capsys, tmp_path, words, s
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--ppo.environment-stps", "3"], "--ppo.environment-steps"),
+        (["--learner.environment-stps", "3"], "--learner.environment-steps"),
         (["--seed", "first"], "first"),
         (["--controls", "alife"], "alife"),
         (["--method", "magic"], "magic"),

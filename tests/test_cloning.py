@@ -183,7 +183,7 @@ def test_a_single_transition_is_refused():
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_held_out_share_that_leaves_nothing_is_refused(share):
-    with pytest.raises(UserError, match=f"cloning.held_out: expected a share between 0 and 1, found {share}"):
+    with pytest.raises(UserError, match=f"held_out: expected above 0, below 1, found {share}"):
         CloningSettings(held_out=share)
 
 

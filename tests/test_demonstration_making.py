@@ -87,7 +87,7 @@ def test_atari_demonstrators_aim_at_the_published_scores():
     with pytest.raises(SystemExit):
         parse_make_options("ALE/Skiing-v5", ["--out", "d.npz"])
     asked = parse_make_options("ALE/Skiing-v5", ["--out", "d.npz", "--target-return", "-9000"])
-    assert asked.demonstrator == replace(unknown, target_return=-9000.0)
+    assert asked.settings.demonstrator == replace(unknown, target_return=-9000.0)
 
 
 def test_games_are_watched_whole_and_unclipped_though_training_ends_them_at_lost_lives(tmp_path, monkeypatch):

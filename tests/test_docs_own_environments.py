@@ -72,7 +72,7 @@ def test_the_demonstrations_are_inspected_as_the_page_says(lane, capsys):
 def test_the_command_asks_for_the_settings_of_the_page(lane, capsys):
     _, names = lane
     words = shlex.split(COMMANDS[1])
-    options = parse_run_options(words[2], "default", words[3:])
+    options = parse_run_options(words[2], words[3:])
     assert options.environment() == names["found"]["task"]
     assert options.settings == names["settings"]
     assert str(options.demos) == "lane.npz"

@@ -20,13 +20,13 @@ from drex.agents.policies.saved_actor_critic import load_policy, save_policy
 from drex.agents.ppo.settings import PPOSettings
 from drex.agents.ppo.train import train_ppo
 from drex.agents.rollouts.collect import collect
-from drex.agents.rollouts.noise import NoiseSchedule
 from drex.demonstrations.load_and_save import save_demonstrations
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
 from drex.evaluation.evaluate import EvaluationSettings
 from drex.pipeline import run
 from drex.presets.settings import Settings
+from drex.rankings.settings import NoiseRanking
 from drex.report.html import write_report
 from drex.rewards.learned_reward import load_reward
 from drex.rewards.settings import RewardSettings
@@ -211,8 +211,7 @@ def test_what_was_trained_loads_in_stable_baselines3(cloned, shown, tmp_path):
 TINY = Settings(
     policy=SETTINGS,
     bc=CloningSettings(gradient_steps=20, batch_size=32, check_every=10),
-    noise=NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=4),
-    rollout_environments=4,
+    ranking=NoiseRanking(levels=(0.0, 0.5, 1.0), episodes_per_level=4, environments=4),
     reward=RewardSettings(
         convolutions=((8, 8, 4),),
         hidden_sizes=(8,),
@@ -223,7 +222,7 @@ TINY = Settings(
         held_out=0.25,
         snippets=SnippetSettings(minimum_length=5, maximum_length=10, stride=2, trajectories=6),
     ),
-    ppo=TRAINING,
+    learner=TRAINING,
     evaluation=EvaluationSettings(episodes=4, environments=4),
 )
 

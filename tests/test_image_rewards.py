@@ -204,7 +204,7 @@ def test_a_sigmoid_anchored_at_zero_pays_between_nothing_and_one():
     assert centred.per_step(world).mean() == pytest.approx(0.0, abs=1e-5)
     assert centred.per_step(world).std() == pytest.approx(1.0, abs=1e-5)
     with pytest.raises(
-        UserError, match=r"normalization.offset: expected another rule beside a squash, found network"
+        UserError, match=r"RewardNormalization.offset: expected another rule with a squash, found network"
     ):
         RewardNormalization(squash="tanh", offset="network")
 

@@ -18,7 +18,8 @@ from tiny_image_environments import MEET
 from drex.agents.policies.algorithm_registry import ALGORITHMS
 from drex.agents.policies.network import PolicySettings, make_policy
 from drex.agents.policies.saved import as_callable, load_trained, save_trained
-from drex.agents.sb3_algorithms import AlgorithmSettings, train
+from drex.agents.ppo.settings import PPOSettings
+from drex.agents.sb3_algorithms import SB3Settings, train
 from drex.cli.run_options import parse_run_options
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
@@ -29,7 +30,7 @@ NETWORK = PolicySettings(policy_hidden_sizes=(8,), value_hidden_sizes=(8,))
 
 
 def settings(name, steps, **arguments):
-    return AlgorithmSettings(name=name, environment_steps=steps, arguments=json.dumps(arguments))
+    return SB3Settings(name=name, environment_steps=steps, arguments=json.dumps(arguments))
 
 
 def place_and_action(observations, actions, next_observations, terminated):
@@ -62,7 +63,7 @@ def same_weights(one, other):
 def run_of_sac(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sac")
     file = demonstrate(folder / "walk.npz", WALK, with_rewards=True)
-    asked = dataclasses.replace(TINY, algorithm=settings("sac", 200, **SMALL))
+    asked = dataclasses.replace(TINY, learner=settings("sac", 200, **SMALL))
     return folder / "run", file, asked, start(folder / "run", file, settings=asked, controls=("constant",))
 
 
@@ -97,7 +98,7 @@ def test_a_run_by_sac_that_lost_its_policy_ends_as_before_and_refuses_another_al
     again = start(tmp_path / "again", file, settings=asked)
     assert timeless(again) | {"controls": {}} == timeless(evaluation) | {"controls": {}}
     assert start(folder, file, settings=asked, controls=("constant",), resume=True) == evaluation
-    with pytest.raises(UserError, match=r'settings\.algorithm\.name: expected "ppo", found "sac"'):
+    with pytest.raises(UserError, match=r'learner\.class: expected "PPOSettings", found "SB3Settings"'):
         start(folder, file, resume=True)
 
 
@@ -200,7 +201,7 @@ def test_sampled_actions_repeat_by_their_seed_and_leave_torchs_own_stream_alone(
     ],
 )
 def test_how_it_starts_is_said_plainly(name, changes, cloned, line):
-    assert AlgorithmSettings(name=name, **changes).how_it_starts(cloned=cloned) == line
+    assert SB3Settings(name=name, **changes).how_it_starts(cloned=cloned) == line
 
 
 @pytest.mark.parametrize(
@@ -210,7 +211,7 @@ def test_how_it_starts_is_said_plainly(name, changes, cloned, line):
             "sac",
             DISCRETE_WALK,
             {},
-            "algorithm.name sac: expected actions in Box, found Discrete(4); take one",
+            "learner.name: expected actions in Box, found sac for Discrete(4); take one",
         ),
         ("dqn", WALK, {}, "take one of ppo, a2c, trpo, sac, td3, ddpg, tqc"),
         ("sac", WALK, {"learning_rat": 1.0}, "found learning_rat"),
@@ -227,8 +228,8 @@ def test_what_an_algorithm_cannot_do_is_one_sentence(name, task, arguments, sent
 
 def test_a_run_is_refused_before_it_learns_anything(tmp_path):
     file = demonstrate(tmp_path / "walk.npz", DISCRETE_WALK, with_rewards=True)
-    asked = dataclasses.replace(TINY, algorithm=settings("sac", 200))
-    with pytest.raises(UserError, match=r"sac: expected actions in Box, found Discrete\(4\)"):
+    asked = dataclasses.replace(TINY, learner=settings("sac", 200))
+    with pytest.raises(UserError, match=r"expected actions in Box, found sac for Discrete\(4\)"):
         start(tmp_path / "run", file, task=DISCRETE_WALK, settings=asked)
     assert not (tmp_path / "run").exists()
 
@@ -236,15 +237,15 @@ def test_a_run_is_refused_before_it_learns_anything(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"arguments": "[1]"}, "algorithm.arguments: expected a JSON object, found JSON of type list"),
-        ({"arguments": "{"}, "algorithm.arguments: expected a JSON object"),
-        ({"environment_steps": 0}, "algorithm.environment_steps: expected at least 1, found 0"),
-        ({"environments": 0}, "algorithm.environments: expected at least 1, found 0"),
+        ({"arguments": "[1]"}, "SB3Settings.arguments: expected a JSON object, found [1]"),
+        ({"arguments": "{"}, "SB3Settings.arguments: expected a JSON object"),
+        ({"environment_steps": 0}, "SB3Settings.environment_steps: expected at least 1, found 0"),
+        ({"environments": 0}, "SB3Settings.environments: expected at least 1, found 0"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(changes, sentence):
     with pytest.raises(UserError) as refused:
-        AlgorithmSettings(name="sac", **changes)
+        SB3Settings(name="sac", **changes)
     assert sentence in str(refused.value)
 
 
@@ -277,9 +278,9 @@ def test_weights_of_another_network_are_refused_by_name(tmp_path):
 
 
 def test_the_command_line_takes_the_algorithm_by_a_short_name_and_its_settings_by_long_ones():
-    words = ["--algo", "sac", "--algorithm.environment-steps", "5000"]
-    asked = parse_run_options("Hopper-v5", "default", words).settings
-    assert (asked.algorithm.name, asked.training_steps, asked.gamma) == ("sac", 5000, 0.99)
+    words = ["--algo", "sac", "--learner.environment-steps", "5000"]
+    asked = parse_run_options("Hopper-v5", words).settings.learner
+    assert (asked.name, asked.training_steps, asked.gamma) == ("sac", 5000, 0.99)
     assert not asked.starts_from_clone
-    plain = parse_run_options("HalfCheetah-v5", "default", []).settings
-    assert (plain.algorithm.name, plain.gamma, plain.starts_from_clone) == ("ppo", 0.98, True)
+    plain = parse_run_options("HalfCheetah-v5", []).settings.learner
+    assert (type(plain), plain.gamma, plain.starts_from_clone) == (PPOSettings, 0.98, True)

@@ -21,6 +21,7 @@ from drex.demonstrations.load_and_save import load_demonstrations, save_demonstr
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
 from drex.pipeline import run
+from drex.rankings.settings import NoiseRanking
 from drex.rewards.learned_reward import load_reward
 
 FORWARD = {
@@ -33,9 +34,11 @@ KINDS = ("uniform", "sticky", "no_op")
 SMALL = dataclasses.replace(
     TINY,
     bc=dataclasses.replace(TINY.bc, gradient_steps=300, learning_rate=1e-2),
-    noise=NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=3, names=KINDS),
+    ranking=NoiseRanking(
+        levels=(0.0, 0.5, 1.0), episodes_per_level=3, names=KINDS, environments=TINY.ranking.environments
+    ),
     reward=dataclasses.replace(TINY.reward, inputs=("observations", "actions")),
-    ppo=dataclasses.replace(TINY.ppo, environment_steps=256, kl_penalty=0.1, ent_coef=0.01),
+    learner=dataclasses.replace(TINY.learner, environment_steps=256, kl_penalty=0.1, ent_coef=0.01),
 )
 
 
@@ -142,18 +145,18 @@ def test_a_factory_with_arguments_and_wrappers_is_kept_by_its_name_and_resumed(t
 
 def test_the_command_line_takes_arguments_and_wrappers():
     words = ["--env-kwargs", '{"horizon": 12}', "--wrappers", "a:First", "a:Second"]
-    options = parse_run_options("custom_environments:walk", "default", words)
+    options = parse_run_options("custom_environments:walk", words)
     assert options.environment() == 'custom_environments:walk{"horizon": 12}|a:First|a:Second'
     assert options.folder().as_posix() == "runs/custom_environments-walk/default-seed0"
-    assert parse_run_options("Hopper-v5", "default", []).environment() == "Hopper-v5"
-    inside = parse_run_options('a:b{"c": "/d"}|a:First', "default", [])
+    assert parse_run_options("Hopper-v5", []).environment() == "Hopper-v5"
+    inside = parse_run_options('a:b{"c": "/d"}|a:First', [])
     assert inside.folder().as_posix() == "runs/a-b-c-d-a-First/default-seed0"
 
 
 @pytest.mark.parametrize("given", ["horizon=12", "[12]"])
 def test_arguments_that_are_no_json_object_are_a_users_mistake(given, capsys):
     assert main(["run", "custom_environments:walk", "--env-kwargs", given]) == 2
-    assert "drex: --env-kwargs: expected a JSON object, found" in capsys.readouterr().err
+    assert "drex: env_kwargs: expected a JSON object, found" in capsys.readouterr().err
 
 
 def test_a_module_in_the_working_directory_is_found(tmp_path, monkeypatch, capsys):

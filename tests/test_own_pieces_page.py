@@ -66,7 +66,7 @@ def test_the_policies_are_recorded(page):
 @pytest.mark.parametrize("line", [line for line in COMMANDS if line.startswith("drex run")])
 def test_every_run_on_the_page_asks_for_what_there_is(line):
     words = shlex.split(line)[3:]
-    asked = parse_run_options("Hopper-v5", "default", words).settings.algorithm
+    asked = parse_run_options("Hopper-v5", words).settings.learner
     assert asked.name in words
     assert set(asked.parsed()) <= {"learning_rate", "train_freq"}
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 import drex
-from drex.agents.demonstrator import DemonstratorSettings
+from drex.demonstrations.make import MakingSettings
+from drex.demonstrations.record import RecordingSettings
 from drex.presets.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -208,7 +209,7 @@ def attributes_read(source: str) -> set[str]:
 
 OPTIONS = sorted(
     (kind.__name__, field.name)
-    for kind in settings_classes(Settings, DemonstratorSettings)
+    for kind in settings_classes(Settings, MakingSettings, RecordingSettings)
     for field in dataclasses.fields(kind)
 )
 
@@ -217,11 +218,13 @@ def test_the_settings_of_every_stage_are_looked_at():
     assert {kind for kind, _ in OPTIONS} >= {
         "Settings",
         "CloningSettings",
-        "NoiseSchedule",
+        "NoiseRanking",
+        "UserRanking",
         "RewardSettings",
         "SnippetSettings",
         "RewardNormalization",
         "PPOSettings",
+        "SB3Settings",
         "EvaluationSettings",
     }
 

@@ -18,7 +18,6 @@ from drex.agents.policies.acting import uniform
 from drex.agents.policies.network import PolicySettings
 from drex.agents.ppo.settings import PPOSettings
 from drex.agents.rollouts.collect import collect
-from drex.agents.rollouts.noise import NoiseSchedule
 from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
@@ -28,6 +27,7 @@ from drex.files.run_layout import CLONE, RANKED
 from drex.files.run_layout import STAGES as STAGES_OF_THE_TABLE
 from drex.pipeline import run
 from drex.presets.settings import Settings
+from drex.rankings.settings import NoiseRanking
 from drex.report.finished_run import read_scalars
 from drex.rewards.learned_reward import load_reward
 from drex.rewards.settings import RewardSettings
@@ -37,8 +37,9 @@ STEPS = 512  # of PPO: four segments of one rollout of 128 steps
 TINY = Settings(
     policy=PolicySettings(policy_hidden_sizes=(8,), value_hidden_sizes=(8,)),
     bc=CloningSettings(gradient_steps=100, check_every=50),
-    noise=NoiseSchedule(levels=(0.0, 0.5, 1.0), episodes_per_level=4, names=("uniform", "sticky")),
-    rollout_environments=4,
+    ranking=NoiseRanking(
+        levels=(0.0, 0.5, 1.0), episodes_per_level=4, names=("uniform", "sticky"), environments=4
+    ),
     reward=RewardSettings(
         hidden_sizes=(8,),
         gradient_steps=20,
@@ -46,7 +47,7 @@ TINY = Settings(
         held_out=0.25,
         snippets=SnippetSettings(minimum_length=5, maximum_length=10),
     ),
-    ppo=PPOSettings(
+    learner=PPOSettings(
         environment_steps=STEPS,
         environments=4,
         rollout_steps=32,
@@ -57,6 +58,13 @@ TINY = Settings(
     ),
     evaluation=EvaluationSettings(episodes=4, environments=4),
 )
+
+
+def with_ranking(**changes):
+    """The tiny settings with a ranking by noise that differs."""
+    return dataclasses.replace(TINY, ranking=dataclasses.replace(TINY.ranking, **changes))
+
+
 STAGES = ("demonstrations", "bc", "ranked", "reward", "policy", "evaluation")
 CONTROLS = (
     "control-constant",
@@ -336,12 +344,12 @@ def snapshot(folder):
         ({}, "expected a new or empty folder, found a run that holds bc, config.json"),
         ({"resume": True, "seed": 2}, "config.json: seed: expected 2, found 1"),
         (
-            {"resume": True, "settings": dataclasses.replace(TINY, minimum_level_gap=0.6)},
-            "config.json: settings.minimum_level_gap: expected 0.6, found 0.3",
+            {"resume": True, "settings": with_ranking(minimum_gap=0.6)},
+            "config.json: settings.ranking.minimum_gap: expected 0.6, found 0.3",
         ),
         (
-            {"resume": True, "settings": dataclasses.replace(TINY, rollout_policy="deterministic")},
-            'settings.rollout_policy: expected "deterministic", found "stochastic"',
+            {"resume": True, "settings": with_ranking(rollout_policy="deterministic")},
+            'settings.ranking.rollout_policy: expected "deterministic", found "stochastic"',
         ),
     ],
     ids=["no resume", "another seed", "another gap", "another rollout policy"],

@@ -18,6 +18,7 @@ from drex.evaluation.evaluate import EvaluationSettings
 from drex.files.dataclass_json import settings_from_json, settings_to_json
 from drex.presets.presets import PRESETS, default, paper, preset
 from drex.presets.settings import Method, Settings
+from drex.rankings.settings import UserRanking
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetSettings
 
@@ -51,8 +52,8 @@ def test_the_paper_preset_disturbs_as_published():
     assert settings.noise.levels == tuple(round(0.05 * i, 2) for i in range(20))
     assert settings.noise.episodes_per_level == 5
     assert settings.noise.names == ("uniform",)
-    assert settings.rollout_policy == "deterministic"
-    assert settings.minimum_level_gap == 0.3
+    assert settings.noise.rollout_policy == "deterministic"
+    assert settings.noise.minimum_gap == 0.3
     assert len(settings.noise.jobs()) == 100
 
 
@@ -75,7 +76,7 @@ def test_the_paper_preset_learns_its_reward_as_published():
 def test_the_paper_preset_trains_and_judges_as_published():
     """PPO2's figures: 1M steps of one environment, 2048 a rollout in 32 minibatches, 10 epochs."""
     settings = paper("Hopper-v5")
-    ppo = settings.ppo
+    ppo = settings.learner
     assert (ppo.environment_steps, ppo.environments, ppo.rollout_steps) == (1_000_000, 1, 2048)
     assert ppo.rollout_steps // ppo.batch_size == 32
     assert (ppo.epochs, ppo.gamma, ppo.gae_lambda) == (10, 0.99, 0.95)
@@ -110,17 +111,17 @@ def test_the_paper_preset_of_t_rex_learns_from_scratch_as_published():
     )
     assert (settings.normalization.offset, settings.normalization.scale) == ("network", "step")
     assert settings.normalization.control_cost == 0.1
-    assert (settings.ppo, settings.ppo.start_from) == (drex.ppo, "scratch")
+    assert (settings.learner, settings.learner.start_from) == (drex.learner, "scratch")
     assert settings.policy.policy_hidden_sizes == (64, 64)
-    assert not settings.trex.mix_noise
+    assert settings.noise is None
 
 
 @pytest.mark.parametrize("task", TASKS)
 def test_our_own_t_rex_is_our_own_d_rex_that_holds_nothing_out(task):
     ours, drex = default(task, "trex"), default(task)
     assert (ours.reward.held_out, ours.held_out_folds) == (0.0, 4)
-    assert dataclasses.replace(ours, reward=drex.reward, held_out_folds=0) == drex
-    assert ours.trex.clone_share == 0.25
+    assert dataclasses.replace(ours, ranking=drex.ranking, reward=drex.reward, held_out_folds=0) == drex
+    assert ours.ranking == UserRanking(clone_share=0.25)
 
 
 def test_half_cheetahs_reward_scores_few_steps_far_apart_and_others_every_step():
@@ -133,7 +134,7 @@ def test_half_cheetahs_reward_scores_few_steps_far_apart_and_others_every_step()
 @pytest.mark.parametrize("task", TASKS)
 def test_our_own_start_from_the_clone_and_judge_twenty_episodes_or_more(task):
     settings = default(task)
-    assert settings.ppo.start_from == "clone"
+    assert settings.learner.start_from == "clone"
     assert settings.evaluation.episodes >= 20
     assert settings.normalization.offset == ("zero" if task.startswith("ALE/") else "survival")
 
@@ -167,12 +168,12 @@ def test_an_unknown_preset_is_named_with_those_there_are():
     ("values", "sentence"),
     [
         (
-            {"ppo": {"environments": 2, "rollout_steps": 8, "batch_size": 32}},
-            "ppo.batch_size: expected at most environments × rollout_steps = 16, found 32",
+            {"learner": {"class": "PPOSettings", "environments": 2, "rollout_steps": 8, "batch_size": 32}},
+            "learner.batch_size: expected at most environments × rollout_steps = 16, found 32",
         ),
         (
-            {"ppo": {"start_from": "scratch", "kl_penalty": 0.1}},
-            "ppo.kl_penalty: expected 0 when starting from scratch, found 0.1",
+            {"learner": {"class": "PPOSettings", "start_from": "scratch", "kl_penalty": 0.1}},
+            "learner.kl_penalty: expected 0 when starting from scratch, found 0.1",
         ),
         (
             {"reward": {"patience": 2, "held_out": 0.0}},
@@ -180,19 +181,28 @@ def test_an_unknown_preset_is_named_with_those_there_are():
         ),
         (
             {"reward": {"snippets": {"minimum_length": 60}}},
-            "snippets.minimum_length: expected from 1 to maximum_length (50), found 60",
+            "reward.snippets.minimum_length: expected at most maximum_length (50), found 60",
         ),
-        ({"noise": {"levels": [0.5]}}, "noise.levels: expected two or more probabilities, found (0.5,)"),
-        ({"bc": {"held_out": 0.0}}, "cloning.held_out: expected a share between 0 and 1, found 0.0"),
-        ({"evaluation": {"episodes": 1}}, "evaluation: expected two episodes or more, found 1"),
+        (
+            {"ranking": {"class": "NoiseRanking", "levels": [0.5]}},
+            "ranking.levels: expected two levels or more, found (0.5,)",
+        ),
+        ({"bc": {"held_out": 0.0}}, "bc.held_out: expected above 0, below 1, found 0.0"),
+        ({"evaluation": {"episodes": 1}}, "evaluation.episodes: expected at least 2, found 1"),
         (
             {"normalization": {"percentile": 101.0}},
             "normalization.percentile: expected from 0 to 100, found 101.0",
         ),
-        ({"held_out_folds": 1}, "held_out_folds: expected 0, or two or more, found 1"),
-        ({"trex": {"clone_share": 0.0}}, "trex.clone_share: expected above 0, up to 1, found 0.0"),
+        ({"held_out_folds": 1}, "held_out_folds: expected 0, or at least 2, found 1"),
+        (
+            {"ranking": {"class": "UserRanking", "clone_share": 0.0}},
+            "ranking.clone_share: expected above 0, up to 1, found 0.0",
+        ),
         ({"normalization": {"offset": "median"}}, "normalization.offset: expected "),
-        ({"ppo": {"batchsize": 3}}, "ppo.batchsize: expected only the fields"),
+        (
+            {"learner": {"class": "PPOSettings", "batchsize": 3}},
+            "learner.batchsize: expected only",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(values, sentence):
@@ -219,7 +229,7 @@ def test_the_paper_preset_clones_and_disturbs_atari_as_published():
     assert sorted(settings.noise.levels, reverse=True) == [1.0, 0.75, 0.5, 0.25, 0.02]
     assert settings.noise.episodes_per_level == 20
     gaps = [abs(a - b) for a in settings.noise.levels for b in settings.noise.levels if a != b]
-    assert min(gaps) >= settings.minimum_level_gap  # every two levels are compared
+    assert min(gaps) >= settings.noise.minimum_gap  # every two levels are compared
 
 
 def test_the_paper_preset_learns_the_reward_of_atari_as_published():
@@ -241,7 +251,7 @@ def test_the_paper_preset_learns_the_reward_of_atari_as_published():
 
 def test_the_paper_preset_trains_atari_as_published():
     """PPO2: 50M steps, 9 × 128 a rollout in 4 minibatches and 4 epochs, rate and clipping fall to 0."""
-    ppo = paper("ALE/Breakout-v5").ppo
+    ppo = paper("ALE/Breakout-v5").learner
     assert (ppo.environment_steps, ppo.environments, ppo.rollout_steps) == (50_000_000, 9, 128)
     assert ppo.environments * ppo.rollout_steps / ppo.batch_size == ppo.epochs == 4
     assert (ppo.learning_rate, ppo.final_learning_rate) == (2.5e-4, 0.0)
@@ -253,11 +263,11 @@ def test_the_paper_preset_trains_atari_as_published():
 
 def test_the_default_for_atari_starts_from_the_clone_and_hides_the_score():
     settings = default("ALE/Breakout-v5")
-    assert (settings.ppo.start_from, settings.ppo.environment_steps) == ("clone", 5_000_000)
-    assert settings.ppo.environments * settings.ppo.rollout_steps / settings.ppo.batch_size == 4
+    assert (settings.learner.start_from, settings.learner.environment_steps) == ("clone", 5_000_000)
+    assert settings.learner.environments * settings.learner.rollout_steps / settings.learner.batch_size == 4
     assert (settings.reward.mask_top, settings.reward.mask_bottom, settings.reward.members) == (10, 0, 3)
     assert settings.policy.image_precision == fastest_precision()
-    assert settings.rollout_policy == "auto"
+    assert settings.noise.rollout_policy == "auto"
 
 
 def test_the_order_of_starts_is_as_published_but_in_space_invaders():
@@ -272,7 +282,7 @@ def test_the_order_of_starts_is_as_published_but_in_space_invaders():
 
 def test_the_small_preset_is_the_default_for_atari_with_less_of_everything():
     small, whole = preset("small", "ALE/Pong-v5"), default("ALE/Pong-v5")
-    assert small.ppo.environment_steps * 8 <= whole.ppo.environment_steps
+    assert small.learner.environment_steps * 8 <= whole.learner.environment_steps
     assert small.reward.gradient_steps * 2 <= whole.reward.gradient_steps
     assert (small.noise, small.normalization, small.evaluation) == (
         whole.noise,

@@ -98,7 +98,7 @@ def test_it_is_public_and_overwrites_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"episodes": 0}, "episodes: expected at least one"),
+        ({"episodes": 0}, "RecordingSettings.episodes: expected at least 1"),
         ({"noise_level": 1.5}, "expected from 0 to 1, found 1.5"),
     ],
 )
@@ -270,7 +270,7 @@ def test_the_command_records_a_zip(tmp_path, capsys):
     saved(tmp_path / "sac.zip", SAC, WALK, policy_kwargs={"net_arch": [4]}, buffer_size=10)
     out = tmp_path / "demos.npz"
     words = ["demos", "record", WALK, "--policy", str(tmp_path / "sac.zip"), "--out", str(out)]
-    assert main([*words, "--episodes", "3", "--noise", "0.1", "--seed", "2"]) == 0
+    assert main([*words, "--episodes", "3", "--noise-level", "0.1", "--seed", "2"]) == 0
     assert "episodes      3" in capsys.readouterr().out
     made = load_demonstrations(out)
     assert made.about["command"].startswith(f"drex demos record {WALK} --policy")

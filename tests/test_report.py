@@ -37,7 +37,7 @@ def test_the_report_says_result_tables_warnings_settings_and_versions(written):
     assert "D-REX's mean true return over 20 episodes is 1,234 (95% interval 1,200 to 1,251): above" in said
     assert all(word in said for table in report.tables for row in table.rows for word in row)
     assert len(report.warnings) == 1 and report.warnings[0] in said
-    assert "settings.ppo.gamma" in said and "0.987" in said
+    assert "settings.learner.gamma" in said and "0.987" in said
     assert "3.11.7" in said and "<td>torch</td><td>none</td>" in said
     assert "episodes      2, 1 ended by themselves" in said
 

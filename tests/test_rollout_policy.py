@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
-from test_pipeline import TINY, demonstrate, start
+from test_pipeline import demonstrate, start, with_ranking
 from tiny_environments import DISCRETE_WALK, HORIZON, POISONED_DISCRETE_WALK
 
 from drex.envs.make import make_environments
@@ -93,10 +92,10 @@ def test_the_choice_is_kept_with_its_reasons(tmp_path):
 
 def test_a_run_disturbs_what_was_chosen_as_if_it_had_been_named(tmp_path):
     demonstrations = demonstrate(tmp_path / "walk.npz", DISCRETE_WALK, with_rewards=True)
-    nearest = dataclasses.replace(TINY, rollout_policy="auto")
+    nearest = with_ranking(rollout_policy="auto")
     found = start(tmp_path / "auto", demonstrations, task=DISCRETE_WALK, settings=nearest)
     chosen = found["ranking"]["rollout_policy"]["chosen"]
-    named = dataclasses.replace(TINY, rollout_policy=chosen)
+    named = with_ranking(rollout_policy=chosen)
     beside = start(tmp_path / "named", demonstrations, task=DISCRETE_WALK, settings=named)
     assert beside["ranking"]["rollout_policy"] is None and beside["policy"] == found["policy"]
     files = (tmp_path / name / "ranked" / "fingerprint.json" for name in ("auto", "named"))

@@ -257,12 +257,12 @@ def test_a_schedule_has_every_kind_level_and_repeat_once(levels, repeats, kinds)
 @pytest.mark.parametrize(
     ("wrong", "sentence"),
     [
-        ({"levels": (0.5,)}, r"noise.levels: expected two or more probabilities, found \(0.5,\)"),
-        ({"levels": (0.0, 1.5)}, r"noise.levels: expected two or more probabilities, found \(0.0, 1.5\)"),
-        ({"names": ()}, r"noise.names: expected some of"),
-        ({"names": ("jitter",)}, r"noise.names: expected some of .*found \('jitter',\)"),
-        ({"episodes_per_level": 0}, r"noise: expected at least 1 for episodes_per_level .*found 0 and 8"),
-        ({"hold_steps": 0}, r"noise: expected at least 1 .*hold_steps, found [0-9]+ and 0"),
+        ({"levels": (0.5,)}, r"NoiseSchedule.levels: expected two levels or more, found \(0.5,\)"),
+        ({"levels": (0.0, 1.5)}, r"NoiseSchedule.levels: expected from 0 to 1, found 1.5"),
+        ({"names": ()}, r"NoiseSchedule.names: expected some of"),
+        ({"names": ("jitter",)}, r"NoiseSchedule.names: expected some of .*found \('jitter',\)"),
+        ({"episodes_per_level": 0}, r"NoiseSchedule.episodes_per_level: expected at least 1, found 0"),
+        ({"hold_steps": 0}, r"NoiseSchedule.hold_steps: expected at least 1, found 0"),
     ],
 )
 def test_a_schedule_of_nonsense_is_refused(wrong, sentence):

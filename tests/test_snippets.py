@@ -21,12 +21,17 @@ def cases(draw):
     lengths = np.array(draw(st.lists(st.integers(1, 40), min_size=2, max_size=6)))
     scores = draw(st.permutations(range(len(lengths))))
     shortest = draw(st.integers(1, 20))
+    scheme = draw(st.sampled_from(["shared", "independent"]))
+    many = (
+        {"pairs": st.integers(1, 12)}
+        if scheme == "independent"
+        else {"trajectories": st.sampled_from([0, 2, 4])}
+    )
     settings = SnippetSettings(
-        scheme=draw(st.sampled_from(["shared", "independent"])),
+        scheme=scheme,
+        **{name: draw(number) for name, number in many.items()},
         minimum_length=shortest,
         maximum_length=shortest + draw(st.integers(0, 15)),
-        pairs=draw(st.integers(1, 12)),
-        trajectories=draw(st.sampled_from([0, 2, 4])),
         better_starts_no_earlier=draw(st.booleans()),
         stride=draw(st.integers(1, 5)),
     )
@@ -146,7 +151,8 @@ def test_a_snippet_from_some_trajectories_is_compared_in_all_pairs_among_them():
 @pytest.mark.parametrize("scheme", ["shared", "independent"])
 def test_margins_between_levels_are_respected(scheme):
     levels = np.repeat([0.0, 0.25, 0.5, 0.75, 1.0], 2)
-    settings = SnippetSettings(scheme=scheme, minimum_length=3, maximum_length=6, pairs=500)
+    many = {"pairs": 500} if scheme == "independent" else {}
+    settings = SnippetSettings(scheme=scheme, minimum_length=3, maximum_length=6, **many)
     lengths = np.full(10, 12)
     found = drawn(lengths, from_noise_levels(levels, minimum_gap=0.3), settings, 0)
     level = levels[found.first // 12]
@@ -157,7 +163,8 @@ def test_margins_between_levels_are_respected(scheme):
 
 @pytest.mark.parametrize("scheme", ["shared", "independent"])
 def test_every_start_is_as_likely_as_any_other(scheme):
-    settings = SnippetSettings(scheme=scheme, minimum_length=4, maximum_length=4, pairs=200)
+    many = {"pairs": 200} if scheme == "independent" else {}
+    settings = SnippetSettings(scheme=scheme, minimum_length=4, maximum_length=4, **many)
     generator, preferences = np.random.default_rng(0), from_pairs([0], [1])
     starts = []
     for _ in range(1500 if scheme == "shared" else 10):
@@ -207,11 +214,14 @@ def test_one_generator_draws_the_same_again():
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"minimum_length": 0}, "snippets.minimum_length: expected from 1 to maximum_length (50), found 0"),
-        ({"minimum_length": 51}, "snippets.minimum_length: expected from 1 to maximum_length (50), found 51"),
-        ({"trajectories": 1}, "snippets.trajectories: expected 0 for all, or at least 2, found 1"),
-        ({"stride": 0}, "snippets: expected a positive stride and number of pairs, found 0, 64"),
-        ({"pairs": 0}, "snippets: expected a positive stride and number of pairs, found 1, 0"),
+        ({"minimum_length": 0}, "SnippetSettings.minimum_length: expected at least 1, found 0"),
+        (
+            {"minimum_length": 51},
+            "SnippetSettings.minimum_length: expected at most maximum_length (50), found 51",
+        ),
+        ({"trajectories": 1}, "SnippetSettings.trajectories: expected 0 for all, or at least 2, found 1"),
+        ({"stride": 0}, "SnippetSettings.stride: expected at least 1, found 0"),
+        ({"pairs": 0}, "SnippetSettings.pairs: expected at least 1, found 0"),
     ],
 )
 def test_settings_without_meaning_are_refused(changes, sentence):

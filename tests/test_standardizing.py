@@ -86,6 +86,6 @@ def test_a_stopped_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(tmp_
 
 def test_a_clone_keeps_what_its_demonstrations_say():
     with pytest.raises(
-        UserError, match=r"ppo.normalize_observations: expected false when starting from the clone"
+        UserError, match=r"PPOSettings.normalize_observations: expected false when starting from the clone"
     ):
         PPOSettings(normalize_observations=True)

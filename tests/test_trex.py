@@ -23,7 +23,7 @@ from drex.errors import UserError
 from drex.evaluation.held_out import cross_validate
 from drex.pipeline import run
 from drex.rankings.preferences import RankedTrajectories, from_order, from_pairs
-from drex.rankings.ranked_episodes import UserRankingSettings
+from drex.rankings.settings import UserRanking
 from drex.rewards.learning import held_out_pairs, learn_reward
 from drex.rewards.normalize import RewardNormalization, normalize_reward
 from drex.rewards.settings import RewardSettings
@@ -33,12 +33,15 @@ PUSHES = (0.2, 0.9, 0.0, 0.5, 0.7, 0.4)
 WORST_TO_BEST = [2, 0, 5, 3, 4, 1]
 OWN = dataclasses.replace(
     TINY,
+    ranking=UserRanking(),
     bc=dataclasses.replace(TINY.bc, gradient_steps=600, learning_rate=3e-3),
     reward=dataclasses.replace(TINY.reward, held_out=0.0, gradient_steps=60),
     held_out_folds=3,
 )
 PAPER = dataclasses.replace(
-    OWN, ppo=dataclasses.replace(TINY.ppo, start_from="scratch", critic_warmup_rollouts=0), held_out_folds=0
+    OWN,
+    learner=dataclasses.replace(TINY.learner, start_from="scratch", critic_warmup_rollouts=0),
+    held_out_folds=0,
 )
 
 
@@ -106,7 +109,7 @@ def test_what_rests_on_rewards_that_were_never_given_is_null(whole):
     assert (read["beats_best_demonstration"], read["reward"]["kendall_tau"]) == (None, None)
     assert read["policy"]["mean"] is not None and read["bc"]["mean"] is not None
     assert evaluation["noise"] == []
-    assert evaluation["environment_steps"] == TINY.ppo.environment_steps
+    assert evaluation["environment_steps"] == TINY.learner.environment_steps
 
 
 def test_the_best_ranked_quarter_is_cloned(whole, demonstrations):
@@ -168,7 +171,7 @@ def test_the_published_protocol_clones_nothing_and_says_so(demonstrations, ranki
 def test_noise_can_be_ranked_beside_the_users_ranking(demonstrations, tmp_path):
     """Partial and contradictory pairs beside 2 kinds of 3 levels of 4 episodes: 48 pairs of noise each."""
     (tmp_path / "pairs.csv").write_text("better,worse\n1,2\n4,2\n1,0\n0,1\n")
-    mixed = dataclasses.replace(OWN, trex=UserRankingSettings(mix_noise=True), held_out_folds=2)
+    mixed = dataclasses.replace(OWN, ranking=UserRanking(noise=TINY.noise), held_out_folds=2)
     evaluation = start(tmp_path / "run", demonstrations, ranking=tmp_path / "pairs.csv", settings=mixed)
     found = evaluation["ranking"]
     assert (found["source"], found["trajectories"], found["compared"]) == ("the user's pairs + noise", 30, 28)
@@ -191,8 +194,9 @@ def test_which_clone_is_disturbed_is_told_by_the_demonstrations_that_were_cloned
     demonstrations = tmp_path / "walk.npz"
     save_demonstrations(demonstrations, Trajectories.concatenate(episodes))
     (tmp_path / "order.json").write_text(json.dumps({"order": [0, 2, 1, 3]}))
-    trex = UserRankingSettings(mix_noise=True, clone_share=0.5)
-    settings = dataclasses.replace(OWN, trex=trex, rollout_policy="auto", held_out_folds=0)
+    noise = dataclasses.replace(TINY.noise, rollout_policy="auto")
+    mixed = UserRanking(noise=noise, clone_share=0.5)
+    settings = dataclasses.replace(OWN, ranking=mixed, held_out_folds=0)
     evaluation = start(tmp_path / "run", demonstrations, ranking=tmp_path / "order.json", settings=settings)
     assert evaluation["ranking"]["rollout_policy"]["demonstrations"] == 30.0
 
@@ -213,7 +217,7 @@ def test_a_bad_ranking_is_refused_before_anything_is_written(demonstrations, tmp
 
 def test_a_ranking_that_d_rex_would_not_read_is_refused(demonstrations, ranking, tmp_path):
     with pytest.raises(UserError, match=r"ranking: expected none with method drex.*add --method trex"):
-        start(tmp_path / "run", demonstrations, ranking=ranking, method="drex")
+        start(tmp_path / "run", demonstrations, ranking=ranking, method="drex", settings=TINY)
 
 
 # Held-out pairs

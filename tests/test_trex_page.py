@@ -73,7 +73,7 @@ def test_every_ranking_on_the_page_is_written(line, demos, monkeypatch, capsys):
 @pytest.mark.parametrize("line", [line for line in COMMANDS if not line.startswith("drex demos rank")])
 def test_every_option_on_the_page_is_one_that_drex_knows(line, capsys):
     words = shlex.split(line, comments=True)[1:]
-    status, said, _ = told(capsys, *words, "--help")
+    status, said, _ = told(capsys, *words, "--help-all" if words[0] == "run" else "--help")
     assert status == 0
     assert [word for word in words if word.startswith("--") and word not in said] == []
 
@@ -130,7 +130,7 @@ def test_a_history_of_more_stages_than_there_were_is_refused(tmp_path, capsys):
 
 @pytest.mark.parametrize("method", ["drex", "trex"])
 def test_the_method_decides_the_defaults_and_the_folder(method):
-    options = parse_run_options("Hopper-v5", "default", ["--method", method], method=method)
+    options = parse_run_options("Hopper-v5", ["--method", method])
     assert options.settings.held_out_folds == {"drex": 0, "trex": 4}[method]
     assert options.folder().name == {"drex": "default-seed0", "trex": "trex-default-seed0"}[method]
 
@@ -149,8 +149,7 @@ def test_the_benchmark_asks_for_what_the_command_line_knows():
     assert len({one.label for one in asked}) == 8
     for one in asked:
         words = list(one.words(Path("runs")))[2:]
-        name = "paper" if "paper" in words else "default"
-        options = parse_run_options(one.task, name, words, method="trex")
+        options = parse_run_options(one.task, words)
         assert (options.method, options.demos, options.seed) == ("trex", trex.HISTORY, one.seed)
 
 

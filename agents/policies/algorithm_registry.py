@@ -12,7 +12,8 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 
 from drex.errors import UserError
 
-AlgorithmName = Literal["ppo", "a2c", "trpo", "sac", "td3", "ddpg", "tqc", "dqn", "qrdqn"]
+SB3Name = Literal["a2c", "trpo", "sac", "td3", "ddpg", "tqc", "dqn", "qrdqn"]
+"""Every algorithm but PPO, which is our own."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from drex.agents.policies.nature_cnn import BytesCNN, Precision, extract_features
 from drex.envs.data.stacked_frames import holds_images
+from drex.ranges import Count, check_ranges
 
 ACTIVATIONS: dict[str, type[torch.nn.Module]] = {"tanh": torch.nn.Tanh, "relu": torch.nn.ReLU}
 
@@ -26,14 +27,17 @@ class PolicySettings:
     convolutions and 512 features, which policy and value network share); the hidden layers follow.
     """
 
-    policy_hidden_sizes: tuple[int, ...] = (128, 128)
-    """Units in each hidden layer of the policy."""
-    value_hidden_sizes: tuple[int, ...] = (64, 64)
-    """Units in each hidden layer of the value network, which cloning leaves untouched."""
+    policy_hidden_sizes: tuple[Count, ...] = (128, 128)
+    """Units of each hidden layer of the policy."""
+    value_hidden_sizes: tuple[Count, ...] = (64, 64)
+    """Units of each hidden layer of the value network, which is not cloned."""
     activation: Literal["tanh", "relu"] = "tanh"
-    """Nonlinearity of every hidden layer."""
+    """Activation function of every hidden layer."""
     image_precision: Precision = "single"
-    """Of the convolutions' products; bfloat16 halves their time on processors that compute in it."""
+    """Images only: precision of the convolutions; bfloat16 takes half the time on processors that have it."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 class StandardizedObservations(BaseFeaturesExtractor):

@@ -4,79 +4,93 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from drex.errors import UserError
+from drex.ranges import Count, NotNegative, Positive, Range, Share, check_ranges, refuse_unread
 
 
 @dataclass(frozen=True, kw_only=True)
 class PPOSettings:
     """PPO on the learned reward (Schulman et al. 2017), started from the clone."""
 
-    environment_steps: int = 1_000_000
-    """Steps of all environments together."""
-    environments: int = 16
-    """Environments stepped side by side."""
-    rollout_steps: int = 128
-    """Steps of each environment between two updates."""
-    batch_size: int = 256
-    """Transitions a gradient step."""
-    epochs: int = 10
-    """Passes over each rollout."""
-    learning_rate: float = 3e-4
-    """Adam's step size at the start."""
-    final_learning_rate: float = 0.0
-    """Adam's step size at the end; it falls linearly."""
-    clip_range: float = 0.2
-    """Clipping of the probability ratio at the start."""
-    final_clip_range: float | None = None
-    """Clipping at the end, reached linearly; None keeps it as at the start."""
-    gamma: float = 0.99
-    """Discount a step."""
-    gae_lambda: float = 0.95
-    """Decay of generalised advantage estimation a step."""
-    ent_coef: float = 0.0
-    """Weight of the entropy bonus."""
-    vf_coef: float = 0.5
-    """Weight of the value loss."""
-    max_grad_norm: float = 0.5
-    """Gradients of a larger norm are scaled down to it."""
+    environment_steps: Count = 1_000_000
+    """Environment steps of training, over all environments."""
+    environments: Count = 16
+    """Parallel environments."""
+    rollout_steps: Count = 128
+    """Steps of each environment per rollout."""
+    batch_size: Count = 256
+    """Transitions per gradient step."""
+    epochs: Count = 10
+    """PPO epochs: passes over each rollout."""
+    learning_rate: Positive = 3e-4
+    """Adam's learning rate at the start."""
+    final_learning_rate: NotNegative = 0.0
+    """Adam's learning rate at the end, reached linearly."""
+    clip_range: Positive = 0.2
+    """Clipping range of the probability ratio at the start."""
+    final_clip_range: NotNegative | None = None
+    """Clipping range at the end, reached linearly; None keeps that of the start."""
+    gamma: Share = 0.99
+    """Discount factor per step."""
+    gae_lambda: Share = 0.95
+    """Lambda of generalized advantage estimation."""
+    ent_coef: NotNegative = 0.0
+    """Coefficient of the entropy bonus."""
+    vf_coef: NotNegative = 0.5
+    """Coefficient of the value loss."""
+    max_grad_norm: Positive = 0.5
+    """Gradient clipping norm."""
     start_from: Literal["clone", "scratch"] = "clone"
-    """Weights at the start: the cloned policy's, or random ones."""
-    initial_std: float | None = None
-    """Standard deviation of Box actions at the start, in the actions' own unit; None keeps the clone's
-    own, or 1 from scratch."""
-    kl_penalty: float = 0.0
-    """Weight of the squared distance of the mean action from the clone's, in standard deviations; falls
-    linearly to 0 over training."""
+    """Initial weights: the clone's, or random ones."""
+    initial_std: Positive | None = None
+    """Initial standard deviation of Box actions, in their own unit; None keeps the clone's, or 1 from
+    scratch."""
+    kl_penalty: NotNegative = 0.0
+    """Initial coefficient of the KL penalty to the clone, which decays linearly to 0: for Box actions the
+    squared distance of the means in standard deviations."""
     normalize_observations: bool = False
-    """Whether observations, no images, are standardised by all that training has seen so far. Only from
-    scratch: a clone standardises by its demonstrations."""
-    critic_warmup_rollouts: int = 8
-    """Rollouts at the start on which only the value network learns, so that it cannot mislead the clone."""
-    checkpoint_steps: int = 100_000
-    """Environment steps between two checkpoints, where environments start anew so that resuming is exact."""
+    """Normalize observations (not images) by their running mean and standard deviation; from scratch only,
+    since a clone normalizes by its demonstrations."""
+    critic_warmup_rollouts: Annotated[int, Range(0)] = 8
+    """Initial rollouts that train the value network only."""
+    checkpoint_steps: Count = 100_000
+    """Environment steps between checkpoints; environments restart there, so that resuming is exact."""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         rollout = self.environments * self.rollout_steps
         if self.batch_size > rollout:
             raise UserError(
-                "ppo.batch_size",
+                "PPOSettings.batch_size",
                 expected=f"at most environments × rollout_steps = {rollout}",
                 found=str(self.batch_size),
             )
         if self.start_from == "scratch" and self.kl_penalty:
             raise UserError(
-                "ppo.kl_penalty",
+                "PPOSettings.kl_penalty",
                 expected="0 when starting from scratch",
                 found=str(self.kl_penalty),
             )
+        if self.start_from == "scratch" and self.critic_warmup_rollouts:
+            refuse_unread(self, "critic_warmup_rollouts", read_by="training from the clone")
         if self.start_from == "clone" and self.normalize_observations:
             raise UserError(
-                "ppo.normalize_observations",
-                expected="false when starting from the clone, which standardises by its demonstrations",
+                "PPOSettings.normalize_observations",
+                expected="false when starting from the clone, which normalizes by its demonstrations",
                 found="true",
             )
+
+    @property
+    def training_steps(self) -> int:
+        """Environment steps of training, in whole rollouts."""
+        return self.segments()[-1]
+
+    @property
+    def starts_from_clone(self) -> bool:
+        """Whether the initial weights are the clone's, where there is one."""
+        return self.start_from == "clone"
 
     @classmethod
     def fast_from_scratch(cls, **changes: Any) -> PPOSettings:

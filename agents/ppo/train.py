@@ -59,7 +59,7 @@ def train_ppo(
     """
     if settings.start_from == "clone" and start_from is None:
         raise UserError(
-            "ppo.start_from", expected="a cloned policy", found="none", do="use start_from='scratch'"
+            "learner.start_from", expected="a cloned policy", found="none", do="use start_from='scratch'"
         )
     set_random_seed(seed)
     environments = make(settings.environments, seed)

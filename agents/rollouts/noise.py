@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from drex.agents.policies.acting import actions_at, clip_to_space
 from drex.errors import UserError
+from drex.ranges import Count, Share, check_ranges, refuse_unread
 
 NoiseName = Literal["uniform", "sticky", "no_op"]
 """``uniform``: a fresh uniform action; ``sticky``: a uniform action held for some steps; ``no_op``: zeros."""
@@ -21,27 +22,25 @@ NoiseName = Literal["uniform", "sticky", "no_op"]
 class NoiseSchedule:
     """Which noise, how strong, and how many episodes of each."""
 
-    levels: tuple[float, ...] = tuple(round(0.05 * i, 2) for i in range(20))
-    """Probability at each step that the whole action is replaced, from 0 (none) to 1."""
-    episodes_per_level: int = 10
-    """Episodes for every level of every noise."""
+    levels: tuple[Share, ...] = tuple(round(0.05 * i, 2) for i in range(20))
+    """Noise levels: the probability at each step that the whole action is replaced."""
+    episodes_per_level: Count = 10
+    """Episodes per noise level and kind of noise."""
     names: tuple[NoiseName, ...] = ("uniform",)
-    """Disturbances; each is ranked within itself."""
-    hold_steps: int = 8
-    """Mean steps for which sticky repeats one random action."""
+    """Kinds of noise; each is ranked within itself. uniform: a random action; sticky: a random action that
+    is repeated for some steps; no_op: zeros."""
+    hold_steps: Count = 8
+    """Sticky noise only: mean number of steps for which an action is repeated."""
 
     def __post_init__(self) -> None:
-        if len(self.levels) < 2 or not all(0.0 <= level <= 1.0 for level in self.levels):
-            raise UserError("noise.levels", expected="two or more probabilities", found=str(self.levels))
-        if self.episodes_per_level < 1 or self.hold_steps < 1:
-            raise UserError(
-                "noise",
-                expected="at least 1 for episodes_per_level and hold_steps",
-                found=f"{self.episodes_per_level} and {self.hold_steps}",
-            )
-        unknown = set(self.names) - set(get_args(NoiseName))
-        if unknown or not self.names:
-            raise UserError("noise.names", expected=f"some of {get_args(NoiseName)}", found=str(self.names))
+        check_ranges(self)
+        name = type(self).__name__
+        if len(self.levels) < 2:
+            raise UserError(f"{name}.levels", expected="two levels or more", found=str(self.levels))
+        if set(self.names) - set(get_args(NoiseName)) or not self.names:
+            raise UserError(f"{name}.names", expected=f"some of {get_args(NoiseName)}", found=str(self.names))
+        if "sticky" not in self.names:
+            refuse_unread(self, "hold_steps", read_by="sticky noise")
 
     def jobs(self) -> list[NoiseJob]:
         """One job an episode, every noise, level and repeat."""

@@ -212,12 +212,12 @@ def _preset() -> dict[str, Any]:
     """The default preset as arguments of stable-baselines3's PPO."""
     settings = default(TASK)
     return {
-        "n_steps": settings.ppo.rollout_steps,
-        "batch_size": settings.ppo.batch_size,
-        "n_epochs": settings.ppo.epochs,
-        "gamma": settings.ppo.gamma,
-        "gae_lambda": settings.ppo.gae_lambda,
-        "learning_rate": settings.ppo.learning_rate,
+        "n_steps": settings.learner.rollout_steps,
+        "batch_size": settings.learner.batch_size,
+        "n_epochs": settings.learner.epochs,
+        "gamma": settings.learner.gamma,
+        "gae_lambda": settings.learner.gae_lambda,
+        "learning_rate": settings.learner.learning_rate,
         "policy_kwargs": policy_arguments(settings.policy),
     }
 

@@ -165,13 +165,13 @@ def ranked_pairs() -> Pairs:
             settings=settings.bc,
             seed=0,
         )
-        environments = make_environments(TASK, settings.rollout_environments, seed=0)
-        rollouts = rank_by_noise(stochastic(bc, seed=0), environments, settings.noise, seed=0)
+        environments = make_environments(TASK, settings.ranking.environments, seed=0)
+        rollouts = rank_by_noise(stochastic(bc, seed=0), environments, settings.ranking, seed=0)
         environments.close()
         folder.mkdir(parents=True, exist_ok=True)
         rollouts.save(folder)
     rollouts = NoisyRollouts.load(folder)
-    preferences = rollouts.preferences(minimum_gap=default(TASK).minimum_level_gap)
+    preferences = rollouts.preferences(minimum_gap=default(TASK).ranking.minimum_gap)
     generator, trajectories = np.random.default_rng(0), rollouts.trajectories
     training, held_out = split_train_held_out(preferences, len(trajectories), 0.1, generator)
     if held_out is None:

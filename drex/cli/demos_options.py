@@ -1,6 +1,6 @@
 """The options of ``drex demos make``, ``record``, ``inspect`` and ``convert``.
 
-Those of ``make`` are what to record, and every field of the demonstrator's settings.
+Those of ``make`` and ``record`` are the fields of their settings.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 
 import tyro
 
-from drex.agents.demonstrator import DemonstratorSettings
-from drex.agents.rollouts.noise import NoiseName
+from drex.demonstrations.make import MakingSettings
+from drex.demonstrations.record import RecordingSettings
 from drex.presets.presets import demonstrator
+from drex.ranges import Seed, check_ranges, located, paths_of
 
 Format = Literal["npz", "minari", "imitation", "d4rl"]
 
@@ -25,34 +26,31 @@ class MakeOptions:
     """Train a demonstrator on the true reward, stop it while imperfect, and record its episodes."""
 
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
-    """The npz file to write; an existing one is not overwritten."""
-    episodes: int = 10
-    """Episodes recorded of the trained demonstrator, with its own randomness."""
-    history: int = 0
-    """Record instead one episode of each of so many stages, evenly spread over the training, and write the
-    ranking by training time beside them: for --method trex."""
-    seed: int = 0
-    """Of everything."""
+    """Output file (npz); an existing file is not overwritten."""
+    seed: Seed = 0
+    """Random seed of training and recording."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
-    """No progress bar."""
-    demonstrator: Annotated[DemonstratorSettings, tyro.conf.arg(name="")] = field(
-        default_factory=DemonstratorSettings
-    )
-    """Settings of the demonstrator."""
+    """Show no progress bar."""
+    settings: Annotated[MakingSettings, tyro.conf.arg(name="")] = field(default_factory=MakingSettings)
+    """Settings of demonstrator and recording."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def parse_make_options(task: str, arguments: Sequence[str]) -> MakeOptions:
     """Parse the options that follow ``drex demos make ENV``.
 
     Raises:
-        UserError: settings that contradict each other.
+        UserError: settings that contradict each other or are out of range.
         SystemExit: status 2 for what cannot be parsed, 0 after printing help.
     """
     settings = demonstrator(task)
-    if math.isnan(settings.target_return):  # nothing is known of this task: the user must say
+    if math.isnan(settings.target_return):  # no target is known for this task: the user has to choose one
         settings = replace(settings, target_return=tyro.MISSING)
-    defaults = MakeOptions(out=tyro.MISSING, demonstrator=settings)
-    return tyro.cli(MakeOptions, prog=f"drex demos make {task}", args=arguments, default=defaults)
+    defaults = MakeOptions(out=tyro.MISSING, settings=MakingSettings(demonstrator=settings))
+    with located({"MakeOptions": "", "MakingSettings": ""} | paths_of(settings)):
+        return tyro.cli(MakeOptions, prog=f"drex demos make {task}", args=arguments, default=defaults)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,54 +58,58 @@ class RecordOptions:
     """Record episodes of a trained policy."""
 
     policy: Annotated[str, tyro.conf.arg(metavar="FILE")]
-    """A run folder, a stage of one, or a zip that stable-baselines3 saved; nothing in it is unpickled."""
+    """Run folder, stage of one, or zip saved by stable-baselines3; nothing is unpickled."""
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
-    """The npz file to write; an existing one is not overwritten."""
-    episodes: int = 10
-    """Whole episodes to record."""
-    deterministic: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Take the policy's most likely action instead of sampling."""
-    noise: float = 0.0
-    """Probability at each step that the whole action is replaced, for demonstrations worse by choice."""
-    noise_name: NoiseName = "uniform"
-    """What replaces it: a fresh uniform action, one that is held for some steps, or zeros (no_op)."""
-    seed: int = 0
-    """Of environments, sampled actions and noise."""
+    """Output file (npz); an existing file is not overwritten."""
+    seed: Seed = 0
+    """Random seed of environments, sampled actions and noise."""
+    settings: Annotated[RecordingSettings, tyro.conf.arg(name="")] = field(default_factory=RecordingSettings)
+    """Settings of the recording."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
 
 
 def parse_record_options(task: str, arguments: Sequence[str]) -> RecordOptions:
     """Parse the options that follow ``drex demos record ENV``.
 
     Raises:
+        UserError: settings that contradict each other or are out of range.
         SystemExit: status 2 for what cannot be parsed, 0 after printing help.
     """
-    return tyro.cli(RecordOptions, prog=f"drex demos record {task}", args=arguments)
+    with located({"RecordOptions": "", "RecordingSettings": ""}):
+        return tyro.cli(
+            RecordOptions,
+            prog=f"drex demos record {task}",
+            args=arguments,
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class InspectOptions:
-    """Tell what demonstrations hold, what in them will hurt, and whether they fit a task."""
+    """Summarize demonstrations, with warnings, and check that they fit a task."""
 
     file: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FILE")]
-    """A file or folder of any format, or the name of a dataset in Minari's cache."""
+    """File or folder of any format, or name of a dataset in Minari's cache."""
     task: Annotated[str | None, tyro.conf.arg(metavar="ENV")] = None
-    """Also check that they fit this task."""
+    """Task that they are checked against."""
     format: Format | None = None
-    """Of the file, instead of what it looks like."""
+    """Format of the file; default: detected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertOptions:
-    """Write demonstrations in another format. Equal arrays, text and task; what is unknown stays unknown."""
+    """Convert demonstrations to another format without loss."""
 
     source: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="FROM")]
-    """A file or folder of any format, or the name of a dataset in Minari's cache."""
+    """File or folder of any format, or name of a dataset in Minari's cache."""
     target: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="TO")]
-    """The file or folder to write; an existing one is not overwritten."""
+    """Output file or folder; an existing one is not overwritten."""
     source_format: Annotated[Format | None, tyro.conf.arg(name="from")] = None
-    """Format of what is read, instead of what it looks like."""
+    """Format of FROM; default: detected."""
     target_format: Annotated[Format | None, tyro.conf.arg(name="to")] = None
-    """Format of what is written; by itself npz where TO ends in .npz, d4rl where it ends in .hdf5 or .h5."""
+    """Format of TO; default: npz for .npz, d4rl for .hdf5 and .h5."""
 
 
 def parse_inspect_options(arguments: Sequence[str]) -> InspectOptions:

@@ -81,7 +81,7 @@ def _overview() -> str:
     return (
         "Learn a reward from imperfect demonstrations, and train an agent that beats the demonstrator.\n\n"
         f"{commands}\n\n"
-        "drex COMMAND --help tells the options; drex run ENV --help with the defaults of that task."
+        "drex COMMAND --help lists the options; drex run ENV --help-all lists all settings of that task."
     )
 
 
@@ -92,19 +92,15 @@ def _version() -> str:
 
 
 def _run(words: list[str]) -> None:
-    # Two steps: task, preset and method decide the defaults that --help shows and the other options override.
-    first = argparse.ArgumentParser(prog="drex run", add_help=False, allow_abbrev=False)
-    first.add_argument("--preset", default="default")
-    first.add_argument("--method", default="drex")
     task, words = _task_and_options("drex run", words)
+    if {"-h", "--help"} & set(words):
+        from drex.cli.common_options import show_common_options
+
+        show_common_options(task)
 
     from drex.cli.run_options import parse_run_options
 
-    chosen, _ = first.parse_known_args(words)
-    # A method that there is not is named by the second step, with those there are.
-    options = parse_run_options(
-        task, chosen.preset, words, method="trex" if chosen.method == "trex" else "drex"
-    )
+    options = parse_run_options(task, ["--help" if word == "--help-all" else word for word in words])
 
     from drex import pipeline
     from drex.report.finished_run import METHODS
@@ -137,20 +133,20 @@ def _make_demos(words: list[str]) -> None:
     asked = parse_make_options(task, options)
 
     from drex.demonstrations.inspect import describe
-    from drex.demonstrations.make import MakingSettings, make_demonstrations
+    from drex.demonstrations.make import make_demonstrations
     from drex.rankings.user_ranking import Ranking
     from drex.rankings.user_ranking_files import ranking_beside, save_ranking
     from drex.stages.device import limit_torch_threads
 
-    settings = MakingSettings(episodes=asked.episodes, history=asked.history, demonstrator=asked.demonstrator)
-    print(f"{task}: training a demonstrator to a mean return of {asked.demonstrator.target_return:g}")
+    settings = asked.settings
+    print(f"{task}: training a demonstrator to a mean return of {settings.demonstrator.target_return:g}")
     command = shlex.join(["drex", "demos", "make", task, *options])
     with limit_torch_threads(task):
         made = make_demonstrations(
             task, asked.out, settings, seed=asked.seed, command=command, quiet=asked.quiet
         )
-    if asked.history:
-        save_ranking(ranking_beside(asked.out), Ranking("file_order", asked.history, "training time"))
+    if settings.history:
+        save_ranking(ranking_beside(asked.out), Ranking("file_order", settings.history, "training time"))
     print("\n".join(describe(made).lines()))
 
 
@@ -162,19 +158,13 @@ def _record_demos(words: list[str]) -> None:
     asked = parse_record_options(task, options)
 
     from drex.demonstrations.inspect import describe
-    from drex.demonstrations.record import RecordingSettings, open_policy, record
+    from drex.demonstrations.record import open_policy, record
     from drex.stages.device import limit_torch_threads
 
-    settings = RecordingSettings(
-        episodes=asked.episodes,
-        deterministic=asked.deterministic,
-        noise_level=asked.noise,
-        noise_name=asked.noise_name,
-    )
     command = shlex.join(["drex", "demos", "record", task, *options])
-    policy = open_policy(asked.policy, task)
+    policy, about = open_policy(asked.policy, task), {"command": command}
     with limit_torch_threads(task):
-        made = record(policy, task, asked.out, settings=settings, seed=asked.seed, about={"command": command})
+        made = record(policy, task, asked.out, settings=asked.settings, seed=asked.seed, about=about)
     print("\n".join(describe(made).lines()))
 
 
@@ -282,7 +272,7 @@ def _task_and_options(command: str, words: list[str]) -> tuple[str, list[str]]:
     """The task, which stands first, and what follows; without a task, help shows what is common to all."""
     if words and not words[0].startswith("-"):
         return words[0], words[1:]
-    if {"-h", "--help"} & set(words):
+    if {"-h", "--help", "--help-all"} & set(words):
         return "ENV", words
     raise UserError(f"{command} ENV", expected="a task, then options", found=words[0] if words else "none")
 

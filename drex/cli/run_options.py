@@ -1,93 +1,131 @@
-"""The options of ``drex run``: those of every run, and each field of the settings over its task's default."""
+"""All options of ``drex run``: the common ones, and every field of the settings over its task's default."""
 
 from __future__ import annotations
 
-import re
+import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Annotated, Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import Annotated, Any, get_args
 
 import tyro
 
-from drex.envs.json_options import json_object
-from drex.envs.task_names import task_name
+from drex.agents.behavioral_cloning import CloningSettings
+from drex.agents.policies.algorithm_registry import ALGORITHMS, SB3Name
+from drex.agents.ppo.settings import PPOSettings
+from drex.agents.sb3_algorithms import SB3Settings
+from drex.cli.common_options import CommonOptions
+from drex.errors import UserError
 from drex.presets.presets import preset
-from drex.presets.settings import Control, Method, Settings
-
-Device = Literal["auto", "cpu", "cuda"]
+from drex.presets.settings import Settings
+from drex.ranges import located, paths_of
+from drex.rankings.settings import NoiseRanking, UserRanking
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
+class RunOptions(CommonOptions):
     """Learn a reward from demonstrations, and train a policy on it to beat the demonstrator."""
 
-    task: tyro.conf.Suppress[str] = "ENV"
-    """A gymnasium id, for example Hopper-v5; module:Id imports the module first; or module:factory."""
-    demos: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """Demonstrations of any format (docs/demonstrations.md); without it, those that come with the package."""
-    seed: int = 0
-    """Of everything: the same seed on the same machine gives the same weights."""
-    run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
-    """The folder that the run leaves; runs/ENV/PRESET-seedN if none is named."""
-    preset: str = "default"
-    """The settings that the options below start from: default (our best), paper (as published), or small (an
-    Atari game in less than two hours on two cores)."""
-    method: Method = "drex"
-    """Where the ranking comes from: drex disturbs a clone of the demonstrations by degrees; trex takes one
-    that the demonstrations carry."""
-    ranking: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
-    """With trex: the ranking, JSON or CSV; NAME.ranking.json beside the demonstrations if none is named.
-    drex demos rank writes one."""
-    device: Device = "auto"
-    """Where PPO trains; auto takes the CPU for tasks with flat observations, where it is faster."""
-    env_kwargs: Annotated[str, tyro.conf.arg(metavar="JSON")] = "{}"
-    """Keyword arguments of the environment, a JSON object."""
-    wrappers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[MODULE:WRAPPER ...]")] = ()
-    """Classes or functions that wrap the environment, innermost first."""
-    resume: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Continue the run that the folder holds a part of."""
-    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
-    """No progress bars."""
-    controls: tuple[Control, ...] = ()
-    """Rewards that must be beaten, trained from the same start and judged in the same table."""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     """Settings of the stages."""
 
-    def environment(self) -> str:
-        """The task with its arguments and wrappers, in one line.
 
-        Raises:
-            UserError: something in it cannot be read.
-        """
-        kwargs = json_object(self.env_kwargs, "--env-kwargs")
-        return task_name(self.task, kwargs=kwargs, wrappers=self.wrappers)
+def parse_run_options(task: str, arguments: Sequence[str]) -> RunOptions:
+    """Parse all options of a run.
 
-    def folder(self) -> Path:
-        """Where the run goes: what was asked for, or a place that tells task, method, preset and seed."""
-        if self.run_dir is not None:
-            return self.run_dir
-        method = "" if self.method == "drex" else f"{self.method}-"
-        name = f"{method}{self.preset}-seed{self.seed}"
-        return Path("runs") / re.sub(r"[^\w.-]+", "-", self.task).strip("-") / name
-
-
-def parse_run_options(
-    task: str, preset_name: str, arguments: Sequence[str], *, method: Method = "drex"
-) -> RunOptions:
-    """Parse all options of a run over the defaults of its task, preset and method.
+    Preset, method and algorithm are read first: the other options, and their defaults, depend on them.
 
     Args:
         task: the gymnasium id, for the defaults.
-        preset_name: the preset, likewise.
         arguments: everything after ``drex run ENV``.
-        method: the method, likewise for the defaults.
 
     Raises:
-        UserError: no such preset, or settings that contradict each other.
+        UserError: no such preset or algorithm, settings that contradict each other or are out of range, or
+            an option that the chosen method or algorithm does not read.
         SystemExit: status 2 for what cannot be parsed, 0 after printing help.
     """
-    defaults = RunOptions(
-        task=task, preset=preset_name, method=method, settings=preset(preset_name, task, method)
-    )
-    return tyro.cli(RunOptions, prog=f"drex run {task}", args=arguments, default=defaults)
+    first = argparse.ArgumentParser(prog=f"drex run {task}", add_help=False, allow_abbrev=False)
+    for option in ("preset", "method", "algo"):
+        first.add_argument(f"--{option}", default=getattr(CommonOptions, option))
+    first.add_argument("--mix-noise", action="store_true")
+    chosen, _ = first.parse_known_args([_dashed(word) for word in arguments])
+    defaults = RunOptions(task=task, settings=_defaults(task, chosen))
+    for word in arguments:
+        _refuse_option_of_another(_dashed(word).partition("=")[0], defaults.settings, chosen)
+    with located({"RunOptions": ""} | paths_of(defaults.settings)):
+        options = tyro.cli(
+            RunOptions,
+            prog=f"drex run {task}",
+            args=arguments,
+            default=defaults,
+            config=(tyro.conf.AvoidSubcommands,),
+        )
+    _refuse_unread(options, defaults.settings)
+    return options
+
+
+def _dashed(word: str) -> str:
+    """An option's name as tyro spells it; values stay as they are."""
+    name, equals, value = word.partition("=")
+    return (name.replace("_", "-") + equals + value) if word.startswith("--") else word
+
+
+def _defaults(task: str, chosen: argparse.Namespace) -> Settings:
+    # A method that does not exist is refused by the second step, with those that do.
+    settings = preset(chosen.preset, task, "trex" if chosen.method == "trex" else "drex")
+    if chosen.mix_noise:
+        if not isinstance(settings.ranking, UserRanking):
+            raise UserError("mix_noise", expected="--method trex with it", found="method drex")
+        noise = preset(chosen.preset, task).noise
+        settings = replace(settings, ranking=replace(settings.ranking, noise=noise))
+    if chosen.algo == "ppo":
+        return settings
+    if chosen.algo not in get_args(SB3Name):
+        names = ", ".join(("ppo", *get_args(SB3Name)))
+        raise UserError("algo", expected=f"one of {names}", found=repr(chosen.algo))
+    return replace(settings, learner=SB3Settings(name=chosen.algo))
+
+
+_CHOICES: dict[str, tuple[tuple[type[Any], str], ...]] = {
+    "learner": ((PPOSettings, "algo ppo"), (SB3Settings, "the other algorithms")),
+    "ranking": ((NoiseRanking, "method drex"), (UserRanking, "method trex")),
+}
+
+
+def _refuse_option_of_another(option: str, settings: Settings, chosen: argparse.Namespace) -> None:
+    """Say why an option does not exist here that exists for another algorithm or method."""
+    group, dot, rest = option.removeprefix("--").partition(".")
+    if not option.startswith("--") or group not in _CHOICES or not dot:
+        return
+    name = rest.removeprefix("no-").replace("-", "_")
+    path = f"{group}.{name}"
+    here = f"algo {chosen.algo}" if group == "learner" else f"method {settings.method}"
+    owners = {cls: whose for cls, whose in _CHOICES[group] if name.split(".")[0] in _names(cls)}
+    if owners and type(getattr(settings, group)) not in owners:
+        found = f"one of {' and '.join(owners.values())}"
+        raise UserError(path, expected=f"an option of {here}", found=found)
+    if name.startswith("noise.") and settings.noise is None:
+        raise UserError(path, expected="--mix-noise with it", found="none")
+
+
+def _refuse_unread(options: RunOptions, defaults: Settings) -> None:
+    """Refuse what was given and is not read, though presets may hold it."""
+    settings = options.settings
+    if isinstance(settings.learner, SB3Settings):
+        if settings.learner.name != options.algo:
+            raise UserError(
+                "learner.name", expected=f"{options.algo}, as in --algo", found=settings.learner.name
+            )
+        if not ALGORITHMS[options.algo].takes_clone:
+            given = settings.policy.value_hidden_sizes
+            if given != defaults.policy.value_hidden_sizes:
+                readers = "an algorithm that trains the cloned network (ppo, a2c, trpo)"
+                raise UserError("policy.value_hidden_sizes", expected=readers, found=options.algo)
+    if not settings.clones:
+        for name in _names(CloningSettings):
+            if getattr(settings.bc, name) != getattr(defaults.bc, name):
+                found = "a run that clones nothing"
+                raise UserError(f"bc.{name}", expected="learner.start_from clone or mix_noise", found=found)
+
+
+def _names(cls: type[Any]) -> set[str]:
+    return {field.name for field in fields(cls)}

@@ -10,7 +10,9 @@ import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+import tyro
 from stable_baselines3.common.policies import ActorCriticPolicy
 from tqdm import tqdm
 
@@ -26,24 +28,27 @@ from drex.errors import UserError
 from drex.files.atomic import read_json, refuse_existing, write_json
 from drex.files.dataclass_json import JSON, settings_to_json
 from drex.files.run_folder import versions
+from drex.ranges import Count, Range, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
 class MakingSettings:
     """A demonstrator and how many of its episodes are recorded."""
 
-    episodes: int = 10
-    """Episodes recorded of the trained demonstrator, with its own randomness."""
-    history: int = 0
-    """Record instead one episode of each of so many stages, evenly spread over the training, worst first."""
-    demonstrator: DemonstratorSettings = field(default_factory=DemonstratorSettings)
+    episodes: Count = 10
+    """Episodes recorded of the trained demonstrator, actions sampled."""
+    history: Annotated[int, Range(0)] = 0
+    """Episodes recorded instead, one per policy, of policies evenly spread over the training, with their
+    order as the ranking, for --method trex; 0 records the trained demonstrator."""
+    demonstrator: Annotated[DemonstratorSettings, tyro.conf.arg(name="")] = field(
+        default_factory=DemonstratorSettings
+    )
     """The demonstrator."""
 
     def __post_init__(self) -> None:
-        if self.episodes < 1:
-            raise UserError("episodes", expected="at least one", found=str(self.episodes))
-        if self.history < 0 or self.history == 1:
-            raise UserError("history", expected="0, or two stages or more", found=str(self.history))
+        check_ranges(self)
+        if self.history == 1:
+            raise UserError("MakingSettings.history", expected="0, or at least 2 policies", found="1")
 
 
 def make_demonstrations(

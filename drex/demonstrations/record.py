@@ -24,6 +24,7 @@ from drex.files.atomic import refuse_existing
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_folder import versions
 from drex.files.run_layout import POLICY
+from drex.ranges import Count, Share, check_ranges, refuse_unread
 
 _ENVIRONMENTS = 16
 
@@ -32,21 +33,21 @@ _ENVIRONMENTS = 16
 class RecordingSettings:
     """How many episodes are recorded, and how the policy acts in them."""
 
-    episodes: int = 10
+    episodes: Count = 10
     """Whole episodes."""
     deterministic: bool = False
-    """Whether the policy takes its most likely action instead of sampling; plain callables act as they do."""
-    noise_level: float = 0.0
-    """Probability at each step that the whole action is replaced, for demonstrations that are worse by
-    choice; the actions that were taken are recorded."""
+    """Take greedy actions instead of sampling; plain callables act as they do."""
+    noise_level: Share = 0.0
+    """Probability at each step that the whole action is replaced, for demonstrations of chosen quality; the
+    executed actions are recorded."""
     noise_name: NoiseName = "uniform"
-    """What replaces it: a fresh uniform action, one that is held for some steps, or zeros (no_op)."""
+    """Kind of noise. uniform: a random action; sticky: a random action that is repeated for some steps;
+    no_op: zeros."""
 
     def __post_init__(self) -> None:
-        if self.episodes < 1:
-            raise UserError("episodes", expected="at least one", found=str(self.episodes))
-        if not 0.0 <= self.noise_level <= 1.0:
-            raise UserError("noise_level", expected="from 0 to 1", found=str(self.noise_level))
+        check_ranges(self)
+        if not self.noise_level:
+            refuse_unread(self, "noise_name", read_by="a noise_level above 0")
 
 
 def record(

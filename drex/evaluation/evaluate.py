@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,26 +11,21 @@ import numpy.typing as npt
 from drex.agents.policies.acting import Policy
 from drex.agents.rollouts.collect import Advance, collect_on
 from drex.envs.data.trajectories import Trajectories
-from drex.errors import UserError
 from drex.evaluation.statistics import summarize
+from drex.ranges import Count, Range, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
     """How policies are evaluated."""
 
-    episodes: int = 20
-    """Episodes of each policy."""
-    environments: int = 20
-    """Environments stepped side by side."""
+    episodes: Annotated[int, Range(2)] = 20
+    """Evaluation episodes per policy."""
+    environments: Count = 20
+    """Parallel environments."""
 
     def __post_init__(self) -> None:
-        if self.episodes < 2 or self.environments < 1:
-            raise UserError(
-                "evaluation",
-                expected="two episodes or more",
-                found=f"{self.episodes} in {self.environments} environments",
-            )
+        check_ranges(self)
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,6 +26,7 @@ from typing import (
 )
 
 from drex.errors import UserError
+from drex.ranges import located
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -57,7 +58,8 @@ def settings_from_json(cls: type[AnySettings], values: Mapping[str, JSON], where
         where: the file or argument the values come from, for the message.
 
     Raises:
-        UserError: an unknown key, an absent key without default, or a value of another type.
+        UserError: an unknown key, an absent key without default, a value of another type, or one that the
+            settings refuse.
         TypeError: a field's type is none of those named above; a mistake in the dataclass itself.
     """
     if not isinstance(values, Mapping):
@@ -96,7 +98,9 @@ def _decode_fields(cls: type[AnySettings], values: Mapping[str, JSON], prefix: s
     for name, field in known.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise UserError(prefix + name, expected="a value, since there is no default", found="none")
-    return cls(**{name: _decode(value, hints[name], prefix + name) for name, value in values.items()})
+    decoded = {name: _decode(value, hints[name], prefix + name) for name, value in values.items()}
+    with located({cls.__name__: prefix}):
+        return cls(**decoded)
 
 
 def _decode(value: JSON, hint: Any, where: str) -> object:  # noqa: ANN401

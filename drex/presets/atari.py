@@ -10,11 +10,11 @@ from drex.agents.demonstrator import DemonstratorSettings
 from drex.agents.policies.nature_cnn import fastest_precision
 from drex.agents.policies.network import PolicySettings
 from drex.agents.ppo.settings import PPOSettings
-from drex.agents.rollouts.noise import NoiseSchedule
 from drex.envs.atari.options import AtariOptions, game_name
 from drex.envs.atari.score_masks import score_mask
 from drex.evaluation.evaluate import EvaluationSettings
 from drex.presets.settings import Settings
+from drex.rankings.settings import NoiseRanking, UserRanking
 from drex.rewards.normalize import RewardNormalization
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetSettings
@@ -39,9 +39,7 @@ def paper_atari_drex(task: str) -> Settings:
             check_every=500,
             patience=5,
         ),
-        rollout_policy="deterministic",
-        noise=_ATARI_NOISE,
-        minimum_level_gap=0.2,
+        ranking=_ATARI_NOISE,
         reward=RewardSettings(
             members=1,
             hidden_sizes=(64,),
@@ -64,7 +62,7 @@ def paper_atari_drex(task: str) -> Settings:
             patience=5,
         ),
         normalization=RewardNormalization(squash="sigmoid", offset="zero", scale="none"),
-        ppo=_PUBLISHED_PPO,
+        learner=_PUBLISHED_PPO,
         atari=AtariOptions(episodic_life=True),
         evaluation=EvaluationSettings(episodes=30, environments=16),
     )
@@ -84,7 +82,12 @@ _PUBLISHED_PPO = PPOSettings(
     critic_warmup_rollouts=0,
 )
 
-_ATARI_NOISE = NoiseSchedule(levels=(0.02, 0.25, 0.5, 0.75, 1.0), episodes_per_level=20)
+_ATARI_NOISE = NoiseRanking(
+    levels=(0.02, 0.25, 0.5, 0.75, 1.0),
+    episodes_per_level=20,
+    minimum_gap=0.2,
+    rollout_policy="deterministic",
+)
 
 
 def paper_atari_trex(task: str) -> Settings:
@@ -103,15 +106,15 @@ def paper_atari_trex(task: str) -> Settings:
         held_out=0.0,
         patience=0,
     )
-    return replace(settings, reward=reward)
+    return replace(settings, ranking=UserRanking(), reward=reward)
 
 
 def default_atari(task: str) -> Settings:
     """Sized for hours on a GPU.
 
     The published networks and noise, but a reward of three members and many pairs a gradient step, and PPO
-    from the clone. The greedy actions of a clone are disturbed, as published, unless they are stuck:
-    demonstrators of Atari games act at random for much of the time, and what a clone samples may be hardly
+    from the clone. Noise is injected into the greedy clone, as published, unless it is stuck:
+    demonstrators of Atari games act at random for much of the time, and the sampling clone may be hardly
     better than noise (Breakout: 7.5 points against 15.6). Of the same spread PPO has enough at the start, so
     no entropy is paid for.
 
@@ -128,7 +131,7 @@ def default_atari(task: str) -> Settings:
     )
     return replace(
         settings,
-        rollout_policy="auto",
+        ranking=replace(_ATARI_NOISE, rollout_policy="auto"),
         policy=replace(settings.policy, image_precision=fastest_precision()),
         bc=CloningSettings(
             gradient_steps=8_000, batch_size=64, learning_rate=3e-4, l2=0.0, check_every=250, patience=5
@@ -145,8 +148,8 @@ def default_atari(task: str) -> Settings:
             patience=0,
         ),
         normalization=RewardNormalization(squash="sigmoid", offset="zero"),
-        ppo=replace(
-            settings.ppo,
+        learner=replace(
+            _PUBLISHED_PPO,
             environment_steps=5_000_000,
             environments=8,
             batch_size=256,
@@ -167,7 +170,7 @@ def small_atari(task: str) -> Settings:
         reward=replace(
             reward, gradient_steps=500, snippets=replace(reward.snippets, maximum_length=100, trajectories=12)
         ),
-        ppo=replace(settings.ppo, environment_steps=500_000),
+        learner=replace(settings.learner, environment_steps=500_000),
     )
 
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from drex.agents.behavioral_cloning import CloningSettings
 from drex.agents.policies.network import PolicySettings
 from drex.agents.ppo.settings import PPOSettings
-from drex.agents.rollouts.noise import NoiseSchedule
 from drex.presets.settings import Settings
+from drex.rankings.settings import NoiseRanking, UserRanking
 from drex.rewards.normalize import RewardNormalization
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetSettings
@@ -27,8 +27,7 @@ def _paper_drex(task: str) -> Settings:
         bc=CloningSettings(
             gradient_steps=50_000, batch_size=128, learning_rate=1e-4, l2=2e-3, patience=1_000_000
         ),
-        rollout_policy="deterministic",
-        noise=NoiseSchedule(episodes_per_level=5),
+        ranking=NoiseRanking(episodes_per_level=5, rollout_policy="deterministic"),
         reward=RewardSettings(
             hidden_sizes=(256, 256),
             inputs=("observations",),
@@ -42,7 +41,7 @@ def _paper_drex(task: str) -> Settings:
         normalization=RewardNormalization(
             offset="mean", scale="step", control_cost=_PAPER_CONTROL_COSTS.get(_family(task), 0.0)
         ),
-        ppo=PPOSettings(
+        learner=PPOSettings(
             environments=1,
             rollout_steps=2048,
             batch_size=64,
@@ -60,12 +59,13 @@ _PAPER_CONTROL_COSTS = {"HalfCheetah": 0.1, "Hopper": 0.001}
 def _paper_trex(task: str) -> Settings:
     """T-REX, section 5.1 and the authors' code: D-REX's PPO, from scratch, on another reward.
 
-    It deviates where D-REX's does, and judges by the return of 20 episodes, not by the last position of 5.
+    It deviates where D-REX's does, and evaluates by the return of 20 episodes, not by the last position of 5.
     """
     settings = _paper_drex(task)
     snippets = SnippetSettings(scheme="independent", minimum_length=40, maximum_length=40, pairs=64)
     return replace(
         settings,
+        ranking=UserRanking(),
         policy=PolicySettings(policy_hidden_sizes=(64, 64), value_hidden_sizes=(64, 64)),
         reward=replace(settings.reward, members=5, snippets=snippets, gradient_steps=10_000),
         normalization=RewardNormalization(
@@ -82,24 +82,24 @@ def _half_cheetah() -> Settings:
         reward=RewardSettings(
             l2=0.03, snippets=SnippetSettings(minimum_length=200, maximum_length=200, stride=20)
         ),
-        ppo=PPOSettings(gamma=0.98, gae_lambda=0.92, initial_std=0.5),
+        learner=PPOSettings(gamma=0.98, gae_lambda=0.92, initial_std=0.5),
     )
 
 
 def _walker() -> Settings:
-    return Settings(ppo=PPOSettings(environment_steps=600_000, kl_penalty=0.03))
+    return Settings(learner=PPOSettings(environment_steps=600_000, kl_penalty=0.03))
 
 
 def _ant() -> Settings:
     # Uniform noise alone teaches that stillness is best: it shakes every joint, and standing shakes none.
     return Settings(
-        noise=NoiseSchedule(names=("uniform", "sticky"), episodes_per_level=6),
-        ppo=PPOSettings(environment_steps=600_000, kl_penalty=0.03, initial_std=0.2),
+        ranking=NoiseRanking(names=("uniform", "sticky"), episodes_per_level=6),
+        learner=PPOSettings(environment_steps=600_000, kl_penalty=0.03, initial_std=0.2),
     )
 
 
 def _swimmer() -> Settings:
-    return Settings(ppo=PPOSettings(environment_steps=400_000))
+    return Settings(learner=PPOSettings(environment_steps=400_000))
 
 
 _TASKS: dict[str, Callable[[], Settings]] = {

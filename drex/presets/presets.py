@@ -17,6 +17,7 @@ from drex.presets.atari import (
 )
 from drex.presets.mujoco import _TASKS, _family, _paper_drex, _paper_trex
 from drex.presets.settings import Method, Settings
+from drex.rankings.settings import UserRanking
 
 
 def default(task: str, method: Method = "drex") -> Settings:
@@ -28,7 +29,8 @@ def default(task: str, method: Method = "drex") -> Settings:
 def _for_few_trajectories(settings: Settings) -> Settings:
     # A dozen demonstrations hold a twentieth of what noisy rollouts do: none are left out of the reward, and
     # what it makes of those it never saw is measured by learning others.
-    return replace(settings, reward=replace(settings.reward, held_out=0.0, patience=0), held_out_folds=4)
+    reward = replace(settings.reward, held_out=0.0, patience=0)
+    return replace(settings, ranking=UserRanking(), reward=reward, held_out_folds=4)
 
 
 def paper(task: str, method: Method = "drex") -> Settings:

@@ -15,6 +15,9 @@ from scipy.sparse.csgraph import connected_components
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 
+MINIMUM_GAP = 0.3
+"""Noise levels closer than this are not compared (D-REX section 5.1)."""
+
 
 @dataclass(frozen=True, eq=False)
 class Preferences:
@@ -204,7 +207,7 @@ def from_tiers(tiers: Sequence[Sequence[int]], *, source: str = "tiers") -> Pref
 
 
 def from_noise_levels(
-    levels: npt.ArrayLike, *, minimum_gap: float = 0.3, names: Sequence[Any] | None = None
+    levels: npt.ArrayLike, *, minimum_gap: float = MINIMUM_GAP, names: Sequence[Any] | None = None
 ) -> Preferences:
     """More noise is worse (D-REX section 4.2); levels closer than ``minimum_gap`` are not compared.
 

@@ -6,26 +6,15 @@ from dataclasses import dataclass
 
 from drex.demonstrations.load_and_save import Demonstrations
 from drex.envs.data.true_returns import TrueReturns
-from drex.errors import UserError
 from drex.rankings.noisy_rollouts import NoisyRollouts
-from drex.rankings.preferences import Preferences, RankedTrajectories, balance_weights, combine
+from drex.rankings.preferences import (
+    MINIMUM_GAP,
+    Preferences,
+    RankedTrajectories,
+    balance_weights,
+    combine,
+)
 from drex.rankings.rollout_policy import RolloutPolicyChoice
-
-
-@dataclass(frozen=True, kw_only=True)
-class UserRankingSettings:
-    """What is done with a ranking that the user brings (T-REX)."""
-
-    clone_share: float = 0.25
-    """Share of the ranked demonstrations, those that win most of their comparisons, that are cloned for PPO
-    to start from; whoever wins as much as the last of them is cloned too. Of tiers, the best whole ones."""
-    mix_noise: bool = False
-    """Whether noisy rollouts of the clone, ranked among themselves, are learned from beside the
-    demonstrations, each ranking with half of the weight."""
-
-    def __post_init__(self) -> None:
-        if not 0.0 < self.clone_share <= 1.0:
-            raise UserError("trex.clone_share", expected="above 0, up to 1", found=str(self.clone_share))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +49,7 @@ def from_user_ranking(
     ranked: RankedTrajectories,
     *,
     extra: NoisyRollouts | None = None,
-    minimum_gap: float = 0.3,
+    minimum_gap: float = MINIMUM_GAP,
     rollout_policy: RolloutPolicyChoice | None = None,
 ) -> RankedEpisodes:
     """T-REX: demonstrations as the user ranks them, alone or with noisy rollouts ranked among themselves.

@@ -116,7 +116,7 @@ def learning_curve(run: FinishedRun) -> Figure | None:
     true = run.scalars.get("eval/true_return", [])
     if not learned:
         return None
-    algorithm = run.config.get("settings", {}).get("algorithm", {}).get("name", "ppo").upper()
+    algorithm = run.config.get("settings", {}).get("learner", {}).get("name", "ppo").upper()
     figure = Figure(figsize=(7.0, 6.0), dpi=120, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     _line(upper, learned, color="tab:purple", label="learned reward")

@@ -12,8 +12,9 @@ import torch
 
 from drex.envs.data.stacked_frames import Observations
 from drex.errors import UserError
+from drex.ranges import Count
 
-Convolution = tuple[int, int, int]
+Convolution = tuple[Count, Count, Count]
 """Channels, side of the kernel in pixels, stride."""
 
 PUBLISHED_CONVOLUTIONS: tuple[Convolution, ...] = ((32, 7, 3), (16, 5, 2), (16, 3, 1), (16, 3, 1))

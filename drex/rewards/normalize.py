@@ -8,13 +8,14 @@ scale decides how large the values are that PPO has to learn.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
+from drex.ranges import NotNegative, Range, check_ranges, refuse_unread
 from drex.rewards.learned_reward import LearnedReward
 from drex.rewards.settings import Squash
 
@@ -24,37 +25,35 @@ class RewardNormalization:
     """Named rules for offset and scale."""
 
     offset: Literal["survival", "mean", "percentile", "network", "zero"] = "survival"
-    """What counts as 0. mean, percentile: of the ranked steps' rewards. survival: the percentile where any
-    ranked episode ended by itself, so that nearly every step seen is worth living, and the mean where none
-    did, since there the offset changes nothing. network: the networks' own zero (T-REX as published).
-    zero: the standardised, squashed reward as it is (a sigmoid pays for living: Atari as published)."""
-    percentile: float = 5.0
-    """The percentile that counts as 0, from 0 to 100."""
+    """Reward that becomes 0. mean, percentile: of the rewards of the ranked steps. survival: the percentile
+    if any ranked episode terminated, so that nearly every step is worth surviving, else the mean. network:
+    the output 0 of the networks (T-REX as published). zero: the standardized, squashed reward itself (a
+    sigmoid rewards survival: Atari as published)."""
+    percentile: Annotated[float, Range(0, 100)] = 5.0
+    """Offsets survival and percentile only: the percentile that becomes 0."""
     scale: Literal["return", "step", "none"] = "return"
-    """What gets a standard deviation of 1 on the ranked trajectories. return: the discounted return from each
-    step. step: the reward of a single step. none: nothing, rewards stay as large as they are."""
+    """Quantity with standard deviation 1 on the ranked trajectories. return: the discounted return from each
+    step. step: the reward of a step. none: no scaling."""
     squash: Squash = "none"
-    """What bounds the standardised reward of a step before offset and scale: none; sigmoid: 0 to 1, published
-    for Atari; tanh: -1 to 1."""
-    pessimism: float = 0.0
+    """Bound on the standardized reward of a step, before offset and scale. none; sigmoid: 0 to 1 (published
+    for Atari); tanh: -1 to 1."""
+    pessimism: NotNegative = 0.0
     """Standard deviations over the ensemble that are subtracted from its mean."""
-    control_cost: float = 0.0
-    """Weight of the squared norm of a Box action, subtracted from the standardised reward of its step. It is
-    no part of what is learned, but knowledge that is added (published: 0.1 HalfCheetah, 0.001 Hopper)."""
+    control_cost: NotNegative = 0.0
+    """Coefficient of the squared norm of a Box action, subtracted from the standardized reward of its step.
+    It is prior knowledge, not learned (published: 0.1 HalfCheetah, 0.001 Hopper)."""
 
     def __post_init__(self) -> None:
+        check_ranges(self)
         if self.offset == "network" and self.squash != "none":
             raise UserError(
-                "normalization.offset",
-                expected="another rule beside a squash",
+                "RewardNormalization.offset",
+                expected="another rule with a squash",
                 found="network",
                 do="use zero",
             )
-        if not 0.0 <= self.percentile <= 100.0:
-            raise UserError("normalization.percentile", expected="from 0 to 100", found=str(self.percentile))
-        for name in ("pessimism", "control_cost"):
-            if getattr(self, name) < 0.0:
-                raise UserError(f"normalization.{name}", expected="0 or more", found=str(getattr(self, name)))
+        if self.offset not in ("survival", "percentile"):
+            refuse_unread(self, "percentile", read_by="offset survival or percentile")
 
 
 def normalize_reward(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from drex.errors import UserError
+from drex.ranges import Count, Range, check_ranges, refuse_unread
 from drex.rankings.preferences import Preferences
 
 
@@ -18,40 +19,37 @@ class SnippetSettings:
     """How snippets are cut from trajectories (D-REX appendix; T-REX section 4)."""
 
     scheme: Literal["shared", "independent"] = "shared"
-    """shared: one snippet from every trajectory, compared in all preferred pairs at once. independent: two
-    fresh snippets for every pair, as published."""
-    minimum_length: int = 50
-    """Steps in the shortest snippet; a shorter trajectory is taken whole."""
-    maximum_length: int = 50
-    """Steps in the longest snippet."""
-    pairs: int = 64
-    """Pairs drawn at a time by independent; shared uses every preferred pair."""
-    trajectories: int = 0
-    """Trajectories, drawn anew each time, from which shared takes a snippet; 0 takes one from each."""
+    """shared: one snippet per trajectory, compared in all preferred pairs at once. independent: two new
+    snippets per pair, as published."""
+    minimum_length: Count = 50
+    """Steps of the shortest snippet; a shorter trajectory is taken whole."""
+    maximum_length: Count = 50
+    """Steps of the longest snippet."""
+    pairs: Count = 64
+    """Scheme independent only: pairs per sample."""
+    trajectories: Annotated[int, Range(0)] = 0
+    """Scheme shared only: trajectories per sample; 0 takes all."""
     better_starts_no_earlier: bool = False
-    """Whether the better snippet must not start before the worse one (published for Atari). It teaches
-    time as well: a reward learned under it from shuffled rankings grows with the step of the game."""
-    stride: int = 1
-    """Every how many steps of a snippet are scored. Neighbouring steps are nearly the same evidence: where
-    each of them counts, networks grow sure of single snippets by whatever sets these apart."""
+    """Sample the better snippet no earlier in its episode than the worse one (published for Atari). A reward
+    learned in this way depends on time too: even from shuffled rankings it grows with the step."""
+    stride: Count = 1
+    """Score every so many steps of a snippet. Neighbouring steps are nearly the same evidence; with all of
+    them, networks become overconfident."""
 
     def __post_init__(self) -> None:
-        if not 1 <= self.minimum_length <= self.maximum_length:
+        check_ranges(self)
+        if self.minimum_length > self.maximum_length:
             raise UserError(
-                "snippets.minimum_length",
-                expected=f"from 1 to maximum_length ({self.maximum_length})",
+                "SnippetSettings.minimum_length",
+                expected=f"at most maximum_length ({self.maximum_length})",
                 found=str(self.minimum_length),
             )
-        if self.stride < 1 or self.pairs < 1:
-            raise UserError(
-                "snippets",
-                expected="a positive stride and number of pairs",
-                found=f"{self.stride}, {self.pairs}",
-            )
-        if self.trajectories < 0 or self.trajectories == 1:
-            raise UserError(
-                "snippets.trajectories", expected="0 for all, or at least 2", found=str(self.trajectories)
-            )
+        if self.trajectories == 1:
+            raise UserError("SnippetSettings.trajectories", expected="0 for all, or at least 2", found="1")
+        if self.scheme == "shared":
+            refuse_unread(self, "pairs", read_by="scheme independent")
+        else:
+            refuse_unread(self, "trajectories", read_by="scheme shared")
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 from stable_baselines3.common.policies import ActorCriticPolicy
 
@@ -11,6 +12,7 @@ from drex.agents.policies.saved_actor_critic import load_policy, save_policy
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import task_spaces
 from drex.files.run_layout import CLONE, DEMONSTRATIONS
+from drex.rankings.settings import UserRanking
 from drex.rankings.user_ranking import Ranking
 from drex.stages.context import Context
 
@@ -44,12 +46,13 @@ def clone_demonstrations(
 
 def clone_best(run: Context, demonstrations: Trajectories, ranking: Ranking) -> ActorCriticPolicy | None:
     """A clone of the best-ranked demonstrations; ``None`` where nothing starts from it, as published."""
-    if not run.settings.starts_from_clone and not run.settings.trex.mix_noise:
+    if not run.settings.clones:
         return None
     return clone_demonstrations(run, demonstrations, episodes=best_episodes(run, demonstrations, ranking))
 
 
 def best_episodes(run: Context, demonstrations: Trajectories, ranking: Ranking) -> list[int]:
     """The episodes that T-REX clones: those that win most of their comparisons."""
-    best = ranking.rank(demonstrations).preferences.top_share(run.settings.trex.clone_share)
+    share = cast("UserRanking", run.settings.ranking).clone_share
+    best = ranking.rank(demonstrations).preferences.top_share(share)
     return [int(episode) for episode in best]

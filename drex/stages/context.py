@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from drex.agents.rollouts.collect import Advance
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_folder import RunFolder
 from drex.files.run_layout import Stage
 from drex.presets.settings import Settings
+from drex.rankings.settings import NoiseRanking
 from drex.stages.progress import Progress
 
 Made = TypeVar("Made")
@@ -37,6 +38,11 @@ class Context:
     folder: RunFolder
     progress: Progress
     device: str
+
+    @property
+    def noise(self) -> NoiseRanking:
+        """The settings of the noisy rollouts; for runs that have some."""
+        return cast("NoiseRanking", self.settings.noise)
 
     def load_or_make(
         self,

@@ -10,6 +10,7 @@ from drex.agents.policies.acting import deterministic, stochastic
 from drex.agents.rollouts.collect import Advance
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import make_environments
+from drex.files.dataclass_json import settings_to_json
 from drex.files.run_layout import CLONE, ROLLOUT_POLICY, Stage
 from drex.rankings.noisy_rollouts import NoisyRollouts, rank_by_noise
 from drex.rankings.rollout_policy import EPISODES, RolloutPolicyChoice, choose_rollout_policy
@@ -30,27 +31,23 @@ def roll_out_with_noise(
     Returns:
         The rollouts, and how their policy was chosen; ``None`` where the settings name it.
     """
-    settings, seed = run.settings, stage.seed(run.seed)
+    settings, seed = run.noise, stage.seed(run.seed)
     choice = _choose(run, cloned, bc) if settings.rollout_policy == "auto" else None
     chosen = settings.rollout_policy if choice is None else choice.chosen
 
     def make(advance: Advance) -> NoisyRollouts:
         actor = stochastic(bc, seed=seed) if chosen == "stochastic" else deterministic(bc)
-        with closing(make_environments(run.task, settings.rollout_environments, seed=seed)) as environments:
-            return rank_by_noise(actor, environments, settings.noise, seed=seed, progress=advance)
+        with closing(make_environments(run.task, settings.environments, seed=seed)) as environments:
+            return rank_by_noise(actor, environments, settings, seed=seed, progress=advance)
 
     rollouts = run.load_or_make(
         stage,
         make,
         save=NoisyRollouts.save,
         load=NoisyRollouts.load,
-        settings={
-            "noise": settings.noise,
-            "environments": settings.rollout_environments,
-            "rollout_policy": chosen,
-        },
+        settings=settings_to_json(settings) | {"rollout_policy": chosen},
         inputs=[CLONE],
-        bar=(len(settings.noise.jobs()), "episode"),
+        bar=(len(settings.jobs()), "episode"),
     )
     return rollouts, choice
 

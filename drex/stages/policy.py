@@ -13,7 +13,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from drex.agents.policies.saved import load_trained, save_trained
 from drex.agents.ppo.train import train_ppo
 from drex.agents.rollouts.collect import Advance
-from drex.agents.sb3_algorithms import train
+from drex.agents.sb3_algorithms import SB3Settings, train
 from drex.envs.atari.options import atari_options, is_atari
 from drex.envs.learned_reward import RewardFunction
 from drex.envs.make import make_environments, task_spaces
@@ -46,24 +46,22 @@ def train_policy(
     """
     observation_space, action_space, _ = task_spaces(run.task)
     settings = run.settings
-    ppo = settings.algorithm.name == "ppo"
-    learner: dict[str, Any] = {"ppo": settings.ppo} if ppo else {"algorithm": settings.algorithm}
     atari = {"atari": settings.atari} if is_atari(run.task) else {}
     return run.load_or_make(
         stage,
         lambda advance: _train(run, stage, reward, bc, advance),
         save=lambda model, place: save_trained(model, settings.policy, place),
         load=lambda place: load_trained(place, observation_space, action_space),
-        settings={"policy": settings.policy} | learner | atari,
+        settings={"policy": settings.policy, "learner": settings.learner} | atari,
         inputs=[*([] if bc is None else [CLONE]), *reward_stages],
-        bar=(settings.training_steps, "step"),
+        bar=(settings.learner.training_steps, "step"),
     )
 
 
 def _train(
     run: Context, stage: Stage, reward: RewardFunction, bc: ActorCriticPolicy | None, advance: Advance
 ) -> BaseAlgorithm:
-    settings, main = run.settings, stage == POLICY
+    settings, learner, main = run.settings, run.settings.learner, stage == POLICY
 
     def environments(count: int, seed: int) -> VecEnv:
         return make_environments(run.task, count, seed=seed, atari=atari_options(run.task, settings.atari))
@@ -80,11 +78,10 @@ def _train(
         "callback": CallbackList([StepBar(advance), TrueReturnWatch(log)]),
         "device": run.device,
     }
-    if settings.algorithm.name == "ppo":
-        checkpoints = run.folder.unfinished(stage.name)
-        return train_ppo(environments, settings.ppo, checkpoints=checkpoints, **shared)
-    run.progress.say(settings.algorithm.how_it_starts(cloned=bc is not None))
-    return train(environments, settings.algorithm, **shared)
+    if isinstance(learner, SB3Settings):
+        run.progress.say(learner.how_it_starts(cloned=bc is not None))
+        return train(environments, learner, **shared)
+    return train_ppo(environments, learner, checkpoints=run.folder.unfinished(stage.name), **shared)
 
 
 def environment_steps(run: Context, episodes: RankedEpisodes) -> int:
@@ -94,4 +91,4 @@ def environment_steps(run: Context, episodes: RankedEpisodes) -> int:
     """
     noisy = 0 if episodes.noise is None else int(episodes.noise.trajectories.lengths.sum())
     choice = 0 if episodes.rollout_policy is None else episodes.rollout_policy.environment_steps
-    return choice + noisy + run.settings.training_steps
+    return choice + noisy + run.settings.learner.training_steps

@@ -48,14 +48,14 @@ def given_ranking(
 def rank_noisy_rollouts(run: Context, cloned: Trajectories, bc: ActorCriticPolicy) -> RankedEpisodes:
     """D-REX: rollouts of the clone, ranked by their noise."""
     rollouts, choice = roll_out_with_noise(run, RANKED, cloned, bc)
-    return from_noise(rollouts, minimum_gap=run.settings.minimum_level_gap, rollout_policy=choice)
+    return from_noise(rollouts, minimum_gap=run.noise.minimum_gap, rollout_policy=choice)
 
 
 def rank_as_user(
     run: Context, demonstrations: Demonstrations, given: Ranking, bc: ActorCriticPolicy | None
 ) -> RankedEpisodes:
     """T-REX: the demonstrations as the user ranks them, with noisy rollouts where the settings say so."""
-    trajectories, gap = demonstrations.trajectories, run.settings.minimum_level_gap
+    trajectories = demonstrations.trajectories
     ranking = run.load_or_make(
         RANKED,
         lambda _: given,
@@ -65,10 +65,11 @@ def rank_as_user(
         inputs=[DEMONSTRATIONS],
     )
     ranked = ranking.rank(trajectories)
-    if not run.settings.trex.mix_noise or bc is None:
-        return from_user_ranking(demonstrations, ranked, minimum_gap=gap)
+    if run.settings.noise is None or bc is None:
+        return from_user_ranking(demonstrations, ranked)
     cloned = trajectories.select(best_episodes(run, trajectories, ranking))
     noisy, choice = roll_out_with_noise(run, RANKED_NOISE, cloned, bc)
+    gap = run.noise.minimum_gap
     return from_user_ranking(demonstrations, ranked, extra=noisy, minimum_gap=gap, rollout_policy=choice)
 
 

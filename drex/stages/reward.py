@@ -38,7 +38,9 @@ def learn_and_normalize(run: Context, ranked: RankedTrajectories, *, log: Log | 
     settings = run.settings
     seed = REWARD.seed(run.seed)
     learned = learn_reward(ranked, settings.reward, seed=seed, log=log, device=run.device)
-    return normalize_reward(learned, ranked.trajectories, settings.normalization, gamma=settings.gamma)
+    return normalize_reward(
+        learned, ranked.trajectories, settings.normalization, gamma=settings.learner.gamma
+    )
 
 
 def reward_settings(run: Context) -> dict[str, JSON]:
@@ -46,6 +48,6 @@ def reward_settings(run: Context) -> dict[str, JSON]:
     settings = run.settings
     return {
         "reward": settings_to_json(settings.reward),
-        "normalization": settings_to_json(settings.normalization) | {"gamma": settings.gamma},
-        "minimum_level_gap": settings.minimum_level_gap,
+        "normalization": settings_to_json(settings.normalization) | {"gamma": settings.learner.gamma},
+        "minimum_gap": None if settings.noise is None else settings.noise.minimum_gap,
     }

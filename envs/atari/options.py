@@ -9,16 +9,12 @@ probability 0.25 by default, these environments never do. (D-REX section 5.2; Mn
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Annotated
 
 import gymnasium
 import numpy as np
 
-from drex.errors import UserError
-
-if TYPE_CHECKING:
-    pass
-
+from drex.ranges import Range, check_ranges
 
 FRAMES_PER_STEP = 4
 """Emulator frames (60 a second) that an action is held for."""
@@ -58,30 +54,23 @@ WAITS_FOR_FIRE = frozenset({"Breakout"})
 
 @dataclass(frozen=True, kw_only=True)
 class AtariOptions:
-    """What training may change about a game; the defaults are how demonstrators and policies are judged.
+    """Changes to a game during training; the defaults are those of recording and evaluation.
 
-    The true return that is kept for judging is that of whole games in unclipped score under every option.
+    The true return is that of whole games in unclipped score under every option.
     """
 
     episodic_life: bool = False
-    """A lost life ends the learner's episode. The game itself goes on: later lives are seen too."""
+    """End an episode at each lost life; the game goes on."""
     clip_rewards: bool = False
-    """Pay the sign of each reward instead of the score."""
+    """Replace each reward by its sign."""
     fire_after_life: bool = True
-    """Press FIRE in place of the first action after a lost life, in games that otherwise stand still.
-
-    Without it a policy that never presses FIRE stalls for half an hour, which a learned reward may even like.
-    """
-    maximum_frames: int = MAXIMUM_FRAMES
-    """Emulator frames after which a game is cut off, no-ops at its start not counted."""
+    """Press FIRE after a lost life in games that wait for it; otherwise a policy may stall until the time
+    limit."""
+    maximum_frames: Annotated[int, Range(FRAMES_PER_STEP)] = MAXIMUM_FRAMES
+    """Emulator frames after which a game is truncated, not counting no-ops at its start."""
 
     def __post_init__(self) -> None:
-        if self.maximum_frames < FRAMES_PER_STEP:
-            raise UserError(
-                "maximum_frames",
-                expected=f"at least the {FRAMES_PER_STEP} frames of one step",
-                found=str(self.maximum_frames),
-            )
+        check_ranges(self)
 
 
 def atari_options(task: str, chosen: AtariOptions) -> AtariOptions | None:

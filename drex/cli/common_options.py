@@ -1,0 +1,95 @@
+"""The common options of ``drex run``; a module of its own, so that ``--help`` does not wait for torch."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from drex.presets.names import Control, Method
+from drex.ranges import Seed, check_ranges
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions:
+    """Learn a reward from demonstrations, and train a policy on it to beat the demonstrator."""
+
+    task: tyro.conf.Suppress[str] = "ENV"
+    """A gymnasium id, for example Hopper-v5; module:Id imports the module first; or module:factory."""
+    demos: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Demonstrations in any format (docs/demonstrations.md); default: the bundled ones."""
+    seed: Seed = 0
+    """Random seed of the whole run."""
+    run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
+    """Output folder; default: runs/ENV/PRESET-seedN."""
+    preset: str = "default"
+    """Preset of the settings: default (our best), paper (as published), or small (an Atari game in less than
+    two hours on two cores)."""
+    method: Method = "drex"
+    """Source of the ranking: noise injected into a clone of the demonstrations (drex), or the user (trex)."""
+    ranking: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """T-REX only: ranking of the demonstrations, JSON or CSV, see drex demos rank; default: NAME.ranking.json
+    beside the demonstrations."""
+    mix_noise: tyro.conf.FlagCreatePairsOff[bool] = False
+    """T-REX only: learn from noisy rollouts of the clone too, with half of the weight."""
+    algo: str = "ppo"
+    """Algorithm that trains the policy: ppo, or stable-baselines3's a2c, sac, td3, ddpg, dqn, or
+    sb3-contrib's trpo, tqc, qrdqn."""
+    controls: tuple[Control, ...] = ()
+    """Baseline rewards, trained and evaluated in the same way: constant, or learned from shuffled labels."""
+    device: Device = "auto"
+    """Device of the training; auto: the CPU for flat observations, where it is faster, else a GPU if any."""
+    env_kwargs: Annotated[str, tyro.conf.arg(metavar="JSON")] = "{}"
+    """Keyword arguments of the environment, a JSON object."""
+    wrappers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[MODULE:WRAPPER ...]")] = ()
+    """Wrappers of the environment, classes or functions, innermost first."""
+    resume: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Continue the interrupted run in the folder."""
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress bars."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+    def environment(self) -> str:
+        """The task with its arguments and wrappers, in one line.
+
+        Raises:
+            UserError: the arguments are no JSON object, or a name cannot be read.
+        """
+        from drex.envs.json_options import json_object
+        from drex.envs.task_names import task_name
+
+        kwargs = json_object(self.env_kwargs, "env_kwargs")
+        return task_name(self.task, kwargs=kwargs, wrappers=self.wrappers)
+
+    def folder(self) -> Path:
+        """The output folder: as asked for, or named by task, method, preset and seed."""
+        if self.run_dir is not None:
+            return self.run_dir
+        method = "" if self.method == "drex" else f"{self.method}-"
+        name = f"{method}{self.preset}-seed{self.seed}"
+        return Path("runs") / re.sub(r"[^\w.-]+", "-", self.task).strip("-") / name
+
+
+def show_common_options(task: str) -> None:
+    """Print these options, and how to see all others.
+
+    Raises:
+        SystemExit: always, with status 0.
+    """
+    more = (
+        f"The settings of every stage, for example --learner.environment-steps 500000, are listed with their "
+        f"defaults by drex run {task} --help-all."
+    )
+    tyro.cli(
+        CommonOptions,
+        prog=f"drex run {task}",
+        args=["--help"],
+        description=f"{CommonOptions.__doc__}\n\n{more}",
+    )

@@ -1,0 +1,11 @@
+"""Names that a run is asked for by; a module of its own, so that ``--help`` does not wait for torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Method = Literal["drex", "trex"]
+"""Source of the ranking: noise injected into a clone (``drex``), or the user (``trex``)."""
+
+Control = Literal["constant", "shuffled_labels"]
+"""``constant``: the same reward for every step; ``shuffled_labels``: a reward learned from shuffled pairs."""

@@ -1,0 +1,40 @@
+"""Settings of the ranking: by noise (D-REX), or the user's (T-REX)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from drex.agents.rollouts.noise import NoiseSchedule
+from drex.ranges import Count, Range, Share, check_ranges
+from drex.rankings.preferences import MINIMUM_GAP
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseRanking(NoiseSchedule):
+    """Ranking by noise (D-REX): rollouts of the clone under noise, more noise being worse."""
+
+    minimum_gap: Share = MINIMUM_GAP
+    """Minimum difference of two noise levels whose rollouts are compared."""
+    rollout_policy: Literal["stochastic", "deterministic", "auto"] = "stochastic"
+    """Policy that the noise is injected into: the sampling clone, or the greedy one. A greedy clone moves
+    smoothly, so a reward may detect noise by its jitter and learn nothing else. auto: the greedy clone,
+    unless its episode lengths differ from the demonstrations' (Mann-Whitney p < 0.01) in the direction of a
+    random policy and the sampling clone's mean length is closer."""
+    environments: Count = 16
+    """Parallel environments."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserRanking:
+    """How the user's ranking of the demonstrations is used (T-REX)."""
+
+    clone_share: Annotated[float, Range(0, 1, above=True)] = 0.25
+    """Share of the demonstrations that are cloned, best first by their share of comparisons won. Ties at the
+    threshold are cloned too; of tiers, the best whole ones."""
+    noise: NoiseRanking | None = None
+    """Noisy rollouts of the clone, ranked by noise and learned from too; each ranking has half of the weight.
+    """
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
