@@ -9,7 +9,6 @@ from pathlib import Path
 
 import gymnasium
 import torch
-from drex.agents.ppo.running_normalization import RunningNormalization
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.logger import Logger
 from stable_baselines3.common.policies import ActorCriticPolicy
@@ -19,6 +18,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from drex.agents.policies.network import PolicySettings, StandardizedObservations, policy_arguments
 from drex.agents.ppo.algorithm import PPO
 from drex.agents.ppo.checkpoints import _checkpoint, _continue_from
+from drex.agents.ppo.running_normalization import RunningNormalization
 from drex.agents.ppo.settings import PPOSettings
 from drex.envs.learned_reward import RewardFunction
 from drex.errors import UserError
