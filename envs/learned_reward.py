@@ -101,9 +101,8 @@ class LearnedRewardEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any]
         """Step, and pay the learned reward."""
         if self._observation is None:
             raise RuntimeError("step before reset")
+        taken = np.array(action)  # an environment may change it in place
         next_observations, _, terminated, truncated, info = self.env.step(action)
         before, self._observation = self._observation, np.array(next_observations)
-        paid = self._reward(
-            before[None], np.asarray(action)[None], self._observation[None], np.array([terminated])
-        )
+        paid = self._reward(before[None], taken[None], self._observation[None], np.array([terminated]))
         return next_observations, float(paid[0]), terminated, truncated, info

@@ -15,6 +15,7 @@ import numpy as np
 from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tuple
 from gymnasium.wrappers import FlattenObservation, TimeLimit, TransformObservation
 
+from drex.envs.checked import CheckedEnv
 from drex.envs.task_names import factory_of, read_task_name, wrapper_of
 from drex.errors import UserError
 
@@ -54,7 +55,7 @@ def build_environment(task: str, **more: Any) -> gymnasium.Env[Any, Any]:
     for name in recipe.wrappers:
         environment = wrapper_of(name)(environment)
         _check_is_environment(f"wrapper {name!r}", environment)
-    return _flat(task, environment)
+    return CheckedEnv(_flat(task, environment), task)
 
 
 def horizon_of(environment: gymnasium.Env[Any, Any]) -> int | None:

@@ -216,3 +216,16 @@ def test_a_stochastic_discrete_policy_samples_its_own_probabilities():
         policy.action_net.bias.copy_(probabilities.log())
     drawn = stochastic(policy, seed=0)(np.zeros((6000, 3), np.float32))
     assert np.bincount(drawn, minlength=3) / 6000 == pytest.approx(probabilities.numpy(), abs=0.02)
+
+
+@pytest.mark.parametrize("highest", [254, 255])
+def test_a_small_grid_of_bytes_is_seen_as_it_comes(highest):
+    """stable-baselines3 takes it for an image where 255 is the highest byte, and divides it by that."""
+    generator = np.random.default_rng(0)
+    grids = generator.integers(0, 11, (1500, 7, 7, 3)).astype(np.uint8)
+    actions = (grids[:, 3, 3, 0] > 5).astype(np.int64) + (grids[:, 0, 0, 1] > 5)
+    data = Trajectories(grids, actions, np.array([1500]), np.zeros(1, np.bool_))
+    space = gymnasium.spaces.Box(0, highest, (7, 7, 3), np.uint8)
+    settings = CloningSettings(gradient_steps=600)
+    policy = clone(data, space, CHOICES, policy_settings=PolicySettings(), settings=settings, seed=0)
+    assert (deterministic(policy)(grids) == actions).mean() > 0.95

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
+from stable_baselines3.common.preprocessing import is_image_space
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 
 from drex.agents.policies.nature_cnn import BytesCNN, Precision, extract_features
@@ -49,6 +50,8 @@ class StandardizedObservations(BaseFeaturesExtractor):
     def __init__(self, observation_space: gymnasium.Space[Any]) -> None:
         size = int(np.prod(cast("tuple[int, ...]", observation_space.shape)))
         super().__init__(observation_space, size)
+        # stable-baselines3 takes every uint8 Box of three axes for an image and hands it over divided by 255.
+        self._unit = 255.0 if is_image_space(observation_space) else 1.0
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
 
@@ -62,7 +65,10 @@ class StandardizedObservations(BaseFeaturesExtractor):
 
     def forward(self, observations: torch.Tensor) -> torch.Tensor:
         """(n, *observation shape) to (n, features)."""
-        return ((observations.flatten(1) - self.mean) / self.std).clamp(-10.0, 10.0)
+        numbers = observations.flatten(1)
+        if self._unit != 1.0:
+            numbers = numbers * self._unit
+        return ((numbers - self.mean) / self.std).clamp(-10.0, 10.0)
 
 
 def make_features(
