@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from drex.agents.ppo.train import train_ppo as train_ppo
     from drex.agents.rollouts.collect import collect as collect
     from drex.agents.rollouts.noise import NoiseSchedule as NoiseSchedule
+    from drex.agents.sb3_algorithms import SB3Settings as SB3Settings
     from drex.demonstrations.bundled import bundled_demonstrations as bundled_demonstrations
     from drex.demonstrations.load_and_save import Demonstrations as Demonstrations
     from drex.demonstrations.load_and_save import convert_demonstrations as convert_demonstrations
@@ -49,6 +50,8 @@ if TYPE_CHECKING:
     from drex.rankings.preferences import from_pairs as from_pairs
     from drex.rankings.preferences import from_scores as from_scores
     from drex.rankings.preferences import from_tiers as from_tiers
+    from drex.rankings.settings import NoiseRanking as NoiseRanking
+    from drex.rankings.settings import UserRanking as UserRanking
     from drex.rankings.user_ranking import Ranking as Ranking
     from drex.rankings.user_ranking_files import load_ranking as load_ranking
     from drex.rankings.user_ranking_files import save_ranking as save_ranking
@@ -88,6 +91,7 @@ _HOME = {
         "Preferences RankedTrajectories combine "
         "from_pairs from_scores from_order from_tiers from_noise_levels"
     ),
+    "rankings.settings": "NoiseRanking UserRanking",
     "rankings.user_ranking": "Ranking",
     "rankings.user_ranking_files": "load_ranking save_ranking",
     "rewards.learning": "learn_reward",
@@ -101,6 +105,7 @@ _HOME = {
     "agents.ppo.train": "train_ppo",
     "agents.ppo.algorithm": "PPO",
     "agents.ppo.settings": "PPOSettings",
+    "agents.sb3_algorithms": "SB3Settings",
     "evaluation.evaluate": "evaluate_policy EvaluationSettings",
 }
 """Every public name by its module, in the method's order."""
