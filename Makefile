@@ -8,9 +8,10 @@ PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
 ARGS   ?=
+OLDEST ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint type check bench clean
+.PHONY: help install demo test lint type check latest oldest bench clean
 
 help: ## name what can be made
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,11 +34,24 @@ type: $(READY) ## static types, strictly
 
 check: lint type test ## everything that must pass before a change goes in
 
+latest: ## the tests on the newest versions that pip finds, in an environment of its own
+	test -x .venv-latest/bin/python || $(PYTHON) -m venv .venv-latest
+	.venv-latest/bin/python -m pip install --quiet --disable-pip-version-check \
+		--upgrade --upgrade-strategy eager -e '.[dev]'
+	.venv-latest/bin/python -m pytest $(ARGS)
+
+oldest: ## the tests on the lower bounds of pyproject.toml; another one: make oldest OLDEST=torch=2.14.0
+	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
+	.venv-oldest/bin/python .ci/oldest.py $(OLDEST) > .venv-oldest/constraints.txt
+	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
+		-c .venv-oldest/constraints.txt -e '.[dev]'
+	.venv-oldest/bin/python -m pytest $(ARGS)
+
 bench: $(READY) ## benchmarks, for example: make bench ARGS="mujoco --help"
 	$(BIN)/python -m benchmarks $(ARGS)
 
-clean: ## remove .venv and what tools have cached; runs/ stays
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## remove the virtual environments and what tools have cached; runs/ stays
+	rm -rf $(VENV) .venv-latest .venv-oldest build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(READY): pyproject.toml constraints.txt
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 with venv and pip was found: name one with PYTHON=..." >&2; exit 2; }

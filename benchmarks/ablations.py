@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tyro
 
-from benchmarks.runner import RESULTS, Experiment, RunOptions, read_results, run_and_show
+from benchmarks.runner import RESULTS, Experiment, RunOptions, read_results, run_and_show, shown_name
 
 EVERY_STEP = (
     *("--reward.snippets.minimum-length", "50"),
@@ -99,12 +99,12 @@ def table(folder: Path) -> str:
     ]
     shown: set[str] = set()
     for name, (task, words, _) in CHOICES.items():
-        found = _policies(folder, name)
+        found = _results(folder, name)
         if not found:
             continue
         if task not in shown:
             preset = {
-                seed: policy for seed, policy in _policies(RESULTS / "mujoco", task).items() if seed in found
+                seed: facts for seed, facts in _results(RESULTS / "mujoco", task).items() if seed in found
             }
             rows.append(_row(task, "as preset", preset))
             shown.add(task)
@@ -112,15 +112,17 @@ def table(folder: Path) -> str:
     return "\n".join(rows)
 
 
-def _policies(folder: Path, name: str) -> dict[int, dict[str, Any]]:
-    """What became of the policy, by seed."""
-    return {facts["seed"]: facts["policy"] for facts in read_results(folder, f"{name}-seed*.json")}
+def _results(folder: Path, name: str) -> dict[int, dict[str, Any]]:
+    """What was found, by seed."""
+    return {facts["seed"]: facts for facts in read_results(folder, f"{name}-seed*.json")}
 
 
-def _row(task: str, words: str, policies: dict[int, dict[str, Any]]) -> str:
-    seeds = ", ".join(map(str, policies))
-    returns = ", ".join(f"{policy['mean']:.0f}" for policy in policies.values())
-    length = np.mean([policy["length"] for policy in policies.values()])
+def _row(task: str, words: str, results: dict[int, dict[str, Any]]) -> str:
+    seeds = ", ".join(map(str, results))
+    returns = ", ".join(f"{facts['policy']['mean']:.0f}" for facts in results.values())
+    length = np.mean([facts["policy"]["length"] for facts in results.values()])
+    older = {shown_name(facts).removeprefix(facts["name"]) for facts in results.values()}
+    words += max(older)
     return f"| {task} | {words} | {seeds} | {returns} | {length:.0f} |"
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks.runner import ControlledOptions, Experiment, read_results, run_and_show
+from benchmarks.runner import ControlledOptions, Experiment, read_results, run_and_show, shown_name
 from drex.demonstrations.bundled import bundled_tasks
 from drex.envs.atari.options import is_atari
 
@@ -64,7 +64,7 @@ def row(facts: dict[str, Any]) -> str:
         "clone": policy["mean"] > max(clones),
     }
     cells = [
-        facts["name"].replace("-v5", ""),
+        shown_name(facts).replace("-v5", ""),
         facts["seed"],
         f"{demonstrator['mean']:.1f} / {demonstrator['best']:.0f}",
         " / ".join(f"{mean:.1f}" for mean in clones),
@@ -109,7 +109,7 @@ def noise_table(results: Sequence[dict[str, Any]]) -> list[str]:
         ]
         source = facts.get("ranking", {}).get("rollout_policy") or {"chosen": "deterministic"}
         sampled = ", sampled" if source["chosen"] == "stochastic" else ""
-        label = f"{facts['name'].replace('-v5', '')}, seed {facts['seed']}{sampled}"
+        label = f"{shown_name(facts).replace('-v5', '')}, seed {facts['seed']}{sampled}"
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return lines
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks.runner import ControlledOptions, Experiment, read_results, run_and_show
+from benchmarks.runner import ControlledOptions, Experiment, read_results, run_and_show, shown_name
 
 TASKS = ("HalfCheetah-v5", "Hopper-v5", "Walker2d-v5", "Ant-v5", "Swimmer-v5")
 PAPER_TASKS = ("HalfCheetah", "Hopper")
@@ -47,7 +47,7 @@ def row(facts: dict[str, Any]) -> str:
     low, high = policy["interval"]
     wins = policy["mean"] > max(demonstrator["best"], facts["bc"]["mean"])
     cells = [
-        facts["name"].replace("-paper-demonstrations", " (paper's)"),
+        shown_name(facts).replace("-paper-demonstrations", " (paper's)"),
         facts["seed"],
         f"{demonstrator['mean']:.0f} / {demonstrator['best']:.0f}",
         f"{facts['bc']['mean']:.0f}",

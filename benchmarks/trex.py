@@ -13,7 +13,7 @@ from typing import Any
 
 import tyro
 
-from benchmarks.runner import Experiment, RunOptions, read_results, run_and_show
+from benchmarks.runner import Experiment, RunOptions, read_results, run_and_show, shown_name
 
 TASK = "Hopper-v5"
 HISTORY = Path(__file__).parent / "data" / f"{TASK}-history.npz"
@@ -49,7 +49,7 @@ def row(facts: dict[str, Any]) -> str:
     low, high = policy["interval"]
     held_out = reward["held_out_accuracy"]
     cells = [
-        facts["name"].removeprefix(f"{TASK}-").replace("-", " "),
+        shown_name(facts).removeprefix(f"{TASK}-").replace("-", " "),
         facts["seed"],
         f"{demonstrator['mean']:.0f} / {demonstrator['best']:.0f}",
         "none" if facts["bc"] is None else f"{facts['bc']['mean']:.0f}",

@@ -56,7 +56,7 @@ def test_the_page_states_the_published_demonstrators_scores():
 
 def some_facts(**changes):
     facts = {
-        "name": "Breakout-v5-small",
+        "name": "Pong-v5-small",
         "seed": 0,
         "demonstrator": {"mean": 14.5, "best": 21.0},
         "bc": {"mean": 15.6},
@@ -76,7 +76,7 @@ def some_facts(**changes):
 def test_a_row_says_what_was_beaten():
     cells = [cell.strip() for cell in row(some_facts()).strip("|").split("|")]
     assert cells == [
-        "Breakout-small",
+        "Pong-small",
         "0",
         "14.5 / 21",
         "15.6",
@@ -96,9 +96,9 @@ def test_a_row_says_what_was_beaten():
 
 
 def test_the_noise_table_holds_every_level():
-    assert noise_table([some_facts()])[-1] == "| Breakout-small, seed 0 | 10.0 (400) | 1.0 (400) |"
+    assert noise_table([some_facts()])[-1] == "| Pong-small, seed 0 | 10.0 (400) | 1.0 (400) |"
     sampled = some_facts(ranking={"rollout_policy": {"chosen": "stochastic"}})
-    assert noise_table([sampled])[-1].startswith("| Breakout-small, seed 0, sampled | 10.0 (400)")
+    assert noise_table([sampled])[-1].startswith("| Pong-small, seed 0, sampled | 10.0 (400)")
 
 
 def parity_result(side, seed, score, curve):

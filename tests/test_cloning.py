@@ -165,6 +165,21 @@ def test_the_clones_spread_is_its_error_on_transitions_it_has_not_seen():
     assert spread[1] == pytest.approx(0.05)
 
 
+def test_the_clones_spread_is_not_its_error_on_transitions_it_was_trained_on():
+    """So few transitions that the two errors differ by far."""
+    noise = np.random.default_rng(5).normal(0.0, 0.1, (60, 2))
+    data = demonstrations(lambda observations: linear_actions(observations) + noise, count=60)
+    policy = cloned(data, BOX, held_out=0.3, gradient_steps=100, check_every=10, smallest_std=1e-3)
+    with torch.no_grad():
+        errors = action_mean(policy, torch.as_tensor(data.observations)).numpy() - data.actions
+    order = np.random.default_rng(0).permutation(60)
+    held_out, training = (
+        np.sqrt(np.square(errors[steps]).mean(axis=0)) for steps in (order[:18], order[18:])
+    )
+    assert policy.log_std.detach().exp().numpy() == pytest.approx(held_out, rel=1e-4)
+    assert (np.abs(training / held_out - 1) > 0.2).all()
+
+
 def test_only_the_policys_own_weights_are_trained():
     start = copy.deepcopy(make_policy(OBSERVATIONS, BOX, SMALL, seed=0).state_dict())
     trained = cloned(demonstrations(linear_actions, count=200), BOX, gradient_steps=100).state_dict()

@@ -364,6 +364,41 @@ def test_a_folder_of_another_run_is_refused_and_left_alone(plain, demonstrations
     assert {p: t for p, t in after.items() if p.is_file()} == {p: t for p, t in before.items() if p.is_file()}
 
 
+@pytest.fixture(scope="module")
+def other(tmp_path_factory, demonstrations):
+    """A run of the same seed whose clone is trained for longer, with a control."""
+    settings = dataclasses.replace(TINY, bc=dataclasses.replace(TINY.bc, gradient_steps=150))
+    folder = tmp_path_factory.mktemp("other") / "run"
+    start(folder, demonstrations, settings=settings, controls=("shuffled_labels",))
+    return folder, settings
+
+
+INPUTS = {
+    "ranked": {"bc"},
+    "reward": {"ranked"},
+    "policy": {"bc", "reward"},
+    "evaluation": {"demonstrations", "bc", "ranked", "reward", "policy"},
+    "control-shuffled_labels-reward": {"ranked"},
+    "control-shuffled_labels": {"bc", "control-shuffled_labels-reward"},
+}
+
+
+@pytest.mark.parametrize("stage", INPUTS)
+def test_a_stage_made_from_other_stages_than_the_folder_holds_is_refused(
+    whole, other, demonstrations, tmp_path, stage
+):
+    """As where a folder was put together from two runs: each stage names what it was made from."""
+    folder, settings = other
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    shutil.rmtree(copy / stage)
+    shutil.copytree(whole[0] / stage, copy / stage)
+    sentence = rf"stage {stage}: inputs\.[a-z_.-]*bc\.gradient_steps: expected 150, found 100"
+    with pytest.raises(UserError, match=sentence):
+        start(copy, demonstrations, settings=settings, controls=("shuffled_labels",), resume=True)
+    assert set(json.loads((copy / stage / "fingerprint.json").read_text())["inputs"]) == INPUTS[stage]
+
+
 def test_other_demonstrations_are_refused(plain, tmp_path):
     other = demonstrate(tmp_path / "other.npz", WALK, with_rewards=False)
     with pytest.raises(UserError, match=r"stage demonstrations: .*sha256"):

@@ -95,6 +95,17 @@ def test_noise_do_not_depend_on_how_many_environments_run_side_by_side(kind):
         assert not np.array_equal(other.select([7]).actions[:3], runs[0].select([7]).actions[:3])
 
 
+@pytest.mark.parametrize("kind", ["uniform", "sticky"])
+def test_no_two_episodes_of_one_level_are_disturbed_alike(kind):
+    jobs = [NoiseJob(kind, 1.0, hold_steps=3)] * 6
+    trajectories, _ = collect(straight_on, make_environments(WALK, 2, seed=0), jobs, seed=0)
+    assert len({tuple(trajectories.actions[start]) for start in trajectories.starts}) == len(jobs)
+    struck = [NoiseJob(kind, 0.5, hold_steps=3)] * 6
+    trajectories, _ = collect(straight_on, make_environments(WALK, 2, seed=0), struck, seed=0)
+    own = (trajectories.actions == straight_on(trajectories.actions)).all(axis=1)
+    assert len({tuple(own[start : start + 5]) for start in trajectories.starts}) > 1
+
+
 def test_the_same_seeds_give_the_same_rollouts():
     runs = [
         collect(

@@ -1,0 +1,75 @@
+"""Results that were made with other settings than their command has today: ``python -m benchmarks stale``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from benchmarks.runner import RESULTS, STALE
+from drex.cli.run_options import parse_run_options
+from drex.files.dataclass_json import settings_to_json
+
+FOLDERS = ("mujoco", "trex", "ablations", "atari")
+"""Of the results of ``drex run`` commands."""
+
+
+def results() -> Iterator[tuple[str, dict[str, Any]]]:
+    """What each run found, by its label."""
+    for folder in FOLDERS:
+        for file in sorted((RESULTS / folder).glob("*.json")):
+            yield file.stem, json.loads(file.read_text())
+
+
+def settings_today(command: str) -> dict[str, Any]:
+    """The settings that a ``drex run`` command has with today's presets, as JSON.
+
+    Raises:
+        UserError: the command has an option that is refused today.
+        SystemExit: the command has an option that there is no more.
+    """
+    words = shlex.split(command)[2:]
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name, default in (("--preset", "default"), ("--method", "drex"), ("--seed", "0")):
+        first.add_argument(name, default=default)
+    chosen, rest = first.parse_known_args(words[1:])
+    return _settings(words[0], chosen.preset, chosen.method, tuple(rest))
+
+
+@cache
+def _settings(task: str, preset: str, method: Any, rest: tuple[str, ...]) -> dict[str, Any]:  # noqa: ANN401
+    words = ["--preset", preset, "--method", method, *rest]
+    settings = parse_run_options(task, preset, words, method=method).settings
+    read: dict[str, Any] = json.loads(json.dumps(settings_to_json(settings)))
+    return read
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> list[str]:
+    """The fields that differ, each as ``ppo.gamma: 0.99, today 0.98``; a field may be absent on one side."""
+    found = []
+    for name in sorted({*then, *now}):
+        was, is_ = then.get(name), now.get(name)
+        if isinstance(was, dict) and isinstance(is_, dict):
+            found += differences(was, is_, f"{above}{name}.")
+        elif was != is_ or (name in then) != (name in now):
+            shown = [json.dumps(side[name]) if name in side else "absent" for side in (then, now)]
+            found.append(f"{above}{name}: {shown[0]}, today {shown[1]}")
+    return found
+
+
+def stale_results() -> dict[str, list[str]]:
+    """Results whose settings are no longer those of their command, and the fields that differ."""
+    found = {}
+    for label, facts in results():
+        changed = differences(facts["settings"], settings_today(facts["command"]))
+        if changed:
+            found[label] = changed
+    return found
+
+
+if __name__ == "__main__":
+    for label, changed in stale_results().items():
+        print(f"{label}: {'; '.join(changed)} ({STALE.get(label, 'not listed')})")
