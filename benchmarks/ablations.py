@@ -31,15 +31,15 @@ FEW_STEPS = (
 """Long snippets with few steps scored, as on HalfCheetah."""
 
 CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "hopper-offset-mean": ("Hopper-v5", "offset: reward zero at the mean", ("--normalization.offset", "mean")),
+    "hopper-offset-mean": ("Hopper-v5", "offset: zero at the mean", ("--normalization.offset", "mean")),
     "hopper-offset-25": (
         "Hopper-v5",
-        "offset: reward zero at the 25th percentile",
+        "offset: zero at the 25th percentile",
         ("--normalization.offset", "percentile", "--normalization.percentile", "25"),
     ),
     "hopper-offset-minimum": (
         "Hopper-v5",
-        "offset: reward zero at the minimum",
+        "offset: zero at the minimum",
         ("--normalization.offset", "percentile", "--normalization.percentile", "0"),
     ),
     "hopper-from-scratch": ("Hopper-v5", "PPO from random weights", ("--ppo.start-from", "scratch")),

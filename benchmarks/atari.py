@@ -1,4 +1,4 @@
-"""D-REX on Atari from bundled demonstrations, at the preset for two cores; one JSON file per run and one table.
+"""D-REX on Atari from bundled demonstrations, at the preset for two cores: JSON files and one table.
 
 ``python -m benchmarks atari`` makes the missing results; a killed run resumes.
 """
@@ -22,8 +22,8 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "from-scratch": ("--ppo.start-from", "scratch"),
     "greedy-rollouts": ("--rollout-policy", "deterministic"),
 }
-"""Variants and their options: snippets compared regardless of their start steps; PPO from random weights; noise
-injected into the greedy clone even if it is stuck."""
+"""Variants and their options: snippets compared regardless of their start steps; PPO from random weights;
+noise injected into the greedy clone even if it is stuck."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
-"""``python -m benchmarks atari_parity``: scores of this PPO and of stable-baselines3's at equal steps on Breakout.
+"""``python -m benchmarks atari_parity``: scores at equal steps of drex's and of another PPO.
 
-PPO on the true reward with RL Zoo's hyperparameters: drex's algorithm on its environments, and
+PPO on Breakout's true reward with RL Zoo's hyperparameters: drex's algorithm on its environments, and
 stable-baselines3's on its own. Both policies are evaluated alike, on whole games in unclipped score. A killed
-training continues from its last checkpoint, with new games. Each training leaves one JSON file in results/atari-parity/, whose table ``--table`` prints and whose curves
-``--picture`` draws.
+training continues from its last checkpoint, with new games. Each training leaves one JSON file in
+results/atari-parity/. ``--table`` prints their table, ``--picture`` draws their curves.
 """
 
 from __future__ import annotations

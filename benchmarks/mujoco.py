@@ -66,8 +66,8 @@ def row(facts: dict[str, Any]) -> str:
 def table(folder: Path) -> str:
     """The results as a markdown table, one row per run."""
     head = (
-        "| task | seed | demonstrations' mean / best | clone | D-REX [95%] | constant reward | shuffled labels | "
-        "Kendall tau | above best and clone |\n|---|---|---|---|---|---|---|---|---|"
+        "| task | seed | demonstrations' mean / best | clone | D-REX [95%] | constant reward | "
+        "shuffled labels | Kendall tau | above best and clone |\n|---|---|---|---|---|---|---|---|---|"
     )
     return "\n".join([head, *map(row, read_results(folder))])
 

@@ -46,9 +46,7 @@ def test_the_page_states_the_presets_sizes():
 
 
 def test_the_page_states_the_published_demonstrators_scores():
-    sentence = (
-        " ".join(TEXT.split()).split("that D-REX's authors published: ")[1].split(". The bundled")[0]
-    )
+    sentence = " ".join(TEXT.split()).split("that D-REX's authors published: ")[1].split(". The bundled")[0]
     stated = [float(score) for score in re.findall(r" ([\d.]+)(?:,|$)", sentence)]
     targets = [demonstrator(f"ALE/{game}-v5").target_return for game in PUBLISHED]
     assert stated == [pytest.approx(target, abs=0.6) for target in targets]

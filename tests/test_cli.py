@@ -212,7 +212,7 @@ def test_a_run_leaves_its_folder_and_ends_with_the_tables(finished):
     for words in (
         "demonstrator",
         "uniform random",
-        "control: same reward every step",
+        "baseline: constant reward",
         "Kendall tau",
         "Seconds",
     ):

@@ -93,7 +93,7 @@ def imitation_library(repeats: int) -> Comparison:
         repeats,
         partial(_ours, members=1),
         partial(_imitation, learning_rate=1e-3),
-        against="imitation 1.0.1's BasicRewardTrainer, default settings (32 pairs per step, learning rate 0.001)",
+        against="imitation 1.0.1's BasicRewardTrainer, its defaults (32 pairs per step, learning rate 0.001)",
         target=20.0,
     )
 

@@ -1,4 +1,4 @@
-"""Evaluating policies: rollouts whose true returns are opened."""
+"""Evaluation of policies by the true returns of rollouts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from drex.evaluation.statistics import summarize
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """How policies are judged."""
+    """Evaluation of policies."""
 
     episodes: int = 20
-    """Episodes for each judged policy."""
+    """Episodes per policy."""
     environments: int = 20
-    """Environments stepped side by side."""
+    """Environments stepped in parallel."""
 
     def __post_init__(self) -> None:
         if self.episodes < 2 or self.environments < 1:
@@ -36,12 +36,12 @@ class EvaluationSettings:
 
 @dataclass(frozen=True, eq=False)
 class PolicyEvaluation:
-    """What one policy did when judged.
+    """Episodes of one evaluated policy.
 
     Args:
         returns: (episodes,) true returns; NaN where unknown.
         lengths: (episodes,) steps.
-        trajectories: the episodes themselves.
+        trajectories: the episodes.
     """
 
     returns: npt.NDArray[np.float64]
@@ -49,14 +49,14 @@ class PolicyEvaluation:
     trajectories: Trajectories
 
     def summary(self) -> dict[str, Any]:
-        """Mean, deviation, best, 95% interval of the mean, episodes and mean length; unknowns are null."""
+        """Mean, deviation, best, 95% interval of the mean, episodes, mean length; unknowns are null."""
         return summarize(self.returns) | {"length": float(self.lengths.mean())}
 
 
 def evaluate_policy(
     policy: Policy, task: str, settings: EvaluationSettings, *, seed: int, progress: Progress | None = None
 ) -> PolicyEvaluation:
-    """Roll a policy out and open its true returns."""
+    """Roll a policy out and read its true returns."""
     environments = make_environments(task, min(settings.environments, settings.episodes), seed=seed)
     trajectories, sealed = collect(policy, environments, settings.episodes, seed=seed, progress=progress)
     environments.close()

@@ -1,4 +1,4 @@
-"""What a run found, in the layout of ``evaluation.json``."""
+"""The findings of a run, in the layout of ``evaluation.json``."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def assemble(
     reward: LearnedReward,
     judged: Mapping[str, PolicyEvaluation],
 ) -> dict[str, Any]:
-    """What was found, in the layout of ``evaluation.json``, with the points of the report's figures.
+    """The findings in the layout of ``evaluation.json``, with the data of the report's figures.
 
     Args:
-        demonstrations: with their sealed returns.
-        episodes: all that was ranked, with theirs.
-        reward: the anchored reward.
+        demonstrations: with their true returns.
+        episodes: the ranked trajectories, with theirs.
+        reward: the normalized reward.
         judged: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` and ``bc_stochastic`` where there
             was a clone.
     """
@@ -68,11 +68,11 @@ def assemble(
 
 
 def describe_ranking(episodes: RankedEpisodes, predicted: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Where the ranking came from, how much it says, and how far it contradicts itself.
+    """Source, size and contradictions of the ranking.
 
     Args:
-        episodes: all that was ranked.
-        predicted: (episodes,) their learned returns, beside which the user's ranking is shown.
+        episodes: the ranked trajectories.
+        predicted: (episodes,) their learned returns, shown against the user's ranking.
     """
     pairs, own = episodes.ranked.preferences, episodes.user
     shares = np.zeros(0) if own is None else own.win_rate()
@@ -92,7 +92,7 @@ def describe_ranking(episodes: RankedEpisodes, predicted: npt.NDArray[np.float64
 
 
 def noise_curve(rollouts: NoisyRollouts) -> list[dict[str, Any]]:
-    """Mean true return and mean length of every kind and level of noise; the return is null where unknown."""
+    """Mean true return and mean length for every noise and level; the return is null if unknown."""
     returns, lengths = rollouts.true_returns.values_for_evaluation(), rollouts.trajectories.lengths
     members: dict[tuple[str, float], list[int]] = {}
     for index, job in enumerate(rollouts.jobs):

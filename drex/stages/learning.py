@@ -181,7 +181,7 @@ class Stages:
             inputs=["bc"],
         )
         steps = ", ".join(f"{name} {mean:,.0f}" for name, mean in choice.steps().items())
-        self.progress.say(f"disturbed: the clone's {choice.actions} actions (steps an episode: {steps})")
+        self.progress.say(f"noise is injected into the {choice.actions} clone (steps per episode: {steps})")
         return choice
 
     def _noisy_rollouts(
