@@ -214,7 +214,7 @@ def test_a_run_leaves_its_folder_and_ends_with_the_tables(finished):
         "uniform random",
         "baseline: constant reward",
         "Kendall tau",
-        "Seconds",
+        "Wall time per stage",
     ):
         assert words in done.stdout
     assert done.stdout.splitlines()[-1] == f"report: {folder / 'report.html'}"
