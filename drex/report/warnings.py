@@ -37,7 +37,7 @@ def _ranking_contradicts_itself(evaluation: Mapping[str, Any]) -> list[str]:
         return []
     return [
         f"The ranking is contradictory: {ranking['contradictions']:.0%} of {ranking['pairs']} preferences "
-        f"from {ranking['source']} contradict others, directly or in a cycle. No reward satisfies all of them."
+        f"from {ranking['source']} contradict others, directly or in a cycle. No reward satisfies all."
     ]
 
 
