@@ -1,6 +1,6 @@
-"""What each choice of the default preset is worth: one choice changed at a time, all else equal.
+"""Ablations: one choice of the default preset changed at a time.
 
-``python -m benchmarks ablations`` runs what has no result yet and prints the table.
+``python -m benchmarks ablations`` makes the missing results and prints the table.
 """
 
 from __future__ import annotations
@@ -21,42 +21,42 @@ EVERY_STEP = (
     *("--reward.snippets.stride", "1"),
     *("--reward.l2", "0.01"),
 )
-"""Every step of short snippets is scored, as by default."""
+"""Short snippets with every step scored, the default."""
 FEW_STEPS = (
     *("--reward.snippets.minimum-length", "200"),
     *("--reward.snippets.maximum-length", "200"),
     *("--reward.snippets.stride", "20"),
     *("--reward.l2", "0.03"),
 )
-"""Few steps of long snippets are scored, as on HalfCheetah."""
+"""Long snippets with few steps scored, as on HalfCheetah."""
 
 CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "hopper-offset-mean": ("Hopper-v5", "offset: mean is zero", ("--normalization.offset", "mean")),
+    "hopper-offset-mean": ("Hopper-v5", "offset: zero at the mean", ("--normalization.offset", "mean")),
     "hopper-offset-25": (
         "Hopper-v5",
-        "offset: 25th percentile is zero",
+        "offset: zero at the 25th percentile",
         ("--normalization.offset", "percentile", "--normalization.percentile", "25"),
     ),
     "hopper-offset-minimum": (
         "Hopper-v5",
-        "offset: minimum is zero",
+        "offset: zero at the minimum",
         ("--normalization.offset", "percentile", "--normalization.percentile", "0"),
     ),
     "hopper-from-scratch": ("Hopper-v5", "PPO from random weights", ("--learner.start-from", "scratch")),
     "cheetah-every-step": ("HalfCheetah-v5", "every step of 50-step snippets scored, L2 0.01", EVERY_STEP),
     "cheetah-own-std": (
         "HalfCheetah-v5",
-        "PPO starts with the clone's own standard deviation",
+        "PPO starts with the clone's standard deviation",
         ("--learner.initial-std", "None"),
     ),
     "cheetah-penalty": (
         "HalfCheetah-v5",
-        "a falling penalty of 0.01 on leaving the clone",
+        "KL penalty of 0.01 to the clone, decaying to 0",
         ("--learner.kl-penalty", "0.01"),
     ),
     "cheetah-deterministic-rollouts": (
         "HalfCheetah-v5",
-        "the deterministic clone is disturbed, as published",
+        "noise injected into the greedy clone, as published",
         ("--ranking.rollout-policy", "deterministic"),
     ),
     "cheetah-from-scratch": (
@@ -66,7 +66,7 @@ CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
     ),
     "walker-no-penalty": (
         "Walker2d-v5",
-        "no penalty on leaving the clone",
+        "no KL penalty to the clone",
         ("--learner.kl-penalty", "0"),
     ),
 } | {
@@ -78,12 +78,12 @@ CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
         "swimmer": "Swimmer-v5",
     }.items()
 }
-"""Name: task, what is changed, and the words that change it."""
+"""Name: task, the change in words, and the options that make it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(RunOptions):
-    """Run the ablations that have no result yet and print the table."""
+    """Run the ablations whose results are missing, and print the table."""
 
     only: tuple[str, ...] = tuple(CHOICES)
     """Names of ablations."""
@@ -94,7 +94,7 @@ class Options(RunOptions):
 def table(folder: Path) -> str:
     """The results as a markdown table: for each task the preset, from the main results, then each choice."""
     rows = [
-        "| task | choice | seeds | true return, a seed each | mean episode length |",
+        "| task | change | seeds | true return of each seed | mean episode length |",
         "|---|---|---|---|---|",
     ]
     shown: set[str] = set()

@@ -1,6 +1,6 @@
-"""D-REX on Atari from bundled demonstrations, at the preset for two cores; one JSON file a run and one table.
+"""D-REX on Atari from bundled demonstrations, at the preset for two cores: JSON files and one table.
 
-``python -m benchmarks atari`` runs what has no result yet; a killed one resumes.
+``python -m benchmarks atari`` makes the missing results; a killed run resumes.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "from-scratch": ("--learner.start-from", "scratch"),
     "greedy-rollouts": ("--ranking.rollout-policy", "deterministic"),
 }
-"""What is tried, and the words that change it: snippets are compared wherever in their games they start; PPO
-starts from random weights; noise is put on the clone's greedy actions even where they are stuck."""
+"""Variants and their options: snippets compared regardless of their start steps; PPO from random weights;
+noise injected into the greedy clone even if it is stuck."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ControlledOptions):
-    """Run D-REX with its controls on Atari, for what has no result yet, and print the table."""
+    """Run D-REX and its baselines on Atari where results are missing, and print the table."""
 
     tasks: tuple[str, ...] = tuple(task for task in bundled_tasks() if is_atari(task))
     """Games with bundled demonstrations."""
     seeds: tuple[int, ...] = (0,)
-    """Each seed draws everything anew: clone, rollouts, reward and PPO."""
+    """Seeds of whole runs: clone, rollouts, reward and PPO."""
     preset: str = "small"
-    """The settings: small, default or paper."""
+    """Preset: small, default or paper."""
     variants: tuple[str, ...] = ("as-preset",)
     """Some of as-preset, any-start, from-scratch and greedy-rollouts."""
     jobs: int = 1
-    """Runs side by side, each on a CPU core of its own; at most as many as there are."""
+    """Parallel runs, one CPU core each; at most the number of cores."""
 
 
 def experiments(options: Options) -> Iterator[Experiment]:
@@ -83,11 +83,11 @@ def row(facts: dict[str, Any]) -> str:
 
 
 def table(folder: Path) -> str:
-    """The results as two markdown tables, one row a run: judged policies, and the clone under noise."""
+    """The results as two markdown tables, one row per run: policies, and the clone under noise."""
     results = read_results(folder)
     head = (
-        "| game, preset | seed | demonstrations' mean / best | clone / sampled | D-REX [95%] | "
-        "its greedy actions | +1 a step | random rankings | uniform random | tau | D-REX is above "
+        "| game, preset | seed | demonstrations' mean / best | greedy clone / sampling clone | D-REX [95%] | "
+        "greedy policy | constant reward | shuffled labels | uniform random | Kendall tau | D-REX is above "
         "| minutes |\n"
         "|---|---|---|---|---|---|---|---|---|---|---|---|"
     )
@@ -95,10 +95,10 @@ def table(folder: Path) -> str:
 
 
 def noise_table(results: Sequence[dict[str, Any]]) -> list[str]:
-    """Mean score of the disturbed clone, and mean steps a game, at every level of uniform noise."""
+    """Mean score and mean steps per game of the clone at every level of uniform noise."""
     levels = sorted({point["level"] for facts in results for point in facts["noise"]})
     lines = [
-        "| the clone's score (and steps a game) at noise | " + " | ".join(map(str, levels)) + " |",
+        "| clone's score (steps per game) at noise level | " + " | ".join(map(str, levels)) + " |",
         "|---" * (len(levels) + 1) + "|",
     ]
     for facts in results:
@@ -108,7 +108,7 @@ def noise_table(results: Sequence[dict[str, Any]]) -> list[str]:
             for level in levels
         ]
         source = facts.get("ranking", {}).get("rollout_policy") or {"chosen": "deterministic"}
-        sampled = ", sampled" if source["chosen"] == "stochastic" else ""
+        sampled = ", sampling clone" if source["chosen"] == "stochastic" else ""
         label = f"{shown_name(facts).replace('-v5', '')}, seed {facts['seed']}{sampled}"
         lines.append(f"| {label} | " + " | ".join(cells) + " |")
     return lines

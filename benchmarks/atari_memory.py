@@ -49,22 +49,22 @@ RESIDENT_BYTES = 2e9
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure disk and memory of many steps of Atari, and print the table."""
+    """Measure disk use and memory of many Atari steps, and print the table."""
 
     steps: int = 1_000_000
-    """About so many are played, and no fewer."""
+    """Steps to play; slightly more are played."""
     seed: int = 0
-    """Of the games and of what is learned."""
+    """Random seed of games and learning."""
     gradient_steps: int = 20
-    """Of the reward and of the clone."""
+    """Gradient steps of the reward and of the clone."""
     cloned_share: float = 0.002
-    """Share of all steps that the clone is judged by, at the start and at the end."""
+    """Held-out share of the steps for the clone."""
     runs: Path = Path("runs/benchmarks")
-    """Where a folder is made, and removed at the end; what was done before a kill is not done again."""
+    """Parent of a temporary folder; a killed measurement resumes from it."""
     results: Path = RESULTS / "atari-memory"
     """Folder of the result."""
     table: bool = False
-    """Only print the table of the results that are there."""
+    """Only print the table of the existing results."""
 
     def command(self) -> str:
         """The command line as a reader would type it."""
@@ -106,7 +106,7 @@ def learn(options: Options, folder: Path) -> dict[str, Any]:
 
 
 def set_anchor(options: Options, folder: Path) -> dict[str, Any]:
-    """Load rollouts and reward, and anchor it on every step."""
+    """Load rollouts and reward, and normalize the reward on every step."""
     settings, trajectories = default(TASK), NoisyRollouts.load(folder).trajectories
     normalize_reward(
         load_reward(folder / "reward"), trajectories, settings.normalization, gamma=settings.learner.gamma
@@ -137,7 +137,7 @@ STAGES: dict[str, Stage] = {
 WORDS = {
     "collect": "collecting and saving {steps:,} steps",
     "learn": "loading, then {gradient_steps} gradient steps of the reward on {pairs:,} pairs",
-    "normalization": "loading, then anchoring the reward on all {scored_steps:,} steps",
+    "normalization": "loading, then normalizing the reward on all {scored_steps:,} steps",
     "clone": "loading, then {gradient_steps} gradient steps of behavioral cloning",
 }
 
@@ -175,7 +175,7 @@ def measure(options: Options) -> dict[str, Any]:
 
 
 def _in_a_process(name: str, options: Options, folder: Path) -> dict[str, Any]:
-    """What a stage tells of itself, and its memory; run unless it has told before."""
+    """The facts of a stage and its memory; a finished stage is not repeated."""
     answer = folder / f"{name}.json"
     if not answer.exists():
         _run(name, options, folder)
@@ -259,7 +259,7 @@ def rows(facts: dict[str, Any]) -> list[str]:
     lines = [f"| {what} | {size} | {limits['bytes_a_step']:,} bytes a step, {reached} |"]
     for name, stage in facts["stages"].items():
         peak, anonymous = stage["peak_resident_bytes"], stage["peak_anonymous_bytes"]
-        measured = f"**{peak / 1e9:.2f} GB** resident, of it at most {anonymous / 1e9:.2f} GB anonymous"
+        measured = f"**{peak / 1e9:.2f} GB** resident, at most {anonymous / 1e9:.2f} GB of it anonymous"
         reached = _reached(peak <= limits["resident_bytes"])
         limit = f"{limits['resident_bytes'] / 1e9:g} GB, {reached}"
         lines.append(f"| {WORDS[name].format(**stage)} | {measured} | {limit} |")

@@ -1,10 +1,9 @@
-"""``python -m benchmarks atari_parity``: does speed cost score? Breakout, equal steps, here and elsewhere.
+"""``python -m benchmarks atari_parity``: scores at equal steps of drex's and of another PPO.
 
-PPO on the true reward with RL Zoo's hyperparameters: this package's algorithm on its environments, and
-stable-baselines3's on its own. Both policies are then judged in the same way, on whole games in unclipped
-score. Training goes in pieces and continues after a kill from the last whole piece, with new games. Each
-training leaves one JSON file in results/atari-parity/, whose table ``--table`` prints and whose curves
-``--picture`` draws.
+PPO on Breakout's true reward with RL Zoo's hyperparameters: drex's algorithm on its environments, and
+stable-baselines3's on its own. Both policies are evaluated alike, on whole games in unclipped score. A killed
+training continues from its last checkpoint, with new games. Each training leaves one JSON file in
+results/atari-parity/. ``--table`` prints their table, ``--picture`` draws their curves.
 """
 
 from __future__ import annotations
@@ -47,26 +46,26 @@ LATEST_GAMES = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """Train on Breakout's true reward here and with stable-baselines3, and compare the scores."""
+    """Train on Breakout's true reward with drex and with stable-baselines3, and compare the scores."""
 
     steps: int = 300_000
-    """Steps of all environments together, in each training."""
+    """Environment steps of each training."""
     seeds: tuple[int, ...] = (0, 1)
-    """One training of each side a seed."""
+    """Seeds; one training of each side per seed."""
     sides: tuple[str, ...] = ("ours", "stable-baselines3")
-    """What is trained: ours, ours-bfloat16 or stable-baselines3."""
+    """Sides: ours, ours-bfloat16 or stable-baselines3."""
     piece: int = 20_480
     """Steps between two checkpoints."""
     games: int = 30
-    """Games by which each policy is judged at the end."""
+    """Games in the final evaluation of each policy."""
     threads: int = 0
-    """Of torch; 0: as many as this process may use cores."""
+    """Torch threads; 0: one per usable core."""
     runs: Path = Path("runs/atari-parity")
     """Folder of the checkpoints."""
     results: Path = field(default=RESULTS / "atari-parity")
     """Folder of the results."""
     table: bool = False
-    """Only print the table of the results that are there."""
+    """Only print the table of the existing results."""
     picture: Path | None = None
     """Where to draw the curves of all results, as PNG."""
 
@@ -166,7 +165,7 @@ def _keep(model: StablePPO, curve: list[list[float]], seconds: float, place: Pat
 def table(results: Path) -> str:
     """Markdown table of all results in the folder, then each side's mean and its error over seeds."""
     lines = [
-        "| side | seed | steps | score of whole games | latest games of training | steps/s |",
+        "| side | seed | steps | score of whole games | latest training games | steps/s |",
         "|---|---|---|---|---|---|",
     ]
     everything = read_results(results)

@@ -1,7 +1,7 @@
-"""D-REX on MuJoCo: every task and seed, controls beside them, one JSON file a run and one table.
+"""D-REX and its baselines on MuJoCo: one JSON file per run, a table of all runs and a summary.
 
-``python -m benchmarks mujoco`` runs what has no result yet, several runs side by side; a killed one resumes.
-``--paper-demos DIR`` adds the demonstrations that were published with D-REX (not part of this repository).
+``python -m benchmarks mujoco`` makes the missing results, several runs in parallel; a killed run resumes.
+``--paper-demos DIR`` adds the demonstrations published with D-REX (not part of this repository).
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import tyro
@@ -21,7 +22,7 @@ PAPER_TASKS = ("HalfCheetah", "Hopper")
 
 @dataclass(frozen=True, kw_only=True)
 class Options(ControlledOptions):
-    """Run D-REX with its controls on MuJoCo, for what has no result yet, and print the table."""
+    """Run D-REX and its baselines on MuJoCo where results are missing, and print the table."""
 
     tasks: tuple[str, ...] = TASKS
     """Tasks with bundled demonstrations."""
@@ -63,12 +64,44 @@ def row(facts: dict[str, Any]) -> str:
 
 
 def table(folder: Path) -> str:
-    """The results as a markdown table, one row a run."""
+    """The results as a markdown table, one row per run."""
     head = (
-        "| demonstrations | seed | their mean / best | clone | D-REX [95%] | +1 a step | random rankings | "
-        "tau | beats best and clone |\n|---|---|---|---|---|---|---|---|---|"
+        "| task | seed | demonstrations' mean / best | clone | D-REX [95%] | constant reward | "
+        "shuffled labels | Kendall tau | above best and clone |\n|---|---|---|---|---|---|---|---|---|"
     )
     return "\n".join([head, *map(row, read_results(folder))])
+
+
+def summary(folder: Path) -> str:
+    """The results as a short markdown table: one row for each set of demonstrations, means over seeds."""
+    head = (
+        "| task | seeds | demonstrations' mean / best | clone | constant reward | shuffled labels | "
+        "**D-REX** (lowest to highest seed) |\n|---|---|---|---|---|---|---|"
+    )
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for facts in read_results(folder):
+        runs.setdefault(facts["name"], []).append(facts)
+    return "\n".join([head, *map(_summary_row, runs.values())])
+
+
+def _summary_row(seeds: Sequence[dict[str, Any]]) -> str:
+    demonstrator, returns = seeds[0]["demonstrator"], [facts["policy"]["mean"] for facts in seeds]
+    controls = [facts["controls"] for facts in seeds]
+    cells = [
+        seeds[0]["name"].replace("-paper-demonstrations", " (paper's)"),
+        str(len(seeds)),
+        f"{demonstrator['mean']:.0f} / {demonstrator['best']:.0f}",
+        f"{fmean(facts['bc']['mean'] for facts in seeds):.0f}",
+        *(
+            f"{fmean(means):.0f}" if means else ""
+            for means in (
+                [found[name]["mean"] for found in controls if name in found]
+                for name in ("constant", "shuffled_labels")
+            )
+        ),
+        f"**{fmean(returns):.0f}** ({min(returns):.0f} to {max(returns):.0f})",
+    ]
+    return "| " + " | ".join(cells) + " |"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The tables in README.md and other pages, from the results: ``python -m benchmarks readme``."""
+"""Writes the tables of README.md and other pages from the results: ``python -m benchmarks readme``."""
 
 from __future__ import annotations
 
@@ -12,11 +12,13 @@ README = Path(__file__).parent.parent / "README.md"
 PAGES = (
     README,
     Path(__file__).parent / "README.md",
+    README.parent / "docs" / "results.md",
     README.parent / "docs" / "trex.md",
     README.parent / "docs" / "atari.md",
 )
 TABLES = {
     "mujoco": mujoco.table,
+    "mujoco-summary": lambda _: mujoco.summary(RESULTS / "mujoco"),
     "ablations": ablations.table,
     "atari": atari.table,
     "atari-parity": atari_parity.table,
@@ -27,7 +29,7 @@ TABLES = {
 
 
 def with_tables(text: str) -> str:
-    """A page with every table between its marks made anew from the results."""
+    """The page with every table between marks replaced by the one made from the results."""
     for name, table in TABLES.items():
         body = f"<!-- results: {name} -->\n{table(RESULTS / name)}\n<!-- end of results -->"
         pattern = rf"<!-- results: {name} -->.*?<!-- end of results -->"

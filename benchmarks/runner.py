@@ -1,4 +1,4 @@
-"""Running many ``drex run`` commands side by side, resumably; what each found is kept as one JSON file."""
+"""Runs many ``drex run`` commands in parallel, resumably; each leaves one JSON file."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ them; ``python -m benchmarks stale`` finds them."""
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What every benchmark of ``drex run`` is asked beside its own questions."""
+    """Options shared by all benchmarks of ``drex run``."""
 
     seeds: tuple[int, ...] = (0, 1, 2)
-    """Each seed draws everything anew: clone, rollouts, reward and PPO."""
+    """Seeds of whole runs: clone, rollouts, reward and PPO."""
     runs: Path = Path("runs/benchmarks")
-    """Where the run folders go, in a folder of the benchmark's name."""
+    """Parent of the run folders, in a folder named after the benchmark."""
     jobs: int = 2
-    """Runs side by side, each on a CPU core of its own; at most as many as there are."""
+    """Parallel runs, one CPU core each; at most the number of cores."""
     table: bool = False
-    """Only print the table of the results that are there."""
+    """Only print the table of the existing results."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ControlledOptions(RunOptions):
-    """The same where some runs have the rewards beside them that must be beaten."""
+    """The same for benchmarks that also train the baselines."""
 
     control_seeds: tuple[int, ...] = (0,)
-    """Seeds that also train the controls."""
+    """Seeds for which the baselines are trained."""
 
     def controls(self, seed: int) -> tuple[str, ...]:
-        """The words that ask for the controls, where this seed has some."""
+        """The options that train the baselines for this seed."""
         return CONTROLS if seed in self.control_seeds else ()
 
 

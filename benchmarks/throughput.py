@@ -1,7 +1,7 @@
-"""How fast it is: every figure a ratio of two things, run in turn on the same machine.
+"""Speed: every figure is the ratio of two programs, run alternately on the same machine.
 
-``python -m benchmarks throughput`` runs every experiment that has no result yet, ``--only NAME ...`` those
-named, again if need be. Each leaves one JSON file in results/throughput/; ``python -m benchmarks readme``
+``python -m benchmarks throughput`` makes the missing results; ``--only NAME ...`` repeats the named
+experiments. Each leaves one JSON file in results/throughput/; ``python -m benchmarks readme``
 puts the table into benchmarks/README.md, which says how each figure is measured.
 """
 
@@ -26,16 +26,16 @@ from drex.errors import UserError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Options:
-    """Measure speed against others, for what has no result yet, and print the table."""
+    """Measure the missing speed comparisons, and print the table."""
 
     only: tuple[str, ...] = ()
-    """Names of experiments, measured even if there is a result; all that have none if no name is given."""
+    """Names of experiments to measure again; empty: those without a result."""
     repeats: int = 5
-    """How often each side is measured."""
+    """Repeats of each side."""
     results: Path = RESULTS / "throughput"
     """Folder of the results."""
     table: bool = False
-    """Only print the table of the results that are there."""
+    """Only print the table of the existing results."""
 
 
 def all_experiments() -> Experiments:

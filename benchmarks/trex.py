@@ -1,7 +1,7 @@
-"""T-REX on twelve episodes of a learner's history, ranked by training time alone; one JSON file a run.
+"""T-REX on twelve episodes of a learner's history, ranked by training time; one JSON file per run.
 
-``python -m benchmarks trex`` runs what has no result yet, several runs side by side; a killed one resumes.
-The demonstrations lie in ``benchmarks/data``, with the command that made them and rewards for judging alone.
+``python -m benchmarks trex`` makes the missing results, several runs in parallel; a killed run resumes. The
+demonstrations are in ``benchmarks/data``, with the command that made them and rewards for evaluation only.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ VARIANTS: dict[str, tuple[str, ...]] = {
     "beside-noise": ("--mix-noise",),
     "paper": ("--preset", "paper"),
 }
-"""What is tried, and the words that change it: PPO from random weights; noisy rollouts of the clone, ranked
-beside the demonstrations; the published protocol."""
+"""Variants and their options: PPO from random weights; noisy rollouts of the clone as a second ranking; the
+published protocol."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(RunOptions):
-    """Run T-REX on a learner's history, for what has no result yet, and print the table."""
+    """Run T-REX on a learner's history where results are missing, and print the table."""
 
     variants: tuple[str, ...] = ("as-preset",)
     """Some of as-preset, from-scratch, beside-noise and paper."""
@@ -55,17 +55,17 @@ def row(facts: dict[str, Any]) -> str:
         "none" if facts["bc"] is None else f"{facts['bc']['mean']:.0f}",
         f"**{policy['mean']:.0f}** [{low:.0f}, {high:.0f}]",
         f"{reward['pair_accuracy']:.0%}",
-        "unknown" if held_out is None else f"{held_out:.0%} of {reward['held_out_pairs']}",
+        "unknown" if held_out is None else f"{held_out:.0%} ({reward['held_out_pairs']} comparisons)",
         "yes" if facts["beats_best_demonstration"] else "no",
     ]
     return "| " + " | ".join(map(str, cells)) + " |"
 
 
 def table(folder: Path) -> str:
-    """The results as a markdown table, one row a run."""
+    """The results as a markdown table, one row per run."""
     head = (
         "| variant | seed | demonstrations' mean / best | clone of the best quarter | T-REX [95%] | "
-        "ranked pairs ordered | held-out pairs ordered | beats best |\n|---|---|---|---|---|---|---|---|"
+        "training pair accuracy | held-out pair accuracy | above best |\n|---|---|---|---|---|---|---|---|"
     )
     return "\n".join([head, *map(row, read_results(folder))])
 

@@ -52,8 +52,8 @@ def test_rows_say_what_was_measured_and_whether_it_is_within_the_limit():
     assert rows({"stages": stages, "limits": limits}) == [
         "| on disk: 1,000 steps of 5 games, 1,010 frames | **0.0072 GB**, 7,200 bytes a step "
         "| 7,300 bytes a step, reached |",
-        "| collecting and saving 1,000 steps | **1.99 GB** resident, of it at most 0.50 GB anonymous "
+        "| collecting and saving 1,000 steps | **1.99 GB** resident, at most 0.50 GB of it anonymous "
         "| 2 GB, reached |",
         "| loading, then 20 gradient steps of the reward on 4,000 pairs | **2.01 GB** resident, "
-        "of it at most 0.50 GB anonymous | 2 GB, not reached |",
+        "at most 0.50 GB of it anonymous | 2 GB, not reached |",
     ]

@@ -46,9 +46,7 @@ def test_the_page_states_the_presets_sizes():
 
 
 def test_the_page_states_the_published_demonstrators_scores():
-    sentence = (
-        " ".join(TEXT.split()).split("that D-REX's authors published: ")[1].split(". What is bundled")[0]
-    )
+    sentence = " ".join(TEXT.split()).split("that D-REX's authors published: ")[1].split(". The bundled")[0]
     stated = [float(score) for score in re.findall(r" ([\d.]+)(?:,|$)", sentence)]
     targets = [demonstrator(f"ALE/{game}-v5").target_return for game in PUBLISHED]
     assert stated == [pytest.approx(target, abs=0.6) for target in targets]
@@ -98,7 +96,7 @@ def test_a_row_says_what_was_beaten():
 def test_the_noise_table_holds_every_level():
     assert noise_table([some_facts()])[-1] == "| Pong-small, seed 0 | 10.0 (400) | 1.0 (400) |"
     sampled = some_facts(ranking={"rollout_policy": {"chosen": "stochastic"}})
-    assert noise_table([sampled])[-1].startswith("| Pong-small, seed 0, sampled | 10.0 (400)")
+    assert noise_table([sampled])[-1].startswith("| Pong-small, seed 0, sampling clone | 10.0 (400)")
 
 
 def parity_result(side, seed, score, curve):

@@ -228,9 +228,9 @@ def test_a_run_leaves_its_folder_and_ends_with_the_tables(finished):
     for words in (
         "demonstrator",
         "uniform random",
-        "control: same reward every step",
+        "baseline: constant reward",
         "Kendall tau",
-        "Seconds",
+        "Wall time per stage",
     ):
         assert words in done.stdout
     assert done.stdout.splitlines()[-1] == f"report: {folder / 'report.html'}"

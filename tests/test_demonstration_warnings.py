@@ -90,5 +90,5 @@ def test_what_will_hurt_is_warned_of_alone(arguments, warning: str) -> None:
 def test_nothing_is_printed_and_no_return_is_opened(capsys, monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(TrueReturns, "values_for_evaluation", lambda _: pytest.fail("opened"))
     lines = describe(load_demonstrations(write(tmp_path / "demos.npz"))).lines()
-    assert lines[2] == "episodes      3, 0 ended by themselves"
+    assert lines[2] == "episodes      3, 0 terminated"
     assert capsys.readouterr().out == ""

@@ -66,7 +66,7 @@ def test_the_environment_is_filmed_by_another_process(lane):
 
 def test_the_demonstrations_are_inspected_as_the_page_says(lane, capsys):
     assert main(shlex.split(COMMANDS[0])[1:]) == 0
-    assert "steps         1000, 100 to 100 an episode" in capsys.readouterr().out
+    assert "steps         1000, 100 to 100 per episode" in capsys.readouterr().out
 
 
 def test_the_command_asks_for_the_settings_of_the_page(lane, capsys):

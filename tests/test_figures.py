@@ -45,7 +45,7 @@ def test_noise_curve_shows_mean_returns_with_band_and_reference_lines():
     assert (band.min(), band.max()) == (1.0 - 2.0, 9.0 + 2.0)
     assert labels(axes)[1:] == [
         "best demonstration: 14",
-        "average demonstration: 10",
+        "mean of demonstrations: 10",
         "uniform random actions: 1",
     ]
 
@@ -53,7 +53,7 @@ def test_noise_curve_shows_mean_returns_with_band_and_reference_lines():
 def test_noise_curve_shows_lengths_where_returns_are_unknown():
     axes = noise_and_return(run_of(without_true_returns())).axes[0]
     np.testing.assert_array_equal(axes.lines[0].get_ydata(), [30.0, 25.0, 20.0])
-    assert axes.get_ylabel() == "Steps an episode (true returns are unknown)"
+    assert axes.get_ylabel() == "Steps per episode (true returns unknown)"
     assert len(axes.lines) == 1
 
 
@@ -63,7 +63,7 @@ def test_predicted_return_is_drawn_over_true_return_with_tau_and_the_region_beyo
     ranked = axes.collections[0]
     np.testing.assert_array_equal(ranked.get_offsets(), [[9.0, 1.8], [5.0, 1.0], [1.0, 0.1]])
     np.testing.assert_array_equal(ranked.get_array(), [0.0, 0.5, 1.0])
-    assert "Kendall tau of what was ranked 0.88" in axes.get_title()
+    assert "Kendall tau of ranked trajectories 0.88" in axes.get_title()
     assert axes.patches[0].get_x() == 14.0  # beyond the best demonstration
     assert figure.axes[1].get_ylabel() == "noise level"
 
@@ -110,7 +110,7 @@ def test_learning_curve_marks_the_true_return_as_for_evaluation_only():
     upper, lower = learning_curve(run_of(evaluation())).axes
     np.testing.assert_array_equal(upper.lines[0].get_xydata(), [[100, 0.1], [200, 0.2]])
     np.testing.assert_array_equal(lower.lines[0].get_xydata(), [[100, 5.0], [200, 7.0]])
-    assert lower.get_ylabel() == "true return (for evaluation only)"
+    assert lower.get_ylabel() == "true return (evaluation only)"
 
 
 def test_reward_training_shows_loss_and_accuracy_in_percent():

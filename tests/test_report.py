@@ -39,7 +39,7 @@ def test_the_report_says_result_tables_warnings_settings_and_versions(written):
     assert len(report.warnings) == 1 and report.warnings[0] in said
     assert "settings.learner.gamma" in said and "0.987" in said
     assert "3.11.7" in said and "<td>torch</td><td>none</td>" in said
-    assert "episodes      2, 1 ended by themselves" in said
+    assert "episodes      2, 1 terminated" in said
 
 
 def test_the_report_escapes_what_files_say(written):
@@ -73,7 +73,7 @@ def test_the_report_of_a_users_ranking_says_t_rex_and_shows_the_ranking(tmp_path
     report = write_report(write_run(tmp_path / "run", ranked_by_the_user()))
     said = html.unescape(report.path.read_text())
     assert "T-REX's mean true return over 20 episodes is 1,234" in said and "D-REX" not in said
-    assert "Does the learned reward order the demonstrations as the user does?" in said
+    assert "Learned return against the user's ranking of the demonstrations." in said
 
 
 def test_a_task_that_does_not_render_is_one_line(written):
@@ -92,13 +92,13 @@ def test_the_terminal_is_told_tables_warnings_and_the_place(written):
 
 def test_a_run_of_unknown_true_returns_says_so(tmp_path):
     report = write_report(write_run(tmp_path / "run", without_true_returns()))
-    assert "whether it beats the demonstrations is unknown" in html.unescape(report.path.read_text())
+    assert "true returns are unknown, so there is no comparison" in html.unescape(report.path.read_text())
     assert not (tmp_path / "run" / "figures" / "predicted_and_true.png").exists()
 
 
 def test_the_verdict_names_the_best_demonstration():
     lost = verdict(evaluation(beats_best_demonstration=False))
-    assert "not above the best of 4 demonstrations (14; average 10)" in lost
+    assert "not above the best of 4 demonstrations (14; mean 10)" in lost
 
 
 def test_an_existing_video_is_kept_and_linked(tmp_path, monkeypatch):

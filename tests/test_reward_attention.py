@@ -218,7 +218,7 @@ def test_the_figure_of_attention_lays_the_map_over_the_frame(run):
     changes = mapped[1].get_array()
     assert changes[9, 9] == pytest.approx(214, rel=1e-5) and (changes != 0).sum() <= 9 * 9
     assert mapped[1].get_clim() == pytest.approx((-214, 214), rel=1e-5)
-    assert axes[-1].get_ylabel() == "added to the reward by what is here"
+    assert axes[-1].get_ylabel() == "change of the reward by this region"
 
 
 def test_rewards_of_numbers_have_no_such_figures(run, tmp_path):

@@ -1,4 +1,4 @@
-"""Which clone is disturbed: told from the lengths of episodes alone."""
+"""The rollout policy is chosen from episode lengths alone."""
 
 from __future__ import annotations
 
@@ -44,26 +44,26 @@ def choose(demonstrated, deterministic, stochastic, task=DISCRETE_WALK):
 
 
 @pytest.mark.parametrize("task", [DISCRETE_WALK, POISONED_DISCRETE_WALK], ids=["rewards", "NaN for rewards"])
-def test_likeliest_actions_that_end_too_early_are_left_for_sampled_ones(task):
+def test_a_greedy_clone_whose_episodes_end_too_early_is_replaced_by_the_sampling_one(task):
     found = choose(LONG, tips_over, upright, task)
     assert found.chosen == "stochastic"
     assert found.demonstrations == LONG.mean() and found.stochastic == HORIZON
     assert 4 <= found.deterministic <= 7 and found.chance < 0.01
 
 
-def test_likeliest_actions_that_go_on_for_too_long_are_left_where_random_ones_do_so_too():
+def test_a_greedy_clone_whose_episodes_are_too_long_is_replaced_where_random_ones_are_long_too():
     found = choose([5, 5, 6, 5, 4, 6, 5, 7], upright, tips_over)
     assert found.chosen == "stochastic" and found.deterministic == HORIZON
     assert 10 < found.uniform <= HORIZON  # chance takes long to tip over
 
 
-def test_likeliest_actions_stay_where_they_lead_away_from_random_ones_beyond_the_demonstrations():
+def test_a_greedy_clone_stays_whose_lengths_differ_away_from_the_random_policy():
     found = choose([19, 20, 21, 22, 21, 20, 19, 21], tips_over, leans)
     assert found.chance < 0.01 and found.deterministic < found.stochastic < found.demonstrations
     assert found.demonstrations < found.uniform and found.chosen == "deterministic"
 
 
-def test_likeliest_actions_stay_where_the_sampled_ones_are_farther_off():
+def test_a_greedy_clone_stays_where_the_sampling_clone_is_farther_off():
     found = choose(LONG, leans, tips_over)
     assert found.chance < 0.01 and found.stochastic < found.deterministic < LONG.mean()
     assert found.chosen == "deterministic"
@@ -72,7 +72,7 @@ def test_likeliest_actions_stay_where_the_sampled_ones_are_farther_off():
 @pytest.mark.parametrize(
     "demonstrated", [[HORIZON] * 8, LONG, [4, 5, 30, 30]], ids=["equal lengths", "alike", "spread"]
 )
-def test_likeliest_actions_stay_where_their_lengths_are_no_surprise(demonstrated):
+def test_a_greedy_clone_stays_whose_lengths_do_not_differ_significantly(demonstrated):
     found = choose(demonstrated, upright, never)
     assert found.chosen == "deterministic" and found.stochastic is None and found.chance >= 0.01
 
@@ -85,8 +85,8 @@ def test_the_choice_is_kept_with_its_reasons(tmp_path):
     choice = RolloutPolicyChoice("stochastic", 1424.2, 395.0, 1300.0, 520.4, 0.0001)
     choice.save(tmp_path)
     assert RolloutPolicyChoice.load(tmp_path) == choice
-    assert choice.actions == "sampled"
-    steps = {"demonstrated": 1424.2, "greedy": 395.0, "sampled": 1300.0, "random": 520.4}
+    assert choice.actions == "sampling"
+    steps = {"demonstrated": 1424.2, "greedy": 395.0, "sampling": 1300.0, "random": 520.4}
     assert choice.steps() == steps
 
 

@@ -83,7 +83,7 @@ def ppo(repeats: int, precision: Precision = "single") -> Comparison:
                 kept.append(training_rate(make))
     return Comparison(
         what=f"PPO on the true reward, Breakout, RL Zoo's hyperparameters, {precision} precision here",
-        ours="drex.agents.ppo.algorithm.PPO on make_environments",
+        ours="drex.PPO on make_environments",
         against="stable-baselines3's PPO on make_atari_env, single precision",
         unit="steps/s",
         ours_values=values[0],

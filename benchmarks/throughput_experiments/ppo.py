@@ -75,8 +75,8 @@ def learned_reward_rl_zoo(repeats: int) -> Comparison:
         4096,
         (ours, theirs),
         what="PPO on a learned reward, HalfCheetah, RL Zoo's hyperparameters",
-        ours="rewards once a rollout",
-        against="stable-baselines3's PPO and make_vec_env, rewards at every step",
+        ours="rewards computed once per rollout",
+        against="stable-baselines3's PPO and make_vec_env, rewards computed at every step",
         target=2.0,
     )
 
@@ -94,8 +94,8 @@ def learned_reward_preset(repeats: int) -> Comparison:
         16_384,
         (lambda: _ours_at_preset(learned=True), theirs),
         what="PPO on a learned reward, HalfCheetah, the default preset's hyperparameters",
-        ours="rewards once a rollout",
-        against="stable-baselines3's PPO and make_vec_env, rewards at every step",
+        ours="rewards computed once per rollout",
+        against="stable-baselines3's PPO and make_vec_env, rewards computed at every step",
         target=2.0,
     )
 
@@ -106,7 +106,7 @@ def learned_or_true_reward(repeats: int) -> Comparison:
         repeats,
         32_768,
         (lambda: _ours_at_preset(learned=True), lambda: _ours_at_preset(learned=False)),
-        what="what a learned reward costs PPO, HalfCheetah, the default preset's hyperparameters",
+        what="cost of a learned reward in PPO, HalfCheetah, the default preset's hyperparameters",
         ours="learned reward",
         against="the environment's reward",
         target=0.95,
@@ -175,7 +175,7 @@ def memory(repeats: int) -> Comparison:
         finished = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     gigabytes = int(finished.stdout.split()[-1]) * 1024 / 1e9
     return Comparison(
-        what="peak resident memory of the whole of `drex run HalfCheetah-v5`",
+        what="peak resident memory of `drex run HalfCheetah-v5`",
         ours="one run",
         against="the limit",
         unit="1/GB",

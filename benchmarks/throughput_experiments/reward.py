@@ -82,7 +82,7 @@ def plain_loop(repeats: int) -> Comparison:
         repeats,
         partial(_ours, members=SETTINGS.members),
         _plain,
-        against=f"a plain loop, the same learning rate, {PAIRS} pairs a step, members one after another",
+        against=f"a plain loop, the same learning rate, {PAIRS} pairs per gradient step, members in sequence",
         target=5.0,
     )
 
@@ -93,7 +93,7 @@ def imitation_library(repeats: int) -> Comparison:
         repeats,
         partial(_ours, members=1),
         partial(_imitation, learning_rate=1e-3),
-        against="imitation 1.0.1's BasicRewardTrainer, its defaults (32 pairs a step, learning rate 0.001)",
+        against="imitation 1.0.1's BasicRewardTrainer, its defaults (32 pairs per step, learning rate 0.001)",
         target=20.0,
     )
 
@@ -136,7 +136,7 @@ def _compare(
         others.append(rate_of_other)
     return Comparison(
         what=f"reward learning to {SHARE_OF_BEST:.0%} of the best held-out pair accuracy, HalfCheetah",
-        ours=f"snippets of {SETTINGS.snippets.trajectories} episodes a step, in all their pairs",
+        ours=f"snippets of {SETTINGS.snippets.trajectories} episodes per gradient step, all their pairs",
         unit="1/s",
         ours_values=mine,
         against_values=others,

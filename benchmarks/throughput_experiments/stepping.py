@@ -63,7 +63,7 @@ def against_envpool(count: int, repeats: int) -> Comparison:
         repeats,
         lambda: _step(environments, actions),
         theirs,
-        what=f"what stable-baselines3's conventions cost, HalfCheetah, {count} environments, uniform actions",
+        what=f"cost of stable-baselines3's conventions, HalfCheetah, {count} environments, uniform actions",
         ours="make_environments",
         against="EnvPool's own step",
         target=0.95,
@@ -74,7 +74,7 @@ def noise_rollouts_of_a_clone(count: int, repeats: int) -> Comparison:
     """Rollouts of a sampled policy of the preset's size under noise; its inference counts too."""
     observations, actions, _ = task_spaces(TASK)
     policy = make_policy(observations, actions, default(TASK).policy, seed=0)
-    return _noise_rollouts(count, repeats, stochastic(policy, seed=0), name="a policy network, sampled")
+    return _noise_rollouts(count, repeats, stochastic(policy, seed=0), name="sampling policy network")
 
 
 def noise_rollouts_of_uniform_actions(count: int, repeats: int) -> Comparison:

@@ -54,8 +54,8 @@ class Description:
         return [
             f"file          {self.source}",
             f"task          {self.task or 'not named'}",
-            f"episodes      {self.episodes}, {self.terminated} ended by themselves",
-            f"steps         {self.steps}, {shortest} to {longest} an episode, median {median:g}",
+            f"episodes      {self.episodes}, {self.terminated} terminated",
+            f"steps         {self.steps}, {shortest} to {longest} per episode, median {median:g}",
             f"observations  {self.observation}, last ones {last}",
             f"actions       {self.action}, from {low:g} to {high:g}, {self.repeated_actions:.1%} repeated",
             *(f"warning: {warning}" for warning in self.warnings),

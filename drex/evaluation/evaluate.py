@@ -1,4 +1,4 @@
-"""Evaluation of policies by their true returns."""
+"""Evaluation of policies by the true returns of rollouts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from drex.ranges import Count, Range, check_ranges
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
-    """How policies are evaluated."""
+    """Evaluation of policies."""
 
     episodes: Annotated[int, Range(2)] = 20
     """Evaluation episodes per policy."""
@@ -30,12 +30,12 @@ class EvaluationSettings:
 
 @dataclass(frozen=True, eq=False)
 class PolicyEvaluation:
-    """The evaluation episodes of one policy.
+    """Episodes of one evaluated policy.
 
     Args:
         returns: (episodes,) true returns; NaN where unknown.
         lengths: (episodes,) steps.
-        trajectories: the episodes themselves.
+        trajectories: the episodes.
     """
 
     returns: npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ class PolicyEvaluation:
     trajectories: Trajectories
 
     def summary(self) -> dict[str, Any]:
-        """Mean, deviation, best, 95% interval of the mean, episodes and mean length; unknowns are null."""
+        """Mean, deviation, best, 95% interval of the mean, episodes, mean length; unknowns are null."""
         return summarize(self.returns) | {"length": float(self.lengths.mean())}
 
 

@@ -1,4 +1,4 @@
-"""What a run found, in the layout of ``evaluation.json``."""
+"""The findings of a run, in the layout of ``evaluation.json``."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def assemble(
     reward: LearnedReward,
     evaluated: Mapping[str, PolicyEvaluation],
 ) -> dict[str, Any]:
-    """What was found, in the layout of ``evaluation.json``, with the points of the report's figures.
+    """The findings in the layout of ``evaluation.json``, with the data of the report's figures.
 
     Args:
         demonstrations: with their true returns.
-        episodes: all that was ranked, with theirs.
+        episodes: the ranked trajectories, with theirs.
         reward: the normalized reward.
-        evaluated: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` and ``bc_stochastic`` where
-            there was a clone.
+        evaluated: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` and ``bc_stochastic`` where there
+            was a clone.
     """
     demo_returns, ranked_returns = (
         demonstrations.true_returns.values_for_evaluation(),
@@ -70,11 +70,11 @@ def assemble(
 
 
 def describe_ranking(episodes: RankedEpisodes, predicted: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Where the ranking came from, how much it says, and how far it contradicts itself.
+    """Source, size and contradictions of the ranking.
 
     Args:
-        episodes: all that was ranked.
-        predicted: (episodes,) their learned returns, shown with the user's ranking.
+        episodes: the ranked trajectories.
+        predicted: (episodes,) their learned returns, shown against the user's ranking.
     """
     pairs, user = episodes.ranked.preferences, episodes.user
     shares = np.zeros(0) if user is None else user.win_rate()
@@ -94,7 +94,7 @@ def describe_ranking(episodes: RankedEpisodes, predicted: npt.NDArray[np.float64
 
 
 def noise_curve(rollouts: NoisyRollouts) -> list[dict[str, Any]]:
-    """Mean true return and mean length of every kind and level of noise; the return is null where unknown."""
+    """Mean true return and mean length for every noise and level; the return is null if unknown."""
     returns, lengths = rollouts.true_returns.values_for_evaluation(), rollouts.trajectories.lengths
     members: dict[tuple[str, float], list[int]] = {}
     for index, job in enumerate(rollouts.jobs):

@@ -1,4 +1,4 @@
-"""How well a reward orders ranked pairs that it was not trained on."""
+"""Held-out pair accuracy of a reward."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from drex.rewards.learned_reward import LearnedReward
 
 @dataclass(frozen=True)
 class HeldOutPairs:
-    """Ranked pairs that a reward was not trained on, and how many of them it orders as ranked.
+    """Comparisons of held-out pairs, and how many of them a reward orders correctly.
 
     Args:
-        ordered: how many.
-        pairs: of how many; with none the accuracy is unknown.
+        ordered: comparisons ordered correctly.
+        pairs: all comparisons; a pair across two folds is compared twice. Without any, accuracy is unknown.
     """
 
     ordered: int
@@ -31,7 +31,7 @@ class HeldOutPairs:
 
 
 def count_ordered(reward: LearnedReward, ranked: RankedTrajectories) -> HeldOutPairs:
-    """How many pairs the reward's returns of whole trajectories order as ranked."""
+    """Pairs that the learned returns of whole trajectories order correctly."""
     returns, pairs = reward.returns(ranked.trajectories), ranked.preferences
     return HeldOutPairs(int((returns[pairs.better] > returns[pairs.worse]).sum()), len(pairs))
 
@@ -43,15 +43,15 @@ def cross_validate(
     folds: int,
     seed: int,
 ) -> HeldOutPairs:
-    """Learn once without each part of the compared trajectories, and count the pairs that touch that part.
+    """Learn once without each fold of the compared trajectories, and evaluate all pairs that touch the fold.
 
-    A dozen trajectories leave few pairs within one held-out part. Here every pair is counted, by each reward
-    that was learned without one of its trajectories, or without both.
+    With a dozen trajectories the pairs within one fold would be too few. Every pair is evaluated by rewards
+    trained without at least one of its trajectories; a pair across two folds is evaluated twice.
 
     Args:
         ranked: all trajectories and preferences.
         learn: learns and normalizes a reward.
-        folds: parts, at most as many as there are compared trajectories.
+        folds: number of folds, at most the number of compared trajectories.
         seed: of the split.
     """
     compared = ranked.preferences.trajectories_compared()
@@ -61,7 +61,7 @@ def cross_validate(
         rest = _among(ranked, [t for t in range(len(ranked.trajectories)) if t not in set(part.tolist())])
         touched = np.isin(ranked.preferences.better, part) | np.isin(ranked.preferences.worse, part)
         if rest is None:
-            continue  # without this part nothing is ranked
+            continue  # no preference is left without this fold
         left_out = RankedTrajectories(ranked.trajectories, ranked.preferences.subset(touched))
         found = count_ordered(learn(rest), left_out)
         ordered, pairs = ordered + found.ordered, pairs + found.pairs
@@ -69,7 +69,7 @@ def cross_validate(
 
 
 def _among(ranked: RankedTrajectories, chosen: Sequence[int]) -> RankedTrajectories | None:
-    """These trajectories and the preferences among them; ``None`` where there are none."""
+    """These trajectories and the preferences among them; ``None`` if there are none."""
     place: npt.NDArray[np.int64] = np.full(len(ranked.trajectories), -1)
     place[list(chosen)] = np.arange(len(chosen))
     inside = (place[ranked.preferences.better] >= 0) & (place[ranked.preferences.worse] >= 0)

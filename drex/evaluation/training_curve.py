@@ -1,4 +1,4 @@
-"""True returns of training episodes, logged for the learning curve."""
+"""True returns of training episodes, logged for evaluation only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drex.envs.data.true_returns import TrueReturns
 
 
 class TrueReturnWatch(BaseCallback):
-    """Writes the true returns of training episodes to the log, which nothing reads back."""
+    """Logs the true returns of training episodes; training does not read them."""
 
     def __init__(self, log: Log, *, every: int = 20_000) -> None:
         super().__init__()

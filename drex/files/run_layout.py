@@ -68,7 +68,7 @@ STAGES = (
 )
 """In the order of the method, which is that of tables."""
 
-CONTROLS = {"constant": "control: same reward every step", "shuffled_labels": "control: random rankings"}
+CONTROLS = {"constant": "baseline: constant reward", "shuffled_labels": "baseline: shuffled labels"}
 """The controls' labels."""
 
 

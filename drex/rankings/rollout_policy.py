@@ -56,14 +56,14 @@ class RolloutPolicyChoice:
     @property
     def actions(self) -> str:
         """Which of its actions the clone takes, in a word."""
-        return {"deterministic": "greedy", "stochastic": "sampled"}[self.chosen]
+        return {"deterministic": "greedy", "stochastic": "sampling"}[self.chosen]
 
     def steps(self) -> dict[str, float]:
         """Mean steps of an episode by whose they are, as far as they are known."""
         all_of_them = {
             "demonstrated": self.demonstrations,
             "greedy": self.deterministic,
-            "sampled": self.stochastic,
+            "sampling": self.stochastic,
             "random": self.uniform,
         }
         return {name: mean for name, mean in all_of_them.items() if mean is not None}

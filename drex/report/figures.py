@@ -1,4 +1,4 @@
-"""A run's figures, each readable on its own: noise, ranking, learned and true return, PPO, reward."""
+"""A run's figures: noise, ranking, learned and true return, PPO, reward."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def noise_and_return(run: FinishedRun) -> Figure | None:
         levels = [point["level"] for point in curve]
         means = np.array([point["return"]["mean"] if known else point["length"] for point in curve])
         colour = _NOISE_COLOURS.get(noise_name)
-        label = f"clone with {_NOISE_LABELS.get(noise_name, noise_name)}"
+        label = f"clone, noise: {_NOISE_LABELS.get(noise_name, noise_name)}"
         axes.plot(
             levels, means, marker=_NOISE_MARKERS.get(noise_name, "o"), markersize=4, color=colour, label=label
         )
@@ -39,7 +39,7 @@ def noise_and_return(run: FinishedRun) -> Figure | None:
             axes.fill_between(levels, means - spread, means + spread, color=colour, alpha=0.2, linewidth=0)
     if known:
         _reference_lines(axes, run)
-    what = "True return of an episode" if known else "Steps an episode (true returns are unknown)"
+    what = "True return per episode" if known else "Steps per episode (true returns unknown)"
     axes.set(xlabel="noise level: probability that an action is replaced", ylabel=what)
     said = f"{what} against noise (band: ±1 standard deviation)" if known else what
     axes.set_title(f"{said}\n{run.title}", fontsize=11)
@@ -60,7 +60,7 @@ def predicted_and_true(run: FinishedRun) -> Figure | None:
     figure, axes = _figure()
     _scatter_ranked(figure, axes, rollouts, run.noise)
     for name, label, colour, marker, size in (
-        ("bc", "clone (deterministic)", "tab:cyan", "D", 22),
+        ("bc", "greedy clone", "tab:cyan", "D", 22),
         ("demonstrations", "demonstrations", "black", "X", 60),
         ("policy", "final policy", "tab:red", "*", 70),
     ):
@@ -80,15 +80,15 @@ def predicted_and_true(run: FinishedRun) -> Figure | None:
         axes.axvspan(best, high, color="gold", alpha=0.15, linewidth=0, label="beyond the best demonstration")
         axes.set_xlim(low, high)
     tau = run.evaluation["reward"]["kendall_tau"]
-    said = "Kendall tau unknown" if tau is None else f"Kendall tau of what was ranked {tau:.2f}"
-    axes.set(xlabel="true return of an episode", ylabel="learned return of an episode")
+    said = "Kendall tau unknown" if tau is None else f"Kendall tau of ranked trajectories {tau:.2f}"
+    axes.set(xlabel="true return per episode", ylabel="learned return per episode")
     axes.set_title(f"Learned against true return; {said}\n{run.title}", fontsize=11)
     axes.legend(fontsize=8, loc="best")
     return figure
 
 
 def ranking_and_reward(run: FinishedRun) -> Figure | None:
-    """Learned return of each demonstration against its place in the user's ranking."""
+    """Learned return of each demonstration against its win rate in the user's ranking."""
     ranking = run.evaluation.get("ranking", {})
     points = ranking.get("user", [])
     if not points:
@@ -100,18 +100,16 @@ def ranking_and_reward(run: FinishedRun) -> Figure | None:
         place = (share, point["predicted"])
         axes.annotate(str(point["episode"]), place, xytext=(4, 4), textcoords="offset points", **_NOTE)
     axes.set(
-        xlabel="comparisons that the demonstration wins, one win and one loss added (%)",
+        xlabel="win rate of the demonstration, one win and one loss added (%)",
         ylabel="learned return of the demonstration",
     )
     source = ranking["source"]
-    axes.set_title(
-        f"Learned return against {source}, with the number of each episode\n{run.title}", fontsize=11
-    )
+    axes.set_title(f"Learned return against {source}, labelled by episode number\n{run.title}", fontsize=11)
     return figure
 
 
 def learning_curve(run: FinishedRun) -> Figure | None:
-    """Learned reward a step and, for evaluation only, the true return over the policy's environment steps."""
+    """Learned reward per step, and the true return for evaluation, over the policy's environment steps."""
     learned = run.scalars.get("rollout/learned_reward_per_step", [])
     true = run.scalars.get("eval/true_return", [])
     if not learned:
@@ -120,10 +118,10 @@ def learning_curve(run: FinishedRun) -> Figure | None:
     figure = Figure(figsize=(7.0, 6.0), dpi=120, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True)
     _line(upper, learned, color="tab:purple", label="learned reward")
-    upper.set(ylabel="learned reward a step")
+    upper.set(ylabel="learned reward per step")
     upper.set_title(f"{algorithm} on the learned reward\n{run.title}", fontsize=11)
     if true:
-        _line(lower, true, color="tab:red", label="training episodes (actions sampled)", marker=".")
+        _line(lower, true, color="tab:red", label="training episodes (sampling policy)", marker=".")
         _reference_lines(lower, run)
         lower.legend(fontsize=8)
     else:
@@ -133,7 +131,7 @@ def learning_curve(run: FinishedRun) -> Figure | None:
         if curve:
             _line(lower, curve, linestyle="--", label=CONTROLS.get(name, name))
             lower.legend(fontsize=8)
-    lower.set(xlabel="environment steps", ylabel="true return (for evaluation only)")
+    lower.set(xlabel="environment steps", ylabel="true return (evaluation only)")
     return figure
 
 
@@ -148,7 +146,7 @@ def reward_training(run: FinishedRun) -> Figure | None:
     held_out = run.scalars.get("reward/held_out_loss", [])
     if held_out:
         _line(left, held_out, color="tab:orange", label="held-out pairs")
-    left.set(xlabel="gradient steps", ylabel="Bradley-Terry loss (nats a pair)", yscale="log")
+    left.set(xlabel="gradient steps", ylabel="Bradley-Terry loss (nats per pair)", yscale="log")
     for name, colour, label in (
         ("reward/accuracy", "tab:blue", "training pairs"),
         ("reward/held_out_accuracy", "tab:orange", "held-out pairs"),
@@ -156,8 +154,8 @@ def reward_training(run: FinishedRun) -> Figure | None:
         curve = [(step, 100 * value) for step, value in run.scalars.get(name, [])]
         if curve:
             _line(right, curve, color=colour, label=label)
-    right.axhline(50, color="0.6", linestyle=":", label="guessing")
-    right.set(xlabel="gradient steps", ylabel="snippet pairs ordered as ranked (%)", ylim=(None, 101))
+    right.axhline(50, color="0.6", linestyle=":", label="chance")
+    right.set(xlabel="gradient steps", ylabel="snippet pair accuracy (%)", ylim=(None, 101))
     figure.suptitle(f"Learning the reward: {run.title}", fontsize=11)
     for axes in (left, right):
         axes.legend(fontsize=8)
@@ -174,11 +172,11 @@ FIGURES: Mapping[str, Callable[[FinishedRun], Figure | None]] = {
     "frames_highest_and_lowest": frames_highest_and_lowest,
     "attention": attention,
 }
-"""Every figure by name; ``None`` where the run has nothing to draw."""
+"""Every figure by name; ``None`` without data."""
 
 
 def draw_figures(run: FinishedRun) -> dict[str, Figure]:
-    """The figures that this run has something to draw in."""
+    """The figures for which the run has data."""
     drawn = {name: draw(run) for name, draw in FIGURES.items()}
     return {name: figure for name, figure in drawn.items() if figure is not None}
 
@@ -200,7 +198,7 @@ def _reference_lines(axes: Axes, run: FinishedRun) -> None:
     demonstrator, random = run.evaluation["demonstrator"], run.evaluation.get("random") or {}
     for value, style, label in (
         (demonstrator["best"], "-", "best demonstration"),
-        (demonstrator["mean"], "--", "average demonstration"),
+        (demonstrator["mean"], "--", "mean of demonstrations"),
         (random.get("mean"), ":", "uniform random actions"),
     ):
         if value is not None:

@@ -1,6 +1,6 @@
-"""The report that a run leaves: one HTML file with tables, figures, warnings, settings and versions.
+"""The report of a run: one HTML file with tables, figures, warnings, settings and versions.
 
-Made from the run folder alone, so that ``drex report RUN_DIR`` can make it again at any time.
+It is made from the run folder alone, so that ``drex report RUN_DIR`` can make it again at any time.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ VIDEO = "video.mp4"
 _FIGURES_FILE = ".figures"
 
 _CAPTIONS = {
-    "noise_and_return": "Does noise make the clone worse by degrees? The ranking rests on it.",
-    "predicted_and_true": "Does the learned reward order what it saw, and what is better too?",
-    "ranking_and_reward": "Does the learned reward order the demonstrations as the user does?",
-    "learning_curve": "Training on the learned reward. The true return is logged and never used.",
-    "reward_training": "How the reward learned its ranking; held-out pairs are of trajectories it never saw.",
-    "frames_highest_and_lowest": "Highest and lowest learned reward among steps drawn from rollouts "
-    "and demonstrations. The reward does not see the hatched areas.",
-    "attention": "What adds to the reward (red) and takes from it (blue): its change when a small square is "
-    "hidden in all frames of the stack.",
+    "noise_and_return": "Return of the clone against noise level. The noise ranking assumes that it falls.",
+    "predicted_and_true": "Learned against true return, for the ranked trajectories and beyond them.",
+    "ranking_and_reward": "Learned return against the user's ranking of the demonstrations.",
+    "learning_curve": "Training on the learned reward. The true return is logged for evaluation only.",
+    "reward_training": "Training of the reward. Held-out pairs are of trajectories without training pairs.",
+    "frames_highest_and_lowest": "Steps of highest and lowest reward, sampled from rollouts and "
+    "demonstrations. Hatched rows are masked in the reward's input.",
+    "attention": "Occlusion maps: regions that raise (red) or lower (blue) the reward, by its change when a "
+    "small square is hidden in all frames of the stack.",
 }
 
 _STYLE = """
@@ -56,13 +56,13 @@ pre { background: #f6f6f6; padding: .7rem; white-space: pre-wrap; font-size: .85
 
 @dataclass(frozen=True)
 class Report:
-    """What was written.
+    """The written report.
 
     Args:
         path: of ``report.html``.
-        tables: as they stand in it.
+        tables: of the report.
         warnings: one sentence each.
-        notes: one line for each thing that was left out, and why.
+        notes: one line for each omission, with its reason.
     """
 
     path: Path
@@ -113,11 +113,11 @@ def verdict(evaluation: Mapping[str, Any]) -> str:
     mean = f"{method}'s mean true return over {policy['episodes']} episodes is {number(policy['mean'])}"
     mean += f" (95% interval {interval(policy['interval'])})"
     if evaluation["beats_best_demonstration"] is None:
-        return f"{mean}; whether it beats the demonstrations is unknown, as their true returns are."
+        return f"{mean}; the demonstrations' true returns are unknown, so there is no comparison."
     beats = "above" if evaluation["beats_best_demonstration"] else "not above"
     return (
         f"{mean}: {beats} the best of {demonstrator['episodes']} demonstrations "
-        f"({number(demonstrator['best'])}; average {number(demonstrator['mean'])})."
+        f"({number(demonstrator['best'])}; mean {number(demonstrator['mean'])})."
     )
 
 

@@ -1,4 +1,4 @@
-"""Figures of a run whose reward sees images: frames of extreme reward, and what the reward depends on."""
+"""Figures for a reward on images: frames of highest and lowest reward, and occlusion maps."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from drex.rewards.learned_reward import LearnedReward, load_reward
 from drex.rewards.occlusion import occlusion_map, raw_reward
 
 STEPS_SCORED = 1_000
-"""Of the rollouts, and as many of the demonstrations: they are too many to score all."""
+"""Steps scored of the rollouts, and of the demonstrations."""
 SHOWN, MAPPED = 6, 3
-"""Frames of highest reward, and as many of lowest, that are shown, and with a map."""
+"""Frames shown, and frames with a map, for the highest and for the lowest reward."""
 _LOWERS_RAISES = LinearSegmentedColormap.from_list("lowers, raises", ["deepskyblue", "black", "orangered"])
 _SMALL: dict[str, Any] = {"fontsize": 7, "color": "0.2"}
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredFrame:
-    """A step of a run and what the learned reward makes of it.
+    """A step of a run and its learned reward.
 
     Args:
-        stack: (stack, height, width) uint8, the image that the reward saw.
+        stack: (stack, height, width) uint8, the input of the reward.
         reward: as ``raw_reward`` gives it.
-        place: whose episode it is of, under what noise, and its step there.
+        place: episode, noise and step.
     """
 
     stack: npt.NDArray[np.uint8]
@@ -61,13 +61,13 @@ def frames_highest_and_lowest(run: FinishedRun) -> Figure | None:
             axes.set_title(f"{frame.reward:+.2f}\n{frame.place}", **_SMALL)
         row[0].set_ylabel(f"{said} reward")
     figure.suptitle(
-        f"Steps of highest and lowest learned reward, in its standard deviations\n{run.title}", fontsize=11
+        f"Steps of highest and lowest learned reward, in standard deviations\n{run.title}", fontsize=11
     )
     return figure
 
 
 def attention(run: FinishedRun) -> Figure | None:
-    """Where the reward looks in such frames: the change when a small square is hidden."""
+    """Occlusion maps of such frames: change of the reward when a small square is hidden."""
     reward = _image_reward(run)
     if reward is None:
         return None
@@ -88,8 +88,8 @@ def attention(run: FinishedRun) -> Figure | None:
             )
         row[0].set_ylabel(f"{said} reward")
     if drawn is not None:
-        figure.colorbar(drawn, ax=grid, shrink=0.7, label="added to the reward by what is here")
-    figure.suptitle(f"What the learned reward attends to\n{run.title}", fontsize=11)
+        figure.colorbar(drawn, ax=grid, shrink=0.7, label="change of the reward by this region")
+    figure.suptitle(f"Occlusion maps of the learned reward\n{run.title}", fontsize=11)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""The tables at the end of a run, from ``evaluation.json``, for terminal, Markdown and HTML alike."""
+"""The tables at the end of a run, made from ``evaluation.json``, for terminal, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from drex.rankings.rollout_policy import RolloutPolicyChoice
 from drex.report.finished_run import METHODS
 
 UNKNOWN = "unknown"
-"""What stands where ``evaluation.json`` holds null: never a number."""
+"""Stands for null in ``evaluation.json``."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Words in rows; the first column is left-aligned, the others right-aligned.
+    """Rows of words; the first column is left-aligned, the others right-aligned.
 
     Args:
-        title: what the table shows, with its unit.
-        columns: the heads.
+        title: the quantity shown, with its unit.
+        columns: the headings.
         rows: one word for each column.
     """
 
@@ -59,25 +59,25 @@ class Table:
 
 
 def tables(evaluation: Mapping[str, Any]) -> list[Table]:
-    """All tables of a run: returns, what else was found, and seconds."""
+    """All tables of a run: returns, findings and seconds."""
     return [returns_table(evaluation), findings_table(evaluation), seconds_table(evaluation)]
 
 
 def returns_table(evaluation: Mapping[str, Any]) -> Table:
-    """True returns of demonstrator, random, clone, controls and policy, as far as the run has them."""
+    """True returns of demonstrator, random policy, clone, baselines and policy, as far as known."""
     method = METHODS.get(evaluation["method"], evaluation["method"])
     evaluated: list[tuple[str, Mapping[str, Any] | None]] = [
         ("demonstrator", evaluation["demonstrator"]),
         ("uniform random", evaluation.get("random")),
-        ("behavioral clone, deterministic", evaluation.get("bc")),
-        ("behavioral clone, sampled", evaluation.get("bc_stochastic")),
+        ("greedy clone", evaluation.get("bc")),
+        ("sampling clone", evaluation.get("bc_stochastic")),
         *((CONTROLS.get(name, name), found) for name, found in evaluation.get("controls", {}).items()),
         (method, evaluation["policy"]),
-        (f"{method}, deterministic", evaluation.get("policy_deterministic")),
+        (f"{method}, greedy", evaluation.get("policy_deterministic")),
     ]
     return Table(
-        f"True return an episode: {method} on {evaluation['task']}, seed {evaluation['seed']}",
-        ("who", "mean", "best", "95% interval of the mean", "episodes", "steps an episode"),
+        f"True return per episode: {method} on {evaluation['task']}, seed {evaluation['seed']}",
+        ("policy", "mean", "best", "95% interval of the mean", "episodes", "steps per episode"),
         tuple(
             (
                 name,
@@ -94,21 +94,21 @@ def returns_table(evaluation: Mapping[str, Any]) -> Table:
 
 
 def findings_table(evaluation: Mapping[str, Any]) -> Table:
-    """Whether the best demonstration was beaten, what the ranking says, and how well the reward orders it."""
+    """Comparison with the best demonstration, facts of the ranking, and accuracy of the reward."""
     reward, ranking = evaluation["reward"], evaluation.get("ranking", {})
     rollout_policy = ranking.get("rollout_policy")
     return Table(
-        "What was found",
-        ("what", "value"),
+        "Findings",
+        ("quantity", "value"),
         (
             ("mean return above the best demonstration", yes_or_no(evaluation["beats_best_demonstration"])),
             *([] if rollout_policy is None else _rollout_policy(RolloutPolicyChoice(**rollout_policy))),
-            (f"ranked pairs, from {ranking.get('source', UNKNOWN)}", number(ranking.get("pairs"))),
-            ("of these, contradicted by others", percent(ranking.get("contradictions"))),
-            ("ranked pairs that the reward orders as ranked", percent(reward["pair_accuracy"])),
+            (f"preferences, from {ranking.get('source', UNKNOWN)}", number(ranking.get("pairs"))),
+            ("contradicted by other preferences", percent(ranking.get("contradictions"))),
+            ("pair accuracy of the learned reward", percent(reward["pair_accuracy"])),
             (_held_out(reward.get("held_out_pairs")), percent(reward.get("held_out_accuracy"))),
-            ("Kendall tau, learned and true return of what was ranked", number(reward["kendall_tau"], 2)),
-            ("Pearson correlation, the same", number(reward["pearson"], 2)),
+            ("Kendall tau of learned and true return, ranked trajectories", number(reward["kendall_tau"], 2)),
+            ("Pearson correlation of learned and true return", number(reward["pearson"], 2)),
             ("environment steps for learning", f"{evaluation['environment_steps']:,}"),
         ),
     )
@@ -118,13 +118,13 @@ def _rollout_policy(choice: RolloutPolicyChoice) -> list[tuple[str, str]]:
     steps = choice.steps()
     return [
         ("noise injected into", f"{choice.actions} clone"),
-        (f"steps an episode: {', '.join(steps)}", ", ".join(map(number, steps.values()))),
+        (f"steps per episode: {', '.join(steps)}", ", ".join(map(number, steps.values()))),
     ]
 
 
 def _held_out(pairs: int | None) -> str:
-    counted = f" ({pairs:,})" if pairs else ""
-    return f"the same of pairs that it was not shown{counted}"
+    counted = f" ({pairs:,} comparisons)" if pairs else ""
+    return f"held-out pair accuracy{counted}"
 
 
 def seconds_table(evaluation: Mapping[str, Any]) -> Table:
@@ -133,12 +133,12 @@ def seconds_table(evaluation: Mapping[str, Any]) -> Table:
     labels = stage_labels()
     rows = [(label, number(seconds[name], 1)) for name, label in labels.items() if name in seconds]
     return Table(
-        "Seconds of each stage", ("stage", "seconds"), (*rows, ("all", number(sum(seconds.values()), 1)))
+        "Wall time per stage", ("stage", "seconds"), (*rows, ("total", number(sum(seconds.values()), 1)))
     )
 
 
 def number(value: float | None, digits: int = 0) -> str:
-    """Rounded to so many digits after the point; ``UNKNOWN`` for null."""
+    """Rounded to this many decimals; ``UNKNOWN`` for null."""
     if value is None:
         return UNKNOWN
     rounded = f"{value:,.{digits}f}"
@@ -156,5 +156,5 @@ def percent(share: float | None) -> str:
 
 
 def yes_or_no(answer: bool | None) -> str:
-    """In a word; ``UNKNOWN`` for null."""
+    """``yes`` or ``no``; ``UNKNOWN`` for null."""
     return UNKNOWN if answer is None else ("yes" if answer else "no")

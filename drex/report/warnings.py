@@ -1,4 +1,4 @@
-"""What a run's findings warn of: where an assumption of the method failed, or its result misleads."""
+"""Warnings of a finished run: failed assumptions of the method, and results that mislead."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 from scipy.stats import kendalltau
 
 LOW_TAU = 0.5
-"""Rank correlation of learned and true return below which the reward's order is called unreliable."""
+"""Rank correlation of learned and true return below which the reward is reported as unreliable."""
 LOW_ACCURACY = 0.75
-"""Share of ranked pairs below which the reward is said not to fit its ranking."""
+"""Pair accuracy below which the reward is reported as not fitting its ranking."""
 CONTRADICTORY = 0.2
-"""Share of contradicted pairs above which the ranking is said to contradict itself."""
+"""Share of contradicted preferences above which the ranking is reported as contradictory."""
 FALLING = -0.5
-"""Rank correlation of noise level and mean true return above which the curve is said not to fall."""
+"""Rank correlation of noise level and mean true return above which the curve is reported as not falling."""
 
 
 def warnings_of(evaluation: Mapping[str, Any]) -> list[str]:
-    """One sentence for each thing that a reader should know before trusting the result."""
+    """One or two sentences for each warning."""
     return [
         *_ranking_contradicts_itself(evaluation),
         *_clone_is_random(evaluation),
@@ -36,8 +36,8 @@ def _ranking_contradicts_itself(evaluation: Mapping[str, Any]) -> list[str]:
     if ranking.get("contradictions", 0.0) <= CONTRADICTORY:
         return []
     return [
-        f"Of the {ranking['pairs']} ranked pairs from {ranking['source']}, {ranking['contradictions']:.0%} "
-        "are contradicted by others, directly or in a circle: the reward cannot agree with all of them."
+        f"The ranking is contradictory: {ranking['contradictions']:.0%} of {ranking['pairs']} preferences "
+        f"from {ranking['source']} contradict others, directly or in a cycle. No reward satisfies all."
     ]
 
 
@@ -49,10 +49,10 @@ def _clone_is_random(evaluation: Mapping[str, Any]) -> list[str]:
         return []
     if clone["mean"] > random["interval"][1]:
         return []
-    what_for = "noise on it ranks nothing" if evaluation.get("noise") else "it is no start for training"
+    effect = "its noisy rollouts give no ranking" if evaluation.get("noise") else "it is a poor start for PPO"
     return [
-        f"The clone (mean return {clone['mean']:.0f}) is not clearly better than uniform random "
-        f"actions ({random['mean']:.0f}): {what_for}. It needs more or better demonstrations."
+        f"The clone (mean return {clone['mean']:.0f}) is not clearly better than uniform random actions "
+        f"({random['mean']:.0f}): {effect}. Use more or better demonstrations."
     ]
 
 
@@ -68,8 +68,8 @@ def _noise_does_not_hurt(evaluation: Mapping[str, Any]) -> list[str]:
         fall = float(kendalltau([level for level, _ in curve], returns).statistic) if np.ptp(returns) else 0.0
         if fall > FALLING:
             found.append(
-                f"More noise of the kind {noise_name!r} does not reliably mean less return (rank correlation "
-                f"{fall:.2f} of level and mean return): the ranking behind the reward is doubtful."
+                f"Return does not fall reliably with the level of {noise_name!r} noise (rank correlation "
+                f"{fall:.2f}): the noise ranking is doubtful."
             )
     return found
 
@@ -78,13 +78,13 @@ def _reward_orders_badly(evaluation: Mapping[str, Any]) -> list[str]:
     reward, found = evaluation["reward"], []
     if reward["pair_accuracy"] is not None and reward["pair_accuracy"] < LOW_ACCURACY:
         found.append(
-            f"The reward orders only {reward['pair_accuracy']:.0%} of the ranked pairs as ranked: it has "
-            "not learned its ranking. Train it longer, or weaken its regularisation."
+            f"The reward does not fit its ranking: pair accuracy is only {reward['pair_accuracy']:.0%}. "
+            "Train it longer, or weaken its regularization."
         )
     if reward["kendall_tau"] is not None and reward["kendall_tau"] < LOW_TAU:
         found.append(
-            f"The reward orders what was ranked unlike the true return (Kendall tau "
-            f"{reward['kendall_tau']:.2f}): a policy that it prefers need not be better."
+            f"The learned return orders the ranked trajectories unlike the true return (Kendall tau "
+            f"{reward['kendall_tau']:.2f}): a policy of higher learned return need not be better."
         )
     return found
 
@@ -98,13 +98,13 @@ def _reward_misled(evaluation: Mapping[str, Any]) -> list[str]:
     theirs = float(np.mean([predicted for predicted, _ in points["demonstrations"]]))
     if ours <= theirs:
         return [
-            f"By its own learned reward the policy is no better than the demonstrations (learned return "
-            f"{ours:.1f} against {theirs:.1f}): train longer."
+            f"The policy's learned return is no higher than the demonstrations' ({ours:.1f} against "
+            f"{theirs:.1f}): train longer."
         ]
     if policy is None or demonstrator is None or policy > demonstrator:
         return []
     return [
-        f"The reward misled: it calls the policy better than the demonstrations (learned return {ours:.1f} "
+        f"The reward is misleading: the policy's learned return is above the demonstrations' ({ours:.1f} "
         f"against {theirs:.1f}), but its true return is not ({policy:.0f} against {demonstrator:.0f})."
     ]
 
@@ -112,14 +112,14 @@ def _reward_misled(evaluation: Mapping[str, Any]) -> list[str]:
 def _clone_is_as_good(evaluation: Mapping[str, Any]) -> list[str]:
     policy, demonstrator = evaluation["policy"]["mean"], evaluation["demonstrator"]["mean"]
     if policy is None or demonstrator is None or policy <= demonstrator:
-        return []  # that the reward misled, or was not optimised, says more
+        return []  # a misleading reward, or one not optimised, is reported instead
     clones = {
-        "greedy": (evaluation.get("bc"), "cloning them without their randomness"),
-        "sampled": (evaluation.get("bc_stochastic"), "cloning them"),
+        "greedy": (evaluation.get("bc"), "cloning without the demonstrator's randomness"),
+        "sampling": (evaluation.get("bc_stochastic"), "cloning"),
     }
     return [
-        f"The clone's {name} actions reach {clone['mean']:.0f}, no less than the policy's {policy:.0f}: "
-        f"what is above the demonstrations is owed to {cause}."
+        f"The {name} clone reaches {clone['mean']:.0f}, no less than the policy's {policy:.0f}: the gain "
+        f"over the demonstrations comes from {cause}."
         for name, (clone, cause) in clones.items()
         if clone is not None and clone["mean"] is not None and clone["mean"] >= policy
     ]
@@ -131,9 +131,8 @@ def _control_is_as_good(evaluation: Mapping[str, Any]) -> list[str]:
         return []
     low, high = policy["interval"]
     return [
-        f"The control {name!r} reached {control['mean']:.0f}, which is not clearly below the policy's "
-        f"{policy['mean']:.0f} [{low:.0f}, {high:.0f}]: what was gained need not be owed to the learned "
-        "reward."
+        f"The baseline {name!r} reaches {control['mean']:.0f}, not clearly below the policy's "
+        f"{policy['mean']:.0f} [{low:.0f}, {high:.0f}]: the gain need not come from the learned reward."
         for name, control in evaluation.get("controls", {}).items()
         if control["mean"] is not None and control["mean"] >= low
     ]
