@@ -19,6 +19,7 @@ import numpy.typing as npt
 from drex.envs.data.stacked_frames import frames_in_order
 from drex.errors import UserError
 from drex.files.atomic import written_whole
+from drex.files.untrusted import damaged
 
 LARGEST_BYTES = 64 * 2**30
 """Most bytes that the arrays read from one file may take in memory together (64 GiB), known before any is
@@ -32,6 +33,7 @@ _MAGICS = {
     b"\x93NUM": "a single array (.npy)",
     b"\x89HDF": "an HDF5 file",
 }
+_WHOLE = "a whole array of an npz file"
 _logger = logging.getLogger("drex")
 
 
@@ -55,7 +57,7 @@ def read_npz(path: Path, names: Collection[str], *, log_others: bool = True) -> 
     except UserError:
         raise
     except Exception as error:  # untrusted bytes: zipfile and its decompressors fail in a dozen ways
-        raise _damaged(str(path), error) from error
+        raise damaged(str(path), _WHOLE, error) from error
 
 
 def write_npz(
@@ -172,7 +174,7 @@ def _header(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Hea
         else:
             shape, columns_first, dtype = np.lib.format.read_array_header_2_0(start)
     except Exception as error:
-        raise _damaged(where, error) from error
+        raise damaged(where, _WHOLE, error) from error
     if dtype.hasobject:
         raise UserError(
             where,
@@ -210,7 +212,7 @@ def _array(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, header:
         with archive.open(entry) as member:
             array: npt.NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
     except Exception as error:
-        raise _damaged(where, error) from error
+        raise damaged(where, _WHOLE, error) from error
     return array.astype(dtype.newbyteorder("="), copy=False)  # torch reads no foreign byte order
 
 
@@ -227,8 +229,3 @@ def _mapped(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, header
         shutil.copyfileobj(member, unpacked, 2**20)
         unpacked.flush()
         return np.memmap(unpacked, header.dtype, "r", shape=header.shape)
-
-
-def _damaged(where: str, error: Exception) -> UserError:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return UserError(where, expected="a whole array of an npz file", found=f"damage ({reason[:200]})")
