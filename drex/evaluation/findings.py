@@ -29,8 +29,8 @@ def assemble(
         demonstrations: with their true returns.
         episodes: the ranked trajectories, with theirs.
         reward: the normalized reward.
-        evaluated: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` and ``bc_stochastic`` where there
-            was a clone.
+        evaluated: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` and ``bc_stochastic`` where
+            there was a clone.
     """
     demo_returns, ranked_returns = (
         demonstrations.true_returns.values_for_evaluation(),
