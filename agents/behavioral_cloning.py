@@ -1,4 +1,4 @@
-"""Behavioral cloning: the demonstrator's actions by maximum likelihood, in the network PPO will train."""
+"""Behavioral cloning: maximum likelihood of the demonstrator's actions (D-REX section 4.1)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,7 @@ from stable_baselines3.common.utils import get_device
 from drex.agents.early_stopping import EarlyStopping
 from drex.agents.policies.acting import clip_to_space
 from drex.agents.policies.discrete_actions import log_probability_and_entropy
-from drex.agents.policies.network import (
-    PolicySettings,
-    StandardizedObservations,
-    action_mean,
-    make_policy,
-)
+from drex.agents.policies.network import PolicySettings, StandardizedObservations, action_mean, make_policy
 from drex.envs.data.stacked_frames import Observations, are_images
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
@@ -55,7 +50,7 @@ class CloningSettings:
 _IMAGES_AT_ONCE = 512
 
 Log = Callable[[str, float, int], None]
-"""Takes a scalar's name, its value and the step it belongs to."""
+"""Receives a scalar's name, its value and its step."""
 
 
 def clone(
@@ -71,10 +66,10 @@ def clone(
 ) -> ActorCriticPolicy:
     """Clone demonstrations into a policy: squared error on Box actions, cross entropy on all others.
 
-    Box actions are clipped to their bounds first, as the environment does. The held-out transitions are drawn
-    at random; the weights with the lowest held-out loss are returned, on the CPU. Of images, only those of
-    one batch are in memory at a time, and ``device`` (``"cpu"``, ``"cuda"`` or ``"auto"``) computes; vectors
-    stay on the CPU, where small networks are faster.
+    Box actions are clipped to their bounds, as in the environment. Held-out transitions are drawn at random;
+    the weights with the lowest held-out loss are returned, on the CPU. Images are trained on ``device``
+    (``"cpu"``, ``"cuda"`` or ``"auto"``), one batch in memory at a time; vectors on the CPU, where small
+    networks are faster.
 
     Raises:
         UserError: a single transition, of which none can be held out.
@@ -99,7 +94,7 @@ def clone(
 
 
 class _Imitation:
-    """How far a policy is from the demonstrator, on any of the demonstrated steps."""
+    """The loss of a policy on the demonstrated steps."""
 
     def __init__(
         self, policy: ActorCriticPolicy, demonstrations: Trajectories, space: gymnasium.Space[np.ndarray]
@@ -114,18 +109,20 @@ class _Imitation:
         self._actions = torch.as_tensor(np.asarray(clip_to_space(demonstrations.actions, space), dtype))
 
     def loss(self, steps: torch.Tensor) -> torch.Tensor:
-        """Mean over these steps, (), for its gradient."""
-        return _imitation_loss(self._space, self._mean(steps), self._actions[steps].to(self.policy.device))
+        """Mean squared error of means, or cross entropy of logits, over these steps, ()."""
+        predicted, actions = self._mean(steps), self._actions[steps].to(self.policy.device)
+        if isinstance(self._space, gymnasium.spaces.Box):
+            return (predicted - actions).square().sum(dim=1).mean()
+        return -log_probability_and_entropy(self._space, predicted, actions)[0].mean()
 
     def mean_loss(self, steps: torch.Tensor) -> float:
-        """The same for any number of steps, without a gradient."""
+        """The loss over any number of steps, without a gradient."""
+        parts = steps.split(self._at_once)
         with torch.no_grad():
-            return sum(
-                float(self.loss(part)) * (len(part) / len(steps)) for part in steps.split(self._at_once)
-            )
+            return sum(float(self.loss(part)) * (len(part) / len(steps)) for part in parts)
 
     def deviation(self, steps: torch.Tensor) -> torch.Tensor:
-        """(*action shape) root mean square of the mean action's error."""
+        """(*action shape) root mean squared error of the mean action."""
         errors = [self._mean(part).cpu() - self._actions[part] for part in steps.split(self._at_once)]
         return torch.cat(errors).square().mean(dim=0).sqrt()
 
@@ -143,7 +140,7 @@ def _fit(
     generator: np.random.Generator,
     log: Log | None,
 ) -> None:
-    """Train on some steps, and leave the weights that were best on the held-out ones."""
+    """Train until early stopping, and load the weights with the lowest held-out loss."""
     policy = imitation.policy
     trained = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
     trained += list(policy.features_extractor.parameters())
@@ -167,12 +164,3 @@ def _fit(
         if log is not None and step % settings.check_every == 0:
             log("bc/training_loss", float(batch_loss.detach()), step)
     stopping.restore_best()
-
-
-def _imitation_loss(
-    space: gymnasium.Space[np.ndarray], predicted: torch.Tensor, actions: torch.Tensor
-) -> torch.Tensor:
-    """Squared error of means (n, actions), or cross entropy of logits (n, logits) against what was chosen."""
-    if isinstance(space, gymnasium.spaces.Box):
-        return (predicted - actions).square().sum(dim=1).mean()
-    return -log_probability_and_entropy(space, predicted, actions)[0].mean()

@@ -1,4 +1,4 @@
-"""Demonstrators: PPO on the true reward, stopped while still imperfect. The only learner that may see it."""
+"""Demonstrators: PPO on the true reward, stopped while still imperfect."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from drex.errors import UserError
 from drex.ranges import Count, Positive, Range, check_ranges
 
 Watcher = Callable[[int, float], None]
-"""Told of the environment steps done and the mean true return of the latest episodes."""
+"""Receives the environment steps done and the mean true return of the latest episodes."""
 
 
 def _true_reward_ppo() -> PPOSettings:
@@ -67,12 +67,12 @@ def train_demonstrator(
     """Train on the true reward until the mean return of the latest episodes first reaches the target.
 
     Args:
-        make: makes environments that pay their true reward (``reward="true"``).
+        make: makes environments with their true reward (``reward="true"``).
         settings: target and training.
-        seed: of everything.
-        history: keeps the policies that the training goes through, in memory.
-        checkpoints: folder for checkpoints, continued from where it holds one.
-        progress: told of the environment steps done and of the mean return of the latest episodes.
+        seed: of all random streams.
+        history: records the policies of the training, in memory.
+        checkpoints: folder for checkpoints; training continues from the last one in it.
+        progress: called at the end of each rollout.
 
     Raises:
         UserError: the target was not reached within ``settings.ppo.environment_steps``.
@@ -91,33 +91,29 @@ def train_demonstrator(
     )
     if not watch.reached:
         best = f"{watch.best:.0f}" if np.isfinite(watch.best) else "no whole episodes"
-        raise UserError(
-            "target_return",
-            expected=f"a mean of {settings.target_return:.0f} within {settings.ppo.environment_steps} steps",
-            found=best,
-            do="lower the target or train longer",
-        )
+        expected = f"a mean of {settings.target_return:.0f} within {settings.ppo.environment_steps} steps"
+        advice = "lower the target or train longer"
+        raise UserError("target_return", expected=expected, found=best, do=advice)
     return model
 
 
 class PolicyHistory(BaseCallback):
-    """Keeps the weights of every policy that a training goes through, from the untrained one to the last."""
+    """The weights of every policy of a training, from the untrained one to the last."""
 
     def __init__(self) -> None:
         super().__init__()
         self._weights: dict[int, dict[str, torch.Tensor]] = {}
 
     def spread(self, policies: int) -> list[ActorCriticPolicy]:
-        """So many of them, evenly spread over the training, earliest first.
+        """This number of policies, evenly spaced over the training, earliest first.
 
         Raises:
-            UserError: the training went through fewer, or fewer than two are asked for.
+            UserError: fewer than two, or more than the training had.
         """
         updates = sorted(self._weights)
         if not 2 <= policies <= len(updates):
-            raise UserError(
-                "history", expected=f"2 to {len(updates)} policies of this training", found=str(policies)
-            )
+            expected = f"2 to {len(updates)} policies of this training"
+            raise UserError("history", expected=expected, found=str(policies))
         found = []
         for place in np.linspace(0, len(updates) - 1, policies).round().astype(int).tolist():
             policy = copy.deepcopy(cast("PPO", self.model).policy)
@@ -129,15 +125,11 @@ class PolicyHistory(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        self._keep()
-
-    def _on_training_end(self) -> None:
-        self._keep()
-
-    def _keep(self) -> None:
         model = cast("PPO", self.model)
         weights = {name: part.clone() for name, part in model.policy.state_dict().items()}
         self._weights[model.rollouts_done] = weights
+
+    _on_training_end = _on_rollout_end
 
 
 class _ScaledReward(VecEnvWrapper):
@@ -167,22 +159,16 @@ class _StopAtReturn(BaseCallback):
 
     def _on_step(self) -> bool:
         for index in np.flatnonzero(self.locals["dones"]):
-            # Where a lost life ends an episode, the game goes on and its return is not known yet.
-            if "true_return" in self.locals["infos"][index]:
-                self._latest.append(
-                    float(take_true_return(self.locals["infos"][index]).values_for_evaluation()[0])
-                )
+            info = self.locals["infos"][index]
+            if "true_return" in info:  # absent where a lost life ends the episode and the game continues
+                self._latest.append(float(take_true_return(info).values_for_evaluation()[0]))
         if len(self._latest) == self._latest.maxlen:
             self.best = max(self.best, float(np.mean(self._latest)))
             self.reached = self.best >= self._target
         return not self.reached
 
     def _on_rollout_end(self) -> None:
-        self._tell()
-
-    def _on_training_end(self) -> None:
-        self._tell()
-
-    def _tell(self) -> None:
         if self._progress is not None:
             self._progress(self.num_timesteps, float(np.mean(self._latest)) if self._latest else float("nan"))
+
+    _on_training_end = _on_rollout_end

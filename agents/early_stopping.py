@@ -1,4 +1,4 @@
-"""Early stopping: the weights with the lowest held-out loss, and when to give up waiting for lower ones."""
+"""Early stopping on the held-out loss."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import torch
 
 
 class EarlyStopping:
-    """Remembers the weights of a module that had the lowest held-out loss.
+    """The weights of a module with the lowest held-out loss.
 
     Args:
-        module: in training; its weights now are the best until a loss is known.
-        patience: looks in a row without improvement that are waited out.
+        module: in training; its present weights are the best until a loss is known.
+        patience: evaluations in a row without improvement before training stops.
     """
 
     def __init__(self, module: torch.nn.Module, *, patience: int) -> None:
@@ -21,7 +21,7 @@ class EarlyStopping:
         self._best_weights = copy.deepcopy(module.state_dict())
 
     def should_stop(self, loss: float) -> bool:
-        """Note the held-out loss of the weights as they are; whether patience has run out."""
+        """Record the held-out loss of the present weights; whether patience has run out."""
         if loss < self._least:
             self._least, self._waited = loss, 0
             self._best_weights = copy.deepcopy(self._module.state_dict())
@@ -30,5 +30,5 @@ class EarlyStopping:
         return self._waited > self._patience
 
     def restore_best(self) -> None:
-        """Give the module the best weights back."""
+        """Load the best weights into the module."""
         self._module.load_state_dict(self._best_weights)

@@ -1,8 +1,4 @@
-"""Training by any algorithm of stable-baselines3 or sb3-contrib on a reward, in place of our PPO.
-
-Ours is ``train_ppo``: it scores whole rollouts, starts from the clone gently, and continues after a kill. The
-others are stable-baselines3's own code on environments that pay the reward step by step.
-"""
+"""Other algorithms of stable-baselines3 or sb3-contrib on a learned reward, step by step."""
 
 from __future__ import annotations
 
@@ -30,10 +26,8 @@ from drex.errors import UserError
 from drex.ranges import Count, Share, check_ranges
 
 _OURS_TO_SET = ("self", "policy", "env", "gamma", "seed", "device", "tensorboard_log", "_init_setup_model")
-
-
 _REPLAY_BYTES = 2**31
-"""Of observations in a replay buffer, where its size is not asked for: images are large."""
+"""Default size of the observations in a replay buffer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,11 +59,11 @@ class SB3Settings:
 
     @property
     def starts_from_clone(self) -> bool:
-        """Whether the initial weights are the clone's, where there is one."""
+        """Whether the initial weights are the clone's, if there is a clone."""
         return ALGORITHMS[self.name].takes_clone and self.start_from == "clone"
 
     def parsed(self) -> dict[str, Any]:
-        """The arguments; lists become tuples, since JSON has none.
+        """The arguments, with tuples for lists.
 
         Raises:
             UserError: they are no JSON object.
@@ -78,11 +72,7 @@ class SB3Settings:
         return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 
     def how_it_starts(self, *, cloned: bool) -> str:
-        """One line: from the clone or from random weights, and why.
-
-        Args:
-            cloned: whether there is a clone.
-        """
+        """One line on the initial weights; ``cloned``: whether there is a clone."""
         name = self.name.upper()
         if not ALGORITHMS[self.name].takes_clone:
             return f"{name} starts from random weights: its network has another form than the clone's"
@@ -92,11 +82,11 @@ class SB3Settings:
 
 
 def check_algorithm(settings: SB3Settings, action_space: gymnasium.Space[Any]) -> None:
-    """Refuse what could not be trained, before anything is learned that it would be trained on.
+    """Refuse an algorithm that cannot be trained, before the first stage.
 
     Raises:
-        UserError: an algorithm that is not installed or cannot act in the space, or arguments of names that
-            it does not take.
+        UserError: an algorithm that is not installed or does not support the action space, or names of
+            arguments that it does not take.
     """
     algorithm = ALGORITHMS[settings.name]
     if not algorithm.acts_in(action_space):
@@ -126,33 +116,28 @@ def train(
     callback: BaseCallback | None = None,
     device: str = "cpu",
 ) -> BaseAlgorithm:
-    """Train another algorithm than PPO on a reward.
-
-    In one go: unlike ``train_ppo`` it leaves no checkpoints, and what is killed starts anew.
+    """Train another algorithm than PPO on a reward; without checkpoints, unlike ``train_ppo``.
 
     Args:
-        make: makes the environments; they pay 0, and the reward is paid over that.
+        make: makes the environments; their own reward is dropped.
         settings: of the algorithm.
-        policy_settings: the clone's network, where the algorithm takes it; others have the network that
-            stable-baselines3 gives them.
+        policy_settings: the clone's network; algorithms that cannot train it use stable-baselines3's default.
         seed: of weights, environments and sampling.
-        reward: pays the transitions.
+        reward: the learned reward.
         start_from: the clone.
-        logger: where scalars go.
-        callback: told of every step.
+        logger: receives scalars.
+        callback: stable-baselines3's, called at every step.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
 
     Raises:
-        UserError: an algorithm that is not installed or cannot act in the environments' space, or arguments
-            that it does not take.
+        UserError: what ``check_algorithm`` refuses, or values of arguments that the algorithm refuses.
     """
     algorithm = ALGORITHMS[settings.name]
-    kind = algorithm.load()
     set_random_seed(seed)
     environments = LearnedRewardVecEnv(make(settings.environments or algorithm.environments, seed), reward)
     try:
         check_algorithm(settings, environments.action_space)
-        model = _make(kind, algorithm, settings, policy_settings, environments, seed=seed, device=device)
+        model = _make(algorithm, settings, policy_settings, environments, seed=seed, device=device)
         if algorithm.takes_clone and settings.start_from == "clone" and start_from is not None:
             cast("ActorCriticPolicy", model.policy).load_state_dict(start_from.state_dict())
         if logger is not None:
@@ -166,7 +151,6 @@ def train(
 
 
 def _make(
-    kind: type[BaseAlgorithm],
     algorithm: Algorithm,
     settings: SB3Settings,
     policy_settings: PolicySettings,
@@ -175,29 +159,29 @@ def _make(
     seed: int,
     device: str,
 ) -> BaseAlgorithm:
-    space = environments.observation_space
+    algorithm_class, space = algorithm.load(), environments.observation_space
     arguments: dict[str, Any] = {"gamma": settings.gamma}
     network = "MlpPolicy"
     if algorithm.takes_clone:
         arguments["policy_kwargs"] = policy_arguments(policy_settings)
     elif holds_images(space):
         network = "CnnPolicy"
-    if issubclass(kind, OffPolicyAlgorithm):
+    if issubclass(algorithm_class, OffPolicyAlgorithm):
         bytes_a_step = 2 * space.dtype.itemsize * int(np.prod(space.shape or ()))  # type: ignore[union-attr]
         arguments["buffer_size"] = min(settings.environment_steps, _REPLAY_BYTES // bytes_a_step)
-    if settings.name in ("td3", "ddpg"):  # their policy has no randomness of its own
+    if settings.name in ("td3", "ddpg"):  # deterministic policies
         size = int(np.prod(environments.action_space.shape or ()))
         arguments["action_noise"] = NormalActionNoise(np.zeros(size), np.full(size, 0.1))
     try:
-        return kind(network, environments, **(arguments | settings.parsed()), seed=seed, device=device)
+        arguments |= settings.parsed()
+        return algorithm_class(network, environments, **arguments, seed=seed, device=device)
     except (AssertionError, TypeError, ValueError) as reason:
-        raise UserError(
-            "learner.arguments", expected=f"values that {algorithm.class_name} takes", found=str(reason)
-        ) from reason
+        expected = f"values that {algorithm.class_name} takes"
+        raise UserError("learner.arguments", expected=expected, found=str(reason)) from reason
 
 
 class _LearnedRewardWatch(BaseCallback):
-    """Logs what the reward pays a step, under the name that PPO logs it by."""
+    """Logs the learned reward per step under the same name as PPO."""
 
     def _on_step(self) -> bool:
         self.logger.record_mean("rollout/learned_reward_per_step", float(np.mean(self.locals["rewards"])))

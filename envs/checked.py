@@ -1,4 +1,4 @@
-"""The border to a user's environment: what crosses it is copied, checked and named when it fails."""
+"""Checks around a user's environment: observations and actions are copied, faults become one sentence."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Given = TypeVar("Given")
 
 
 class CheckedEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]):
-    """One environment whose observations and actions are its own, and whose faults are one sentence.
+    """One environment with copied observations and actions, whose faults are one sentence.
 
-    Observations are copied, since an environment may hand out its internal buffer and overwrite it at the
-    next reset; actions are copied, since it may change them in place. ``info`` is dropped: nothing reads it,
-    it may hold pieces of the true reward, and entries of varying form break vectorised environments.
+    Observations are copied, since an environment may return its internal buffer and overwrite it at the next
+    reset; actions are copied, since it may change them in place. ``info`` is dropped: it may hold parts of
+    the true reward, and entries of varying form break vectorized environments.
 
     Args:
         environment: its observations are a Box.
@@ -41,7 +41,7 @@ class CheckedEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]
     ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
         """Start an episode."""
         self._episode, self._step = self._episode + 1, 0
-        given = self._ask("reset", lambda: self.env.reset(seed=seed, options=options))
+        given = self._call("reset", lambda: self.env.reset(seed=seed, options=options))
         if not isinstance(given, tuple) or len(given) != 2:
             raise self._wrong("reset to return (observation, info)", _form(given))
         return self._checked(given[0]), {}
@@ -49,7 +49,7 @@ class CheckedEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]
     def step(self, action: Any) -> tuple[npt.NDArray[Any], float, bool, bool, dict[str, Any]]:  # noqa: ANN401
         """Take an action."""
         self._step += 1
-        given = self._ask("step", lambda: self.env.step(np.array(action)[()]))
+        given = self._call("step", lambda: self.env.step(np.array(action)[()]))
         if not isinstance(given, tuple) or len(given) != 5:
             expected = "step to return (observation, reward, terminated, truncated, info)"
             raise self._wrong(expected, _form(given))
@@ -59,7 +59,7 @@ class CheckedEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]
         reward, terminated, truncated = (value.item() for value in values)
         return self._checked(given[0]), float(reward), bool(terminated), bool(truncated), {}
 
-    def _ask(self, method: str, call: Callable[[], Given]) -> Given:
+    def _call(self, method: str, call: Callable[[], Given]) -> Given:
         try:
             return call()
         except UserError:

@@ -1,4 +1,4 @@
-"""JSON that a user typed or a file holds, read in one place so that every error names where it came from."""
+"""JSON from options and files; errors name the option or the file."""
 
 from __future__ import annotations
 
@@ -9,15 +9,10 @@ from drex.errors import UserError
 
 
 def parse_json(text: str | bytes, where: str, *, expected: str = "JSON") -> Any:  # noqa: ANN401
-    """The value that a JSON text holds.
-
-    Args:
-        text: typed or read from a file.
-        where: the option or the file, for the sentence of an error.
-        expected: what should have been there, likewise.
+    """The value of a JSON text; ``where`` (an option or file) and ``expected`` are for the error's sentence.
 
     Raises:
-        UserError: it is no JSON.
+        UserError: the text is not JSON.
     """
     try:
         return json.loads(text)
@@ -26,10 +21,10 @@ def parse_json(text: str | bytes, where: str, *, expected: str = "JSON") -> Any:
 
 
 def json_object(text: str | bytes, where: str) -> dict[str, Any]:
-    """The JSON object that a text holds.
+    """The JSON object in a text.
 
     Raises:
-        UserError: it is no JSON, or JSON of another type.
+        UserError: the text is not JSON, or JSON of another type.
     """
     expected = "a JSON object"
     value = parse_json(text, where, expected=expected)

@@ -1,4 +1,4 @@
-"""A learned reward in place of the environment's own: for stable-baselines3, and for gymnasium."""
+"""A learned reward in place of the environment's own, for stable-baselines3 and gymnasium."""
 
 from __future__ import annotations
 
@@ -24,14 +24,13 @@ class RewardFunction(Protocol):
         terminated: npt.NDArray[np.bool_],
     ) -> npt.NDArray[np.float32]:
         """Score ``n`` transitions: (n, *obs), (n, *act), (n, *obs), (n,) to (n,)."""
-        ...
 
 
 class LearnedRewardVecEnv(VecEnvWrapper):
-    """Pays ``reward(observation, action, next_observation, terminated)``; the environment's own is dropped.
+    """Environments with the reward ``reward(observation, action, next_observation, terminated)``.
 
-    The last transition of an episode is scored on its terminal observation, not on the reset one. PPO of
-    ``drex.agents`` scores whole rollouts at once instead; both give the same rewards.
+    The next observation of an episode's last transition is its terminal one. drex's PPO scores whole rollouts
+    instead; both give the same rewards.
     """
 
     def __init__(self, environments: VecEnv, reward: RewardFunction) -> None:
@@ -47,14 +46,14 @@ class LearnedRewardVecEnv(VecEnvWrapper):
         return observations
 
     def step_async(self, actions: npt.NDArray[Any]) -> None:
-        """Remember the actions that will be scored."""
+        """Begin a step with a copy of the actions."""
         if self._observations is None:
             raise RuntimeError("step before reset")
         self._actions = np.array(actions)
         self.venv.step_async(actions)
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Step, and pay the learned reward."""
+        """End the step; the rewards are the learned ones."""
         if self._observations is None or self._actions is None:
             raise RuntimeError("step before reset")
         observations, _, dones, infos = self.venv.step_wait()
@@ -65,26 +64,23 @@ class LearnedRewardVecEnv(VecEnvWrapper):
 
 
 class LearnedRewardEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]):
-    """One gymnasium environment that pays ``reward``; its own is dropped.
+    """One gymnasium environment with ``reward`` in place of its own.
 
-    ``LearnedRewardVecEnv`` over one copy of the environment pays the same. Actions are scored as they come.
+    ``LearnedRewardVecEnv`` over one copy of the environment gives the same rewards. Actions are not clipped.
 
     Args:
-        environment: its observations are a Box; others are flattened first, as ``make_environments`` does.
-        reward: such as ``drex.load_reward`` gives.
+        environment: its observations are a Box; flatten others first, as ``make_environments`` does.
+        reward: for example from ``drex.load_reward``.
 
     Raises:
         UserError: observations that are no Box.
     """
 
     def __init__(self, environment: gymnasium.Env[Any, Any], reward: RewardFunction) -> None:
-        if not isinstance(environment.observation_space, gymnasium.spaces.Box):
-            raise UserError(
-                "LearnedRewardEnv",
-                expected="observations in a Box, as the reward was learned on",
-                found=str(environment.observation_space),
-                do="flatten them first, by gymnasium.wrappers.FlattenObservation",
-            )
+        space, expected = environment.observation_space, "observations in a Box, as the reward was learned on"
+        if not isinstance(space, gymnasium.spaces.Box):
+            advice = "flatten them first, by gymnasium.wrappers.FlattenObservation"
+            raise UserError("LearnedRewardEnv", expected=expected, found=str(space), do=advice)
         super().__init__(environment)
         self._reward = reward
         self._observation: npt.NDArray[Any] | None = None
@@ -98,11 +94,11 @@ class LearnedRewardEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any]
         return observation, info
 
     def step(self, action: Any) -> tuple[npt.NDArray[Any], float, bool, bool, dict[str, Any]]:  # noqa: ANN401
-        """Step, and pay the learned reward."""
+        """Step; the reward is the learned one."""
         if self._observation is None:
             raise RuntimeError("step before reset")
         taken = np.array(action)  # an environment may change it in place
         next_observations, _, terminated, truncated, info = self.env.step(action)
         before, self._observation = self._observation, np.array(next_observations)
-        paid = self._reward(before[None], taken[None], self._observation[None], np.array([terminated]))
-        return next_observations, float(paid[0]), terminated, truncated, info
+        rewards = self._reward(before[None], taken[None], self._observation[None], np.array([terminated]))
+        return next_observations, float(rewards[0]), terminated, truncated, info

@@ -1,4 +1,4 @@
-"""The one door to environments."""
+"""Making the vectorized environments of a task."""
 
 from __future__ import annotations
 
@@ -36,27 +36,26 @@ def make_environments(
     threads: int = 0,
     atari: AtariOptions | None = None,
 ) -> VecEnv:
-    """Make ``count`` vectorised environments of a task, with stable-baselines3's conventions.
+    """Make ``count`` vectorized environments of a task, with stable-baselines3's conventions.
 
     Args:
         task: a gymnasium id (``module:Id`` imports the module first), or a class or function that makes an
             environment, itself or by its name ``module:factory``.
-        count: environments stepped side by side.
+        count: number of parallel environments.
         seed: environment ``i`` is seeded ``seed + i`` at its first reset, and again after a call of ``seed``.
-        env_kwargs: keyword arguments of the environment, of what JSON can hold.
+        env_kwargs: keyword arguments of the environment, JSON values.
         wrappers: classes or functions around each environment, or their names ``module:Wrapper``, innermost
-            first. Observations that are no Box are flattened into one around them all.
-        reward: ``"none"`` pays 0 and diverts the true reward into ``info["true_return"]`` at the end
-            of an episode; ``"true"`` pays the environment's own as well, which only demonstrators are trained
-            on.
-        backend: ``"auto"`` takes ALE's own for Atari games, EnvPool where it serves the very same
-            environment, else gymnasium.
-        threads: of EnvPool or of the Atari emulator; 0 takes as many as this process may use cores.
-        atari: how training differs from evaluation, for Atari games alone; ``None`` as in evaluation.
+            first. Observations that are no Box are flattened into one around all wrappers.
+        reward: ``"none"`` gives rewards of 0 and the true return in ``info["true_return"]`` at the end of an
+            episode; ``"true"`` gives the true reward as well, for demonstrators.
+        backend: ``"auto"`` takes ALE's emulator for Atari games, EnvPool where it runs the same environment,
+            else gymnasium.
+        threads: of EnvPool or of the Atari emulator; 0 takes one per usable core.
+        atari: training options of Atari games; ``None`` takes those of evaluation.
 
     Raises:
-        UserError: a task that ``task_spaces`` refuses, no environments asked for, EnvPool asked for where it
-            does not serve the same environment, or Atari options for another task.
+        UserError: a task that ``task_spaces`` refuses, a count below 1, EnvPool for a task that it does not
+            run as gymnasium does, another backend for Atari, or Atari options for another task.
     """
     task = task_name(task, kwargs=env_kwargs, wrappers=wrappers)
     task_spaces(task)
@@ -65,29 +64,23 @@ def make_environments(
     if is_atari(task) and backend == "auto":
         options = atari or AtariOptions()
         games = AleVecEnv(task, count, seed=seed, threads=threads or usable_cores(), options=options)
-        return AtariTraining(TrueRewardLedger(games, pays=reward == "true"), games, options)
+        return AtariTraining(TrueRewardLedger(games, expose=reward == "true"), games, options)
+    where = f"backend for {task}"
     if is_atari(task):
-        raise UserError(
-            f"backend for {task}", expected="'auto', which is ALE's own for Atari games", found=repr(backend)
-        )
+        raise UserError(where, expected="'auto', which is ALE's own for Atari games", found=repr(backend))
     if atari is not None:
-        raise UserError(
-            "atari", expected="options for tasks whose ids begin with ALE/", found=f"the task {task!r}"
+        expected = "options for tasks whose ids begin with ALE/"
+        raise UserError("atari", expected=expected, found=f"the task {task!r}")
+    if backend == "gymnasium" or (backend == "auto" and not _served_by_envpool(task)):
+        return TrueRewardLedger(GymnasiumVecEnv(task, count, seed=seed), expose=reward == "true")
+    if not _served_by_envpool(task):
+        expected, found = (
+            "a task that EnvPool is known to run as gymnasium does",
+            "none such in the installed EnvPool",
         )
-    if backend == "envpool" and not _served_by_envpool(task):
-        raise UserError(
-            f"backend for {task}",
-            expected="a task that EnvPool is known to run as gymnasium does",
-            found="none such in the installed EnvPool",
-            do="use backend='gymnasium'",
-        )
-    use_envpool = backend == "envpool" or (backend == "auto" and _served_by_envpool(task))
-    environments: VecEnv = (
-        EnvPoolVecEnv(task, count, seed=seed, threads=threads or usable_cores())
-        if use_envpool
-        else GymnasiumVecEnv(task, count, seed=seed)
-    )
-    return TrueRewardLedger(environments, pays=reward == "true")
+        raise UserError(where, expected=expected, found=found, do="use backend='gymnasium'")
+    pool = EnvPoolVecEnv(task, count, seed=seed, threads=threads or usable_cores())
+    return TrueRewardLedger(pool, expose=reward == "true")
 
 
 @functools.cache
@@ -95,17 +88,14 @@ def task_spaces(task: str) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any], 
     """Observation space, action space and horizon (steps, ``None`` if unlimited) of a task.
 
     Raises:
-        UserError: the task cannot be made, or its spaces are of no use here.
+        UserError: the task cannot be made, or its spaces are not supported.
     """
     _log_mujoco_warnings()
     if is_atari(task):
         register_atari()
         if not read_task_name(task).plain:
-            raise UserError(
-                f"task {task!r}",
-                expected="an Atari game as it is, since ALE's own emulator preprocesses it",
-                found="keyword arguments or wrappers",
-            )
+            expected = "an Atari game as it is, since ALE's own emulator preprocesses it"
+            raise UserError(f"task {task!r}", expected=expected, found="keyword arguments or wrappers")
     with build_environment(task) as environment:
         horizon = horizon_of(environment)
         observations, actions = environment.observation_space, environment.action_space
@@ -121,22 +111,21 @@ def _served_by_envpool(task: str) -> bool:
 
 
 def usable_cores() -> int:
-    """Cores that this process may use, which on a shared machine are fewer than it has."""
+    """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 
 def _log_mujoco_warnings() -> None:
-    """Send MuJoCo's warnings to the log; by itself it writes them to a file in the working directory."""
+    """Send MuJoCo's warnings to the log instead of a file in the working directory."""
     try:
         import mujoco
     except ImportError:
         return
-    except Exception as reason:  # MuJoCo loads the renderer on import, whether or not anything is drawn
+    except Exception as reason:  # MuJoCo loads the renderer on import
+        where, expected = "MUJOCO_GL in the environment", "a renderer whose library is installed"
+        found = f"{os.environ.get('MUJOCO_GL')!r}, which MuJoCo cannot load"
         raise UserError(
-            "MUJOCO_GL in the environment",
-            expected="a renderer whose library is installed",
-            found=f"{os.environ.get('MUJOCO_GL')!r}, which MuJoCo cannot load",
-            do="unset it, or install that library",
+            where, expected=expected, found=found, do="unset it, or install that library"
         ) from reason
     if mujoco.get_mju_user_warning() is None:
         mujoco.set_mju_user_warning(lambda message: logging.getLogger("drex").debug("MuJoCo: %s", message))

@@ -1,4 +1,4 @@
-"""How an environment is named in one line, by which a run folder, a report or another process makes it again.
+"""Names of environments in one line, from which another process can make them again.
 
 Hopper-v5                                      a gymnasium id
 maze:Maze-v0                                   a gymnasium id that the module registers when imported
@@ -9,6 +9,7 @@ maze:Maze{"size": 5}|maze:Sticky|maze:Noisy    with wrappers of the module, the 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -20,16 +21,16 @@ import gymnasium
 from drex.errors import UserError
 
 Factory = Callable[..., "gymnasium.Env[Any, Any]"]
-"""Makes an environment; a class is one too."""
+"""A class or function that makes an environment."""
 
 
 @dataclass(frozen=True)
 class EnvironmentSpec:
-    """What a task's name says.
+    """The parts of a task's name.
 
     Args:
         maker: a gymnasium id, ``module:Id`` or ``module:factory``.
-        kwargs: keyword arguments of ``gymnasium.make`` or of the factory, of what JSON can hold.
+        kwargs: keyword arguments of ``gymnasium.make`` or of the factory, JSON values.
         wrappers: ``module:Wrapper`` each, the innermost first.
     """
 
@@ -39,48 +40,45 @@ class EnvironmentSpec:
 
     @property
     def plain(self) -> bool:
-        """Whether nothing is added to what the maker makes."""
+        """Whether there are neither arguments nor wrappers."""
         return not self.kwargs and not self.wrappers
 
     def name(self) -> str:
-        """The one line; equal recipes have equal names."""
+        """The name in one line; equal specs have equal names."""
         kwargs = json.dumps(self.kwargs, sort_keys=True) if self.kwargs else ""
         return "|".join([self.maker + kwargs, *self.wrappers])
 
 
 def task_name(
-    task: str | Factory,
-    *,
-    kwargs: Mapping[str, Any] | None = None,
-    wrappers: Sequence[str | Factory] = (),
+    task: str | Factory, *, kwargs: Mapping[str, Any] | None = None, wrappers: Sequence[str | Factory] = ()
 ) -> str:
-    """Name an environment in one line, which everything here takes for a task.
+    """The name of an environment in one line, which is accepted as a task everywhere.
 
     Args:
         task: a name, or a class or function that makes the environment.
-        kwargs: keyword arguments for it, of what JSON can hold (tuples arrive as lists).
+        kwargs: keyword arguments for it, JSON values (tuples become lists).
         wrappers: classes or functions that take an environment and return one, or their names
-            ``module:Wrapper``; the innermost first, around any that ``task`` names already.
+            ``module:Wrapper``; the innermost first, around those in ``task``.
 
     Raises:
         UserError: a name that cannot be read, arguments that JSON cannot hold, or a class or function that no
             module holds by its name, such as a lambda.
     """
-    recipe = read_task_name(task if isinstance(task, str) else _name_of("task", task))
+    spec = read_task_name(task if isinstance(task, str) else _name_of("task", task))
     try:
         added = json.loads(json.dumps(dict(kwargs or {}), allow_nan=False))
     except (TypeError, ValueError) as reason:
         raise UserError("env_kwargs", expected="what JSON can hold", found=str(reason)) from reason
     names = [each if isinstance(each, str) else _name_of("wrapper", each) for each in wrappers]
-    whole = EnvironmentSpec(recipe.maker, recipe.kwargs | added, (*recipe.wrappers, *names)).name()
+    whole = EnvironmentSpec(spec.maker, spec.kwargs | added, (*spec.wrappers, *names)).name()
     return read_task_name(whole).name()
 
 
 def read_task_name(task: str) -> EnvironmentSpec:
-    """What a name says; nothing is imported.
+    """The parts of a task's name, without importing anything.
 
     Raises:
-        UserError: it cannot be read.
+        UserError: the name cannot be read.
     """
     starts = [place for place in (task.find("{"), task.find("|")) if place >= 0]
     maker, rest = (task[: min(starts)], task[min(starts) :]) if starts else (task, "")
@@ -89,9 +87,8 @@ def read_task_name(task: str) -> EnvironmentSpec:
         try:
             kwargs, end = json.JSONDecoder().raw_decode(rest)
         except ValueError as reason:
-            raise UserError(
-                f"task {task!r}", expected="keyword arguments in JSON between braces", found=str(reason)
-            ) from reason
+            expected = "keyword arguments in JSON between braces"
+            raise UserError(f"task {task!r}", expected=expected, found=str(reason)) from reason
         rest = rest[end:]
     before, *wrappers = (part.strip() for part in rest.split("|"))
     if before:
@@ -105,7 +102,7 @@ def read_task_name(task: str) -> EnvironmentSpec:
 
 
 def factory_of(maker: str) -> Factory | None:
-    """The class or function that ``module:factory`` names; ``None`` if gymnasium shall make it by its id.
+    """The class or function of the name ``module:factory``; ``None`` for a gymnasium id.
 
     Raises:
         ImportError: there is no such module.
@@ -113,29 +110,23 @@ def factory_of(maker: str) -> Factory | None:
     if ":" not in maker:
         return None
     module, name = maker.split(":")
-    held = importlib.import_module(module)
-    if name in gymnasium.registry:
-        return None
-    return _attribute(held, name)
+    imported = importlib.import_module(module)  # may register the id
+    return None if name in gymnasium.registry else _attribute(imported, name)
 
 
 def wrapper_of(name: str) -> Factory:
-    """The wrapper that ``module:Wrapper`` names.
+    """The wrapper of the name ``module:Wrapper``.
 
     Raises:
         UserError: there is none.
     """
-    module, attribute = name.split(":")
+    (module, attribute), where = name.split(":"), f"wrapper {name!r}"
     try:
         found = _attribute(importlib.import_module(module), attribute)
     except ImportError as reason:
-        raise UserError(
-            f"wrapper {name!r}", expected="a module that can be imported", found=str(reason)
-        ) from reason
+        raise UserError(where, expected="a module that can be imported", found=str(reason)) from reason
     if found is None:
-        raise UserError(
-            f"wrapper {name!r}", expected=f"a class or function of {module}", found="none of this name"
-        )
+        raise UserError(where, expected=f"a class or function of {module}", found="none of this name")
     return found
 
 
@@ -147,17 +138,12 @@ def _attribute(module: object, name: str) -> Factory | None:
 
 
 def _name_of(role: str, thing: Factory) -> str:
-    """``module:name`` of a class or function, from which any process can get it."""
+    """``module:name`` of a class or function, by which any process can import it."""
     module, name = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if module and name:
-        try:
+        with contextlib.suppress(ImportError):
             if _attribute(importlib.import_module(module), name) is thing:
                 return f"{module}:{name}"
-        except ImportError:
-            pass
-    raise UserError(
-        role,
-        expected="a class or function that a module holds by its name, so that another process finds it",
-        found=name or repr(thing),
-        do="write it with def or class at the top of a module; arguments for a task go into env_kwargs",
-    )
+    expected = "a class or function that a module holds by its name, so that another process finds it"
+    advice = "write it with def or class at the top of a module; arguments for a task go into env_kwargs"
+    raise UserError(role, expected=expected, found=name or repr(thing), do=advice)

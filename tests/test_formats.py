@@ -272,16 +272,16 @@ def test_stacked_frames_are_converted_as_the_images_that_they_stand_for(tmp_path
     assert_equal(stacked, registry.read(tmp_path / "b"))
 
 
-def test_rewards_stay_sealed_through_a_conversion(tmp_path):
+def test_a_conversion_shows_no_rewards(tmp_path):
     converted = convert_demonstrations(write(tmp_path / "a.npz"), tmp_path / "b.h5")
-    assert repr(converted.true_returns) == "TrueReturns(3 episodes, sealed)"
+    assert repr(converted.true_returns) == "TrueReturns(3 episodes)"
     assert converted.true_returns.values_for_evaluation().tolist() == [3, 60, 100]
 
 
 def test_an_existing_target_is_left_alone_and_a_failed_one_leaves_nothing(tmp_path, monkeypatch):
     source = write(tmp_path / "a.npz")
     (tmp_path / "b.h5").write_text("mine")
-    with pytest.raises(UserError, match=r"b\.h5: expected a new place, found one that exists"):
+    with pytest.raises(UserError, match=r"b\.h5: expected a new path, found one that exists"):
         convert_demonstrations(source, tmp_path / "b.h5")
     assert (tmp_path / "b.h5").read_text() == "mine"
 

@@ -362,7 +362,7 @@ def test_a_loaded_ppo_without_its_reward_or_its_clone_refuses_to_learn(tmp_path)
     model.save(tmp_path / "ppo")
     loaded = PPO.load(tmp_path / "ppo", env=make_environments(WALK, ENVIRONMENTS, seed=0), device="cpu")
     with pytest.raises(
-        UserError, match=r"expected the reward function that pays it.* call set_reward\(reward\)"
+        UserError, match=r"expected the reward function it was trained on.* call set_reward\(reward\)"
     ):
         loaded.learn(ENVIRONMENTS * ROLLOUT)
     loaded.set_reward(made_up_reward)

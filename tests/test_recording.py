@@ -90,7 +90,7 @@ def test_a_models_most_likely_or_sampled_actions_are_recorded_as_asked(tmp_path)
 
 def test_it_is_public_and_overwrites_nothing(tmp_path):
     (tmp_path / "demos.npz").write_text("mine")
-    with pytest.raises(UserError, match="expected a new file, found one that exists"):
+    with pytest.raises(UserError, match="expected a new path, found one that exists"):
         drex.record(forward, WALK, tmp_path / "demos.npz")
     assert (tmp_path / "demos.npz").read_text() == "mine"
 

@@ -152,7 +152,7 @@ def test_an_own_network_that_cannot_be_saved_is_exported_all_the_same(tmp_path):
     ("name", "file", "observations", "actions", "sentence"),
     [
         ("plain", "reward.onnx", VECTORS, PUSHES, "expected a name that ends in .pt2, found '.onnx'"),
-        ("plain", "there.pt2", VECTORS, PUSHES, "expected a new file, found one that exists"),
+        ("plain", "there.pt2", VECTORS, PUSHES, "expected a new path, found one that exists"),
         ("plain", "a.pt2", Box(-1, 1, (4,)), PUSHES, "spaces: expected 3 numbers a transition in next_obs"),
         ("mlp", "a.pt2", VECTORS, Box(-1, 1, (3,)), "in observations, actions, found 6, of 3 an observation"),
         ("choices", "a.pt2", VECTORS, PUSHES, "action space: expected choices among (2, 4), found float32"),

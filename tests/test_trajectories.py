@@ -211,19 +211,19 @@ def test_episodes_that_fit_no_trajectories_are_refused_in_one_sentence(episodes,
     assert sentence in str(refused.value)
 
 
-def test_true_returns_stay_sealed_until_revealed():
-    sealed = TrueReturns([12.5, 7.0])
-    assert repr(sealed) == "TrueReturns(2 episodes, sealed)"
-    assert not hasattr(sealed, "__dict__")
-    opened = sealed.values_for_evaluation()
+def test_true_returns_are_read_through_one_method():
+    returns = TrueReturns([12.5, 7.0])
+    assert repr(returns) == "TrueReturns(2 episodes)"
+    assert not hasattr(returns, "__dict__")
+    opened = returns.values_for_evaluation()
     opened[:] = 0.0
-    assert sealed.values_for_evaluation().tolist() == [12.5, 7.0]
-    joined = TrueReturns.concatenate([sealed, TrueReturns.unknown(1)])
+    assert returns.values_for_evaluation().tolist() == [12.5, 7.0]
+    joined = TrueReturns.concatenate([returns, TrueReturns.unknown(1)])
     assert len(joined) == 3
     np.testing.assert_array_equal(joined.values_for_evaluation(), [12.5, 7.0, np.nan])
 
 
-def test_step_rewards_are_sealed_too_and_joined_only_if_all_are_known():
+def test_step_rewards_are_joined_only_if_all_are_known():
     known = TrueReturns([3.0], [1.0, 2.0])
     assert known.step_values_for_evaluation().tolist() == [1.0, 2.0]
     assert TrueReturns.concatenate([known, known]).step_values_for_evaluation().tolist() == [

@@ -24,7 +24,7 @@ def clip_to_space(actions: npt.NDArray[Any], space: gymnasium.Space[Any]) -> npt
 
 
 def deterministic(policy: ActorCriticPolicy) -> Policy:
-    """The policy's most likely action, as a plain callable; of weights changed in place, but not moved."""
+    """Greedy: the mode of the action distribution. Weights may change in place but not move to a device."""
     infer, space = inference(policy), policy.action_space
 
     def act(observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -38,7 +38,7 @@ def deterministic(policy: ActorCriticPolicy) -> Policy:
 
 
 def stochastic(policy: ActorCriticPolicy, *, seed: int) -> Policy:
-    """The policy's sampled action, likewise, with its own random stream."""
+    """Sampling: draws from the action distribution, with a random stream of this seed."""
     infer, space, generator = inference(policy), policy.action_space, np.random.default_rng(seed)
 
     def act(observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -57,36 +57,25 @@ def stochastic(policy: ActorCriticPolicy, *, seed: int) -> Policy:
 
 
 def uniform(action_space: gymnasium.Space[Any], *, seed: int) -> Policy:
-    """Uniform random actions, as a plain callable."""
+    """Uniform random actions."""
     generator = np.random.default_rng(seed)
-
-    def act(observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        return uniform_actions(action_space, len(observations), generator)
-
-    return act
+    return lambda observations: uniform_actions(action_space, len(observations), generator)
 
 
 def uniform_actions(
     space: gymnasium.Space[Any], count: int, generator: np.random.Generator
 ) -> npt.NDArray[Any]:
     """(count, *action shape) drawn uniformly from a bounded Box or from choices."""
-    # Single precision is faster for a Box and fine enough; choices would come out unevenly by 1 in 2²⁴.
+    # Single precision is faster for a Box and accurate enough; for choices its bias would be 1 in 2²⁴.
     precision = np.float32 if isinstance(space, gymnasium.spaces.Box) else np.float64
     return actions_at(space, generator.random((count, *(space.shape or ())), dtype=precision))
 
 
 def actions_at(space: gymnasium.Space[Any], shares: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The actions at these shares, in [0, 1), of a bounded Box's width or of the options of each choice.
-
-    Args:
-        space: of the actions.
-        shares: (n, *action shape).
-
-    Returns:
-        (n, *action shape); uniform if the shares are.
+    """Actions (n, *action shape) at shares in [0, 1) of a Box's width, or of the options of each choice.
 
     Raises:
-        TypeError: a space of another kind.
+        TypeError: a space of another type.
     """
     if isinstance(space, gymnasium.spaces.Box):
         return np.asarray(space.low + shares * (space.high - space.low), np.float32)

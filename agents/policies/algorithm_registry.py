@@ -13,7 +13,7 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from drex.errors import UserError
 
 SB3Name = Literal["a2c", "trpo", "sac", "td3", "ddpg", "tqc", "dqn", "qrdqn"]
-"""Every algorithm but PPO, which is our own."""
+"""Every algorithm but PPO, which drex implements itself."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +21,11 @@ class Algorithm:
     """One algorithm of a library.
 
     Args:
-        module: that holds it.
-        class_name: of its class.
-        actions: spaces that it can act in; ``None`` for all that are known here.
-        takes_clone: whether its policy is the actor-critic one that is cloned.
-        environments: how many its own settings suppose.
+        module: its module.
+        class_name: its class.
+        actions: its type of action space; ``None`` for every supported one.
+        takes_clone: whether its policy is the actor-critic network that is cloned.
+        environments: parallel environments by default.
     """
 
     module: str
@@ -35,7 +35,7 @@ class Algorithm:
     environments: int = 1
 
     def acts_in(self, space: gymnasium.Space[Any]) -> bool:
-        """Whether it can choose such actions."""
+        """Whether it supports this action space."""
         return self.actions is None or isinstance(space, self.actions)
 
     def load(self) -> type[BaseAlgorithm]:
@@ -56,7 +56,6 @@ class Algorithm:
 
 
 _BOX, _DISCRETE = gymnasium.spaces.Box, gymnasium.spaces.Discrete
-
 
 ALGORITHMS: Mapping[str, Algorithm] = {
     "ppo": Algorithm("stable_baselines3", "PPO", None, takes_clone=True),

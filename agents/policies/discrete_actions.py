@@ -1,8 +1,8 @@
-"""Discrete, MultiDiscrete and MultiBinary actions as one thing: independent choices, each with its logits.
+"""Discrete, MultiDiscrete and MultiBinary actions as independent categorical choices.
 
-A Discrete action is one choice, a MultiDiscrete action one choice an entry, and a MultiBinary action one
-choice of two an entry, whose logits are 0 and the network's. Log-probabilities, entropies and divergences of
-independent choices add up, so that cloning and PPO need to know no more.
+A Discrete action is one choice, a MultiDiscrete action one choice per entry, and a MultiBinary action one
+choice of two per entry, with the logits 0 and the network's output. Log-probabilities, entropies and
+divergences of independent choices add up.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
 
 
 def choices(space: gymnasium.Space[Any], logits: torch.Tensor) -> list[torch.Tensor]:
-    """The logits of each choice, (n, options) each, from those of a policy, (n, all of them side by side).
+    """The logits of each choice, (n, options) each, from a policy's concatenated logits (n, logits).
 
     Raises:
-        TypeError: the actions are no choices.
+        TypeError: the action space has no choices.
     """
     if isinstance(space, Discrete):
         return [logits]
@@ -50,7 +50,7 @@ def log_probability_and_entropy(
 
 
 def divergence(space: gymnasium.Space[Any], logits: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-    """(n,) Kullback-Leibler divergence of the actions from those of the reference's logits, in nats."""
+    """(n,) Kullback-Leibler divergence KL(reference, policy) of the action distributions, in nats."""
     pairs = zip(choices(space, logits), choices(space, reference), strict=True)
     each = [(ours.log_softmax(dim=1), theirs.log_softmax(dim=1)) for ours, theirs in pairs]
     return _sum([(theirs.exp() * (theirs - ours)).sum(dim=1) for ours, theirs in each])

@@ -1,4 +1,4 @@
-"""A policy's network asked for actions, a few environments at a time, at the least cost a call."""
+"""Fast inference of a policy's network on small batches."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ Inference = Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]
 """(n, *observation shape) to what ``action_mean`` gives, as an array."""
 
 _ALONE = 2**18
-"""Multiplications up to which OpenBLAS keeps to one thread; the others step environments."""
+"""Multiplications up to which OpenBLAS uses one thread; the other cores step environments."""
 _FEWEST_ROWS = 8
-"""Fewer at a time do not pay where there are more to come."""
+"""Smallest chunk at which numpy is faster than torch."""
 
 
 def inference(policy: ActorCriticPolicy) -> Inference:
-    """The actor alone, without autograd; of weights that may change in place but stay on their device.
+    """The actor without autograd. Weights may change in place but must stay on their device.
 
-    Small plain networks on the CPU are computed by numpy, without torch's cost a call:
+    Small plain networks on the CPU are computed by numpy, which has less overhead per call:
     ``python -m benchmarks throughput --only noise_rollouts_numpy_16`` measures the gain.
     """
     from drex.agents.policies.manual_mlp import plain_actor_critic
@@ -62,7 +62,7 @@ def inference(policy: ActorCriticPolicy) -> Inference:
 
 
 def _standardization(features: torch.nn.Module) -> Inference:
-    """``StandardizedObservations`` on flat observations, or nothing where there is nothing to do."""
+    """``StandardizedObservations`` on flat observations, or the identity."""
     mean, std = (getattr(features, name, None) for name in ("mean", "std"))
     if mean is None or std is None:
         return lambda observations: observations

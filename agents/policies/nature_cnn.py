@@ -1,9 +1,9 @@
-"""The Nature CNN (Mnih et al. 2015), the same network as stable-baselines3's, with less to do for it.
+"""A faster implementation of stable-baselines3's Nature CNN (Mnih et al. 2015).
 
-Images arrive as bytes and are scaled by folding 1/255 into the first layer's weights, which saves two passes
-over the largest array there is; nonlinearities work in place; channels lie last in memory. On two
-CPU cores a gradient step takes 0.6 to 0.7 of the time, and 0.4 in bfloat16 where the processor computes in it
-(``benchmarks/throughput_experiments/atari.py``). Names and shapes of parameters are stable-baselines3's.
+The factor 1/255 is folded into the first layer's weights, which saves two passes over the images;
+nonlinearities are in place; channels are last in memory. On two CPU cores a gradient step takes 0.6 to 0.7 of
+the time, and 0.4 in bfloat16 on processors that support it (``benchmarks/throughput_experiments/atari.py``).
+Names and shapes of the parameters are unchanged.
 """
 
 from __future__ import annotations
@@ -16,27 +16,23 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.torch_layers import BaseFeaturesExtractor, NatureCNN
 
 Precision = Literal["single", "bfloat16"]
-"""Of the products inside the network; weights, sums over minibatches and the optimiser stay single."""
+"""Precision of the network's products; weights, sums over minibatches and the optimizer are single."""
 
 
 def fastest_precision() -> Precision:
-    """bfloat16 where this machine's processor computes in it, else single.
-
-    It is asked for once, where settings are chosen, and kept in them: a network that was trained in one
-    precision is loaded in the same on every machine.
-    """
+    """bfloat16 if this machine's processor supports it, else single; presets store it in the settings."""
     computes = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
     return "bfloat16" if computes else "single"
 
 
 class BytesCNN(NatureCNN):
-    """Three convolutions and a linear layer over images as bytes.
+    """Three convolutions and a linear layer on uint8 images.
 
     Args:
         observation_space: (channels, height, width) uint8, at least 36×36.
-        features_dim: features that come out.
-        precision: ``"bfloat16"`` has 8 significant bits, enough for pixels. It pays on processors that
-            compute in it (``avx512_bf16`` or ``amx_bf16`` among Linux's CPU flags) and costs on others.
+        features_dim: number of output features.
+        precision: ``"bfloat16"`` has 8 significant bits, enough for pixels. It is faster on processors that
+            support it (``avx512_bf16`` or ``amx_bf16`` among Linux's CPU flags) and slower on others.
     """
 
     def __init__(
@@ -64,7 +60,7 @@ class BytesCNN(NatureCNN):
 def extract_features(
     policy: ActorCriticPolicy, observations: torch.Tensor, extractor: BaseFeaturesExtractor | None = None
 ) -> torch.Tensor | tuple[torch.Tensor, torch.Tensor]:
-    """``policy.extract_features``, the same numbers sooner where a Nature CNN sees bytes."""
+    """``policy.extract_features``, faster for a Nature CNN on uint8 images."""
     shared = extractor or (policy.features_extractor if policy.share_features_extractor else None)
     if isinstance(shared, NatureCNN) and observations.dtype == torch.uint8:
         observations = observations.contiguous(memory_format=torch.channels_last)

@@ -1,4 +1,4 @@
-"""The one network that is cloned and that PPO then trains."""
+"""The network that is cloned and that PPO then trains."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ ACTIVATIONS: dict[str, type[torch.nn.Module]] = {"tanh": torch.nn.Tanh, "relu": 
 class PolicySettings:
     """The network that is cloned and that PPO then trains.
 
-    Images, (stack, height, width) uint8, are first seen by the Nature CNN (Mnih et al. 2015; three
-    convolutions and 512 features, which policy and value network share); the hidden layers follow.
+    Images, (stack, height, width) uint8, first pass the Nature CNN (Mnih et al. 2015; three convolutions and
+    512 features, which policy and value network share); the hidden layers follow.
     """
 
     policy_hidden_sizes: tuple[Count, ...] = (128, 128)
@@ -50,15 +50,15 @@ class StandardizedObservations(BaseFeaturesExtractor):
     def __init__(self, observation_space: gymnasium.Space[Any]) -> None:
         size = int(np.prod(cast("tuple[int, ...]", observation_space.shape)))
         super().__init__(observation_space, size)
-        # stable-baselines3 takes every uint8 Box of three axes for an image and hands it over divided by 255.
+        # stable-baselines3 divides every uint8 Box of three axes by 255, as an image.
         self._unit = 255.0 if is_image_space(observation_space) else 1.0
         self.register_buffer("mean", torch.zeros(size))
         self.register_buffer("std", torch.ones(size))
 
     def fit(self, observations: npt.NDArray[Any]) -> None:
-        """Take mean and standard deviation from (n, *observation shape)."""
+        """Set mean and standard deviation from observations (n, *observation shape)."""
         flat = np.asarray(observations, np.float64).reshape(len(observations), -1)
-        # An entry that hardly moves in the demonstrations must not blow up once the agent moves it.
+        # An entry that is almost constant in the demonstrations must not blow up once the agent changes it.
         std = np.maximum(flat.std(axis=0), 1e-2)
         self.mean.copy_(torch.as_tensor(flat.mean(axis=0)))
         self.std.copy_(torch.as_tensor(std))
@@ -74,7 +74,7 @@ class StandardizedObservations(BaseFeaturesExtractor):
 def make_features(
     observation_space: gymnasium.Space[Any], image_precision: Precision = "single"
 ) -> BaseFeaturesExtractor:
-    """What the observation space asks for: the Nature CNN for images, else standardised numbers.
+    """The feature extractor for an observation space: Nature CNN (images) or standardization.
 
     Raises:
         UserError: images whose channels come last.
@@ -85,7 +85,7 @@ def make_features(
 
 
 def policy_arguments(settings: PolicySettings) -> dict[str, Any]:
-    """``policy_kwargs`` that make stable-baselines3 build the network of these settings."""
+    """``policy_kwargs`` of stable-baselines3 for the network of these settings."""
     return {
         "net_arch": {"pi": list(settings.policy_hidden_sizes), "vf": list(settings.value_hidden_sizes)},
         "activation_fn": ACTIVATIONS[settings.activation],
@@ -108,7 +108,7 @@ def make_policy(
 
 
 def action_mean(policy: ActorCriticPolicy, observations: torch.Tensor) -> torch.Tensor:
-    """Mean action (Box), (n, *action shape), or logits of all choices side by side (others), (n, logits)."""
+    """Mean action (n, *action shape) for Box, concatenated logits (n, logits) of all choices for others."""
     features = extract_features(policy, observations, policy.pi_features_extractor)
     return cast(
         "torch.Tensor", policy.action_net(policy.mlp_extractor.forward_actor(cast("torch.Tensor", features)))

@@ -1,7 +1,7 @@
-"""Policies of whatever algorithm: as plain callables, and in the files of a run folder.
+"""Policies of any algorithm: as plain callables, and in the files of a run folder.
 
-Actor-critic policies (PPO, A2C, TRPO) are those of ``saved_actor_critic``. Any other is written as
-safetensors too, with the name of its algorithm and the arguments of its network in JSON.
+Actor-critic policies (PPO, A2C, TRPO) are saved by ``saved_actor_critic``. All others are written as
+safetensors too, with the name of their algorithm and the arguments of their network in JSON.
 """
 
 from __future__ import annotations
@@ -33,12 +33,11 @@ from drex.files.atomic import read_json_object, write_json
 
 
 def as_callable(policy: BasePolicy, *, seed: int | None) -> Policy:
-    """A policy as a plain callable.
+    """A policy of any stable-baselines3 algorithm as a plain callable.
 
     Args:
-        policy: of any algorithm of stable-baselines3.
-        seed: of the actions that it samples, in a random stream of their own; ``None`` takes its most likely
-            action. DQN, TD3 and their kin have no randomness and act the same either way.
+        policy: the policy.
+        seed: of the sampled actions; ``None`` takes greedy ones. DQN, TD3 and DDPG are always greedy.
     """
     if isinstance(policy, ActorCriticPolicy):
         return deterministic(policy) if seed is None else stochastic(policy, seed=seed)
@@ -46,7 +45,7 @@ def as_callable(policy: BasePolicy, *, seed: int | None) -> Policy:
 
     def act(observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
         nonlocal stream
-        with torch.random.fork_rng(devices=[]):  # stable-baselines3 samples from torch's own stream
+        with torch.random.fork_rng(devices=[]):  # stable-baselines3 samples from torch's global stream
             torch.set_rng_state(stream)
             actions, _ = policy.predict(observations, deterministic=seed is None)
             stream = torch.get_rng_state()
@@ -56,12 +55,12 @@ def as_callable(policy: BasePolicy, *, seed: int | None) -> Policy:
 
 
 def save_trained(model: BaseAlgorithm, settings: PolicySettings, folder: Path) -> None:
-    """Write ``policy.safetensors`` and ``policy.json``, and beside them stable-baselines3's ``policy.zip``.
+    """Write ``policy.safetensors``, ``policy.json`` and stable-baselines3's ``policy.zip`` into a folder.
 
     Args:
         model: the trained algorithm.
-        settings: of its network, if it is the one that is cloned.
-        folder: that holds none of these yet.
+        settings: of the actor-critic network; unread for other networks.
+        folder: without these files.
     """
     if isinstance(model.policy, ActorCriticPolicy):
         save_policy(model.policy, settings, folder)
@@ -69,10 +68,9 @@ def save_trained(model: BaseAlgorithm, settings: PolicySettings, folder: Path) -
         names = [name for name, known in ALGORITHMS.items() if known.class_name == type(model).__name__]
         weights = {name: part.detach().cpu().clone() for name, part in model.policy.state_dict().items()}
         save_file(weights, folder / "policy.safetensors")
-        # What trained it is a class, which JSON has no word for, and no part of how it acts.
+        # The optimizer's class does not fit into JSON and does not affect how the policy acts.
         shaping = {k: v for k, v in model.policy_kwargs.items() if not k.startswith("optimizer_")}
-        facts: dict[str, Any] = {"format": FORMAT, "algorithm": names[0], "arguments": shaping}
-        write_json(folder / "policy.json", facts)
+        write_json(folder / "policy.json", {"format": FORMAT, "algorithm": names[0], "arguments": shaping})
     model.save(folder / "policy.zip")
 
 
@@ -86,23 +84,15 @@ def load_trained(
             library of its algorithm is not installed.
     """
     place = Path(folder)
-    facts = read_json_object(place / "policy.json")
+    facts, where = read_json_object(place / "policy.json"), str(place / "policy.json")
     if "algorithm" not in facts:
         return load_policy(place, observation_space, action_space)
-    if facts.get("format") != FORMAT or facts["algorithm"] not in ALGORITHMS:
-        raise UserError(
-            str(place / "policy.json"),
-            expected=f"format {FORMAT} and one of {', '.join(ALGORITHMS)}",
-            found=f"{facts.get('format')} and {facts['algorithm']!r}",
-        )
+    algorithm = facts["algorithm"]
+    if facts.get("format") != FORMAT or algorithm not in ALGORITHMS:
+        expected = f"format {FORMAT} and one of {', '.join(ALGORITHMS)}"
+        raise UserError(where, expected=expected, found=f"{facts.get('format')} and {algorithm!r}")
     weights = read_weights(place)
-    policy = build_policy(
-        facts["algorithm"],
-        observation_space,
-        action_space,
-        facts.get("arguments"),
-        str(place / "policy.json"),
-    )
+    policy = build_policy(algorithm, observation_space, action_space, facts.get("arguments"), where)
     load_weights(policy, weights, str(place / "policy.safetensors"))
     return policy
 
@@ -117,7 +107,7 @@ def build_policy(
     """An untrained policy of an algorithm.
 
     Raises:
-        UserError: arguments that its class does not take, or spaces that it cannot see or act in.
+        UserError: arguments that its class does not take, or spaces that it does not support.
     """
     algorithm_class = ALGORITHMS[algorithm].load()
     network = "CnnPolicy" if holds_images(observation_space) else "MlpPolicy"
@@ -127,10 +117,7 @@ def build_policy(
                 observation_space, action_space, lambda _: 0.0, **dict(arguments)
             )
     except (AssertionError, NotImplementedError, TypeError, ValueError) as reason:
-        raise UserError(
-            where,
-            expected=f"a network of {algorithm.upper()} for {observation_space} and {action_space}",
-            found=str(reason) or type(reason).__name__,
-        ) from reason
+        expected = f"a network of {algorithm.upper()} for {observation_space} and {action_space}"
+        raise UserError(where, expected=expected, found=str(reason) or type(reason).__name__) from reason
     made.set_training_mode(False)
     return cast("BasePolicy", made)

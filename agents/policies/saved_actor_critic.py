@@ -1,7 +1,4 @@
-"""Policies in files: weights as safetensors, facts as JSON, beside them an ordinary stable-baselines3 zip.
-
-Our own code reads the safetensors only: stable-baselines3's loader unpickles what it reads.
-"""
+"""Actor-critic policies in files: weights as safetensors, settings as JSON. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -25,10 +22,9 @@ FORMAT = 1
 def save_policy(policy: ActorCriticPolicy, settings: PolicySettings, folder: Path) -> None:
     """Write ``policy.safetensors`` and ``policy.json``."""
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()}
-    # The feature extractor stands in the state under three names; safetensors refuses shared memory.
+    # The state holds the feature extractor under three names; safetensors refuses shared memory.
     save_file({name: tensor.clone() for name, tensor in weights.items()}, folder / "policy.safetensors")
-    facts: dict[str, Any] = {"format": FORMAT, "settings": dataclasses.asdict(settings)}
-    write_json(folder / "policy.json", facts)
+    write_json(folder / "policy.json", {"format": FORMAT, "settings": dataclasses.asdict(settings)})
 
 
 def load_policy(
@@ -42,9 +38,8 @@ def load_policy(
     place = Path(folder)
     facts, weights = read_json_object(place / "policy.json"), read_weights(place)
     if facts.get("format") != FORMAT:
-        raise UserError(
-            f"{place / 'policy.json'}: format", expected=str(FORMAT), found=str(facts.get("format"))
-        )
+        where = f"{place / 'policy.json'}: format"
+        raise UserError(where, expected=str(FORMAT), found=str(facts.get("format")))
     listed: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in facts["settings"].items()
     }
@@ -54,7 +49,7 @@ def load_policy(
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of a policy by their names.
+    """The weights of a policy by name.
 
     Raises:
         UserError: the file is missing or unreadable.
@@ -67,7 +62,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def load_weights(policy: BasePolicy, weights: dict[str, torch.Tensor], where: str) -> None:
-    """Put weights into a policy.
+    """Load weights into a policy.
 
     Raises:
         UserError: names or shapes differ.
@@ -75,10 +70,7 @@ def load_weights(policy: BasePolicy, weights: dict[str, torch.Tensor], where: st
     wanted = {name: tuple(tensor.shape) for name, tensor in policy.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if wanted != found:
-        name = next(iter(sorted(set(wanted.items()) ^ set(found.items()))))[0]
-        raise UserError(
-            f"{where}: {name}",
-            expected=str(wanted.get(name, "no such entry")),
-            found=str(found.get(name, "none")),
-        )
+        name = min(set(wanted.items()) ^ set(found.items()))[0]
+        expected = str(wanted.get(name, "no such entry"))
+        raise UserError(f"{where}: {name}", expected=expected, found=str(found.get(name, "none")))
     policy.load_state_dict(weights)

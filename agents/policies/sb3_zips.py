@@ -1,8 +1,8 @@
-"""Policies out of stable-baselines3's zip files, without running what the files say.
+"""Policies from stable-baselines3's zip files, without unpickling.
 
-``PPO.load`` and its kin unpickle, and a pickle may do anything. Here the network is put together from the
-shapes of its weights, which torch reads as numbers alone, and from what the zip says in plain JSON. That is
-enough for ordinary networks of PPO, A2C, TRPO, SAC, TD3, DDPG and DQN. Anything else is refused.
+``PPO.load`` unpickles, which can run any code. Here the network is rebuilt from the shapes of its weights,
+which torch loads with ``weights_only``, and from the zip's plain JSON. That is sufficient for the standard
+networks of PPO, A2C, TRPO, SAC, TD3, DDPG and DQN. All others are refused.
 """
 
 from __future__ import annotations
@@ -27,17 +27,12 @@ from drex.errors import UserError
 
 Weights = dict[str, torch.Tensor]
 
-_CHANGES_NOTHING = (
-    "net_arch",
-    "ortho_init",
-    "log_std_init",
-    "optimizer_class",
-    "optimizer_kwargs",
-    "n_critics",
-)
 _TAKEN_OVER = ("share_features_extractor", "normalize_images")
-_MARKS = (":type:", ":serialized:")
-"""Keys of stable-baselines3's own beside the plain values: a type's name, and a pickle, which is not read."""
+_UNREAD = (
+    *("net_arch", "n_critics", "ortho_init", "log_std_init", "optimizer_class", "optimizer_kwargs"),
+    *(":type:", ":serialized:"),  # of a value that is not plain: a type's name, and a pickle
+)
+"""Arguments that the weights imply or that only training reads."""
 
 
 def load_zip(
@@ -45,11 +40,11 @@ def load_zip(
 ) -> BasePolicy:
     """The policy that stable-baselines3 saved, for the spaces of a task.
 
-    Observations are seen as they come: statistics of ``VecNormalize`` are kept outside of the zip.
+    The zip does not include the statistics of ``VecNormalize``: observations are not normalized.
 
     Raises:
-        UserError: no such file, none of stable-baselines3, a network that its weights alone do not tell, or
-            one of other spaces.
+        UserError: no such file, no zip of stable-baselines3, a network that its weights do not determine, or
+            other spaces.
     """
     described, weights = _read(Path(file))
     algorithm, infer = _family(str(file), described)
@@ -64,28 +59,24 @@ def load_zip(
 
 
 def _read(file: Path) -> tuple[dict[str, Any], Weights]:
+    expected = "a zip that stable-baselines3 saved"
     try:
         with zipfile.ZipFile(file) as archive:
             described = json.loads(archive.read("data"))
-            weights = torch.load(
-                io.BytesIO(archive.read("policy.pth")), map_location="cpu", weights_only=True
-            )
+            content = io.BytesIO(archive.read("policy.pth"))
+            weights = torch.load(content, map_location="cpu", weights_only=True)
     except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as reason:
-        raise UserError(
-            str(file), expected="a zip that stable-baselines3 saved", found=str(reason).splitlines()[0]
-        ) from reason
+        raise UserError(str(file), expected=expected, found=str(reason).splitlines()[0]) from reason
     except UnpicklingError as reason:
         raise _refused(str(file), "weights alone in policy.pth", "a pickle that would run code") from reason
     named = isinstance(weights, dict) and all(isinstance(part, torch.Tensor) for part in weights.values())
     if not isinstance(described, dict) or not named:
-        raise UserError(
-            str(file), expected="a zip that stable-baselines3 saved", found="other things by the same names"
-        )
+        raise UserError(str(file), expected=expected, found="other things by the same names")
     return described, dict(weights)
 
 
 def _family(where: str, described: dict[str, Any]) -> tuple[str, Callable[[Weights], dict[str, Any]]]:
-    """An algorithm with such a policy, and how its sizes are told, by the module of the policy's class."""
+    """An algorithm with such a policy and its arguments from weights, by the module of the policy's class."""
     policy_class = described.get("policy_class")
     module = policy_class.get("__module__") if isinstance(policy_class, dict) else None
     if module not in _FAMILIES or described.get("use_sde"):
@@ -95,7 +86,7 @@ def _family(where: str, described: dict[str, Any]) -> tuple[str, Callable[[Weigh
 
 
 def _plain_arguments(where: str, described: dict[str, Any]) -> dict[str, Any]:
-    """What can be read of the policy's arguments; stable-baselines3 writes classes by their names beside."""
+    """The policy's arguments as far as the JSON holds them; it holds classes by name."""
     given = described.get("policy_kwargs") or {}
     found: dict[str, Any] = {}
     for name, value in given.items() if isinstance(given, dict) else ():
@@ -109,8 +100,8 @@ def _plain_arguments(where: str, described: dict[str, Any]) -> dict[str, Any]:
         elif name == "features_extractor_class" and str(value).startswith("<function make_features at "):
             found[name] = make_features
         elif name == "features_extractor_kwargs" and set(value) <= {"features_dim", "image_precision"}:
-            continue  # told by the weights, and of training alone
-        elif name not in (*_CHANGES_NOTHING, *_MARKS) and not (name == "use_sde" and value is False):
+            continue  # implied by the weights, or read in training only
+        elif name not in _UNREAD and not (name == "use_sde" and value is False):
             raise _refused(where, "a network of stable-baselines3's own", f"{name} {value}")
     return found
 
@@ -139,27 +130,15 @@ def _actor_critic(weights: Weights) -> dict[str, Any]:
     return {"net_arch": {"pi": actor, "vf": critic}}
 
 
-def _sac(weights: Weights) -> dict[str, Any]:
-    return _with_critics(weights, _sizes(weights, "actor.latent_pi"))
-
-
-def _td3(weights: Weights) -> dict[str, Any]:
-    return _with_critics(weights, _sizes(weights, "actor.mu")[:-1])
-
-
 def _with_critics(weights: Weights, actor: list[int]) -> dict[str, Any]:
     critics = {name.split(".")[1] for name in weights if name.startswith("critic.qf")}
     sizes = {"pi": actor, "qf": _sizes(weights, "critic.qf0")[:-1]}
     return {"net_arch": sizes, "n_critics": len(critics)}  # DDPG is TD3 with one critic
 
 
-def _dqn(weights: Weights) -> dict[str, Any]:
-    return {"net_arch": _sizes(weights, "q_net.q_net")[:-1]}
-
-
 _FAMILIES: dict[object, tuple[str, Callable[[Weights], dict[str, Any]]]] = {
     "stable_baselines3.common.policies": ("ppo", _actor_critic),
-    "stable_baselines3.sac.policies": ("sac", _sac),
-    "stable_baselines3.td3.policies": ("td3", _td3),
-    "stable_baselines3.dqn.policies": ("dqn", _dqn),
+    "stable_baselines3.sac.policies": ("sac", lambda w: _with_critics(w, _sizes(w, "actor.latent_pi"))),
+    "stable_baselines3.td3.policies": ("td3", lambda w: _with_critics(w, _sizes(w, "actor.mu")[:-1])),
+    "stable_baselines3.dqn.policies": ("dqn", lambda w: {"net_arch": _sizes(w, "q_net.q_net")[:-1]}),
 }

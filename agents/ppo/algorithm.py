@@ -1,8 +1,8 @@
-"""PPO started from the cloned policy: stable-baselines3's algorithm, its loops freed of per-step overhead.
+"""PPO started from the cloned policy: stable-baselines3's algorithm with faster loops.
 
 ``save``, ``load``, ``predict``, callbacks and TensorBoard logging are stable-baselines3's own. New are:
-rewards from a learned function once a rollout, a penalty on leaving the cloned policy that falls to zero, and
-a first phase in which only the value network learns.
+rewards from a learned function once per rollout, a KL penalty to the clone that decays to zero, and a critic
+warm-up.
 """
 
 from __future__ import annotations
@@ -45,10 +45,10 @@ from drex.errors import UserError
 
 
 class PPO(StablePPO):
-    """Proximal policy optimisation on a learned reward, started from a cloned policy.
+    """Proximal policy optimization (Schulman et al. 2017) on a learned reward, started from a clone.
 
     Takes the arguments of stable-baselines3's PPO. ``set_reward`` attaches a reward function;
-    ``set_reference_policy`` attaches the clone and the weight of the penalty on leaving it.
+    ``set_reference_policy`` attaches the clone and the weight of the KL penalty to it.
     """
 
     policy: ActorCriticPolicy
@@ -67,7 +67,7 @@ class PPO(StablePPO):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        # One call for all parameters; measured 2 to 4 times faster than a loop over them in Python.
+        # One call for all parameters: 2 to 4 times as fast as a loop over them in Python.
         if type(self.policy.optimizer) is torch.optim.Adam and self.device.type in ("cpu", "cuda"):
             for group in self.policy.optimizer.param_groups:
                 if group["fused"] is None and group["foreach"] is None:
@@ -77,11 +77,11 @@ class PPO(StablePPO):
         return [*super()._excluded_save_params(), "_clone", "_clone_outputs", "_noted"]
 
     def _update_current_progress_remaining(self, num_timesteps: int, total_timesteps: int) -> None:
-        # A run in several segments has schedules that span them all.
+        # Schedules span all segments of a run.
         super()._update_current_progress_remaining(num_timesteps, self.planned_steps or total_timesteps)
 
     def set_reward(self, reward: RewardFunction | None) -> None:
-        """Pay transitions by this function instead of the environment; ``None``: by the environment again.
+        """Replace the environment's reward by this function; ``None`` restores the environment's.
 
         The function is not saved with the algorithm: attach it again after ``load``.
         """
@@ -89,11 +89,10 @@ class PPO(StablePPO):
         self.uses_reward_function = reward is not None
 
     def set_reference_policy(self, clone: ActorCriticPolicy | None, *, penalty: float) -> None:
-        """Penalise the squared distance of the mean action from the clone's, in standard deviations.
+        """Penalize the squared distance of mean actions in standard deviations (Box) or the KL divergence.
 
-        Other actions than Box: the Kullback-Leibler divergence from the clone's distribution. The weight
-        falls linearly from ``penalty`` to 0 over training. The clone is copied, and not saved with the
-        algorithm: attach it again after ``load``, or let go by ``set_reference_policy(None, penalty=0.0)``.
+        The weight decays linearly from ``penalty`` to 0 over training. The clone is copied, and not saved
+        with the algorithm: attach it again after ``load``, or ``set_reference_policy(None, penalty=0.0)``.
         """
         self._clone = None if clone is None else copy.deepcopy(clone).to(self.device).requires_grad_(False)
         self.kl_penalty = penalty
@@ -101,7 +100,7 @@ class PPO(StablePPO):
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
     ) -> bool:
-        """Fill the buffer; values and log-probabilities are computed in one batch at the end."""
+        """Fill the buffer. Values and log-probabilities are computed in one batch at the end."""
         if self._last_obs is None:
             raise RuntimeError("no last observation: call learn() rather than collect_rollouts()")
         buffer = cast("RelabelledRolloutBuffer", rollout_buffer)
@@ -118,8 +117,7 @@ class PPO(StablePPO):
             actions = sample(observations)
             executed = clip_to_space(actions, self.action_space)
             env.step_async(executed)
-            # While environments step.
-            buffer.observations[step] = observations
+            buffer.observations[step] = observations  # while environments step
             buffer.actions[step] = actions.reshape(self.n_envs, -1)
             buffer.episode_starts[step] = self._last_episode_starts
             stepped, rewards, dones, infos = env.step_wait()
@@ -148,16 +146,17 @@ class PPO(StablePPO):
         return True
 
     def train(self) -> None:
-        """Update policy and value network on the rollout, by stable-baselines3's rules."""
+        """Update policy and value network on the rollout, as stable-baselines3 does."""
         self.policy.set_training_mode(True)
         self._update_learning_rate(self.policy.optimizer)
         critic_only = self.rollouts_done < self.critic_warmup_rollouts
+        remaining, value_clip = self._current_progress_remaining, self.clip_range_vf
         loss = LossWeights(
-            clip=float(self.clip_range(self._current_progress_remaining)),  # type: ignore[operator]
-            value_clip=None if self.clip_range_vf is None else self._value_clip(),
+            clip=float(self.clip_range(remaining)),  # type: ignore[operator]
+            value_clip=None if value_clip is None else float(value_clip(remaining)),  # type: ignore[operator]
             ent_coef=float(self.ent_coef),
             vf_coef=float(self.vf_coef),
-            kl_penalty=self.kl_penalty * max(self._current_progress_remaining, 0.0),
+            kl_penalty=self.kl_penalty * max(remaining, 0.0),
         )
         plain = plain_actor_critic(self.policy)
         placed = None if plain is None else plain.place_gradients(critic_only=critic_only)
@@ -167,11 +166,10 @@ class PPO(StablePPO):
         for _ in range(self.n_epochs):
             last_epoch = 0
             for batch in self._minibatches(rollout):
-                part = (
-                    self._gradients_by_autograd(batch, loss, critic_only)
-                    if plain is None
-                    else self._gradients_written_out(plain, batch, loss, critic_only)
-                )
+                if plain is None:
+                    part = self._gradients_by_autograd(batch, loss, critic_only)
+                else:
+                    part = self._gradients_written_out(plain, batch, loss, critic_only)
                 if self.target_kl is not None and float(part.approximate_kl().mean()) > 1.5 * self.target_kl:
                     stop = True
                     break
@@ -216,7 +214,7 @@ class PPO(StablePPO):
         features = extract_features(policy, batch["observations"])
         policy_features, value_features = features if isinstance(features, tuple) else (features, features)
         if critic_only and value_features is policy_features:
-            value_features = value_features.detach()  # layers that both share belong to the policy
+            value_features = value_features.detach()  # shared layers belong to the policy
         values = policy.value_net(policy.mlp_extractor.forward_critic(value_features)).flatten()
         at_values, errors = value_gradient(values.detach(), batch, loss)
         if critic_only:
@@ -232,25 +230,19 @@ class PPO(StablePPO):
         return MinibatchStats(part.gain, part.log_ratio, part.entropy, errors)
 
     def _log_update(self, loss: LossWeights, means: dict[str, float]) -> None:
-        for name, value in means.items():
-            self.logger.record(f"train/{name}", value)
-        self.logger.record(
-            "train/explained_variance",
-            explained_variance(self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten()),
-        )
+        values, returns = self.rollout_buffer.values.flatten(), self.rollout_buffer.returns.flatten()
+        scalars = {**means, "explained_variance": explained_variance(values, returns)}
         if hasattr(self.policy, "log_std"):
-            self.logger.record("train/std", float(self.policy.log_std.detach().exp().mean()))
-        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
-        self.logger.record("train/clip_range", loss.clip)
+            scalars["std"] = float(self.policy.log_std.detach().exp().mean())
+        scalars |= {"clip_range": loss.clip, "kl_penalty": loss.kl_penalty}
         if loss.value_clip is not None:
-            self.logger.record("train/clip_range_vf", loss.value_clip)
-        self.logger.record("train/kl_penalty", loss.kl_penalty)
-
-    def _value_clip(self) -> float:
-        return float(self.clip_range_vf(self._current_progress_remaining))  # type: ignore[misc,operator]
+            scalars["clip_range_vf"] = loss.value_clip
+        for name, value in scalars.items():
+            self.logger.record(f"train/{name}", value)
+        self.logger.record("train/n_updates", self._n_updates, exclude="tensorboard")
 
     def _sampler(self, plain: PlainActorCritic | None) -> Policy:
-        """Draws actions from the policy as it is now, before clipping, without graphs or distributions."""
+        """A policy that draws unclipped actions with the present weights."""
         infer = None if plain is None else inference(self.policy)
         log_std = _log_std(self.policy)
         std = None if log_std is None else log_std.detach().exp()
@@ -258,7 +250,7 @@ class PPO(StablePPO):
         def sample(observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
             if infer is None:
                 with torch.no_grad():
-                    # Layers before the heads cost most, and values share them: note both now.
+                    # Values share the layers before the heads, which cost most.
                     self._noted.append(self._outputs_and_values(self._tensor(observations)))
                 outputs = self._noted[-1][0]
             else:
@@ -276,7 +268,7 @@ class PPO(StablePPO):
     def _outputs_and_values(
         self, observations: torch.Tensor, plain: PlainActorCritic | None = None
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """What ``action_mean`` gives, and values (n,); features that both share are computed once."""
+        """The result of ``action_mean``, and values (n,); shared features are computed once."""
         if plain is not None:
             seen = plain.features(observations)
             return plain.actor(seen), plain.critic(seen).flatten()
@@ -293,7 +285,7 @@ class PPO(StablePPO):
         truncated_at: list[tuple[int, int]],
         plain: PlainActorCritic | None,
     ) -> None:
-        """Values and log-probabilities of the whole rollout, and the bootstrap after cut-offs."""
+        """Values and log-probabilities of the whole rollout, and the bootstrap after truncations."""
         flat = buffer.buffer_size * buffer.n_envs
         with torch.no_grad():
             observations = self._tensor(buffer.observations.reshape(flat, *buffer.obs_shape))
@@ -306,45 +298,40 @@ class PPO(StablePPO):
             buffer.log_probs[:] = log_probs.cpu().numpy().reshape(buffer.buffer_size, buffer.n_envs)
             if truncated_at:
                 steps, indices = np.array(truncated_at).T
-                final_values = self.policy.predict_values(
-                    self._tensor(buffer.next_observations[steps, indices])
-                ).flatten()
+                last_observations = self._tensor(buffer.next_observations[steps, indices])
+                final_values = self.policy.predict_values(last_observations).flatten()
                 buffer.rewards[steps, indices] += self.gamma * final_values.cpu().numpy()
             near = self._clone is not None and self.kl_penalty > 0.0
             self._clone_outputs = action_mean(self._clone, observations) if near and self._clone else None
 
     def _rollout_tensors(self, plain: PlainActorCritic | None) -> Minibatch:
-        """The rollout, flattened, on the device once; features for observations where nothing learns them."""
+        """The flattened rollout on the device, with features for observations of plain networks."""
         buffer = cast("RelabelledRolloutBuffer", self.rollout_buffer)
         flat = buffer.buffer_size * buffer.n_envs
         tensors = {
             "observations": self._tensor(buffer.observations.reshape(flat, *buffer.obs_shape)),
             "actions": self._tensor(buffer.actions.reshape(flat, -1)),
-            "values": self._tensor(buffer.values.reshape(flat)),
-            "log_probs": self._tensor(buffer.log_probs.reshape(flat)),
-            "advantages": self._tensor(buffer.advantages.reshape(flat)),
-            "returns": self._tensor(buffer.returns.reshape(flat)),
         }
+        for name in ("values", "log_probs", "advantages", "returns"):
+            tensors[name] = self._tensor(getattr(buffer, name).reshape(flat))
         if plain is not None:
             with torch.no_grad():
                 tensors["observations"] = plain.features(tensors["observations"])
         elif tensors["observations"].dtype == torch.uint8 and tensors["observations"].dim() == 4:
-            # As convolutions want them, once instead of once a pass.
+            # The layout of convolutions, once instead of once per pass.
             tensors["observations"] = tensors["observations"].contiguous(memory_format=torch.channels_last)
         if self._clone_outputs is not None:
             tensors["clone_outputs"] = self._clone_outputs
         return tensors
 
     def _minibatches(self, rollout: Minibatch) -> Iterator[Minibatch]:
-        """The rollout's transitions in a random order; equal seeds give stable-baselines3's own minibatches.
-
-        It lays a rollout out environment by environment, this class step by step.
-        """
+        """Random minibatches, those of stable-baselines3 for the same seed."""
         count = len(rollout["actions"])
+        # stable-baselines3 orders a rollout by environments, this class by steps.
         theirs = np.random.permutation(count)  # noqa: NPY002  the stream that stable-baselines3 seeds
         environment, step = np.divmod(theirs, count // self.n_envs)
         order = torch.as_tensor(step * self.n_envs + environment, device=self.device)
-        # Shuffled once a pass, minibatches are views of neighbouring rows.
+        # After one shuffle per pass, minibatches are views of consecutive rows.
         shuffled = {name: _rows(tensor, order) for name, tensor in rollout.items()}
         if self.normalize_advantage:
             shuffled["advantages"] = standardized(shuffled["advantages"], self.batch_size)
@@ -352,41 +339,36 @@ class PPO(StablePPO):
             yield dict(zip(shuffled, tensors, strict=True))
 
     def _check_attached(self, buffer: RelabelledRolloutBuffer) -> None:
-        """Refuse to go on without what a loaded algorithm has lost."""
+        """Refuse to train without the parts that ``load`` does not restore."""
+        found = "none, since it is not saved with the algorithm"
         if self.uses_reward_function and buffer.reward is None:
-            raise UserError(
-                "PPO",
-                expected="the reward function that pays it",
-                found="none, since it is not saved with the algorithm",
-                do="call set_reward(reward) after load, or set_reward(None) for the environment's own reward",
+            advice = (
+                "call set_reward(reward) after load, or set_reward(None) for the environment's own reward"
             )
+            raise UserError("PPO", expected="the reward function it was trained on", found=found, do=advice)
         if self.kl_penalty > 0.0 and self._clone is None:
-            raise UserError(
-                "PPO",
-                expected="the clone that the leaving penalty is measured from",
-                found="none, since it is not saved with the algorithm",
-                do="after load, call set_reference_policy(clone, penalty=...), or (None, penalty=0.0)",
-            )
+            advice = "after load, call set_reference_policy(clone, penalty=...), or (None, penalty=0.0)"
+            raise UserError("PPO", expected="the clone of the KL penalty", found=found, do=advice)
 
     def _tensor(self, array: npt.NDArray[Any]) -> torch.Tensor:
-        """On the device, in single precision; images as the bytes they are."""
+        """On the device, in single precision; images as uint8."""
         values = array if array.dtype == np.uint8 else np.asarray(array, np.float32)
         return torch.as_tensor(values, device=self.device)
 
 
 def _rows(tensor: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-    """The rows in this order, laid out as before; copied whole, seven times as fast as by ``[]``."""
+    """The rows in this order and the same memory layout, seven times as fast as by ``[]``."""
     if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
         return tensor.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)
     return tensor.index_select(0, order)
 
 
 def _log_std(policy: ActorCriticPolicy) -> torch.nn.Parameter | None:
-    """Logarithm of the standard deviations of Box actions; others have none."""
+    """Logarithm of the standard deviations of Box actions; ``None`` for others."""
     return policy.log_std if isinstance(policy.action_space, gymnasium.spaces.Box) else None
 
 
 def _critic_only_stats(errors: torch.Tensor) -> MinibatchStats:
-    """What there is to tell of a minibatch on which the policy stands still."""
+    """Statistics of a minibatch on which only the value network is trained."""
     nothing = torch.zeros_like(errors)
     return MinibatchStats(nothing, nothing, nothing, errors)

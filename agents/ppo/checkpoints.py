@@ -1,4 +1,4 @@
-"""PPO's checkpoints: weights, optimiser and counters, written in one rename."""
+"""PPO's checkpoints: weights, optimizer state and counters, written atomically."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from drex.agents.policies.saved_actor_critic import load_weights
 from drex.agents.ppo.algorithm import PPO
 from drex.files.atomic import read_json_object, write_json, written_whole
 
+_COUNTERS = ("num_timesteps", "rollouts_done", "_n_updates", "_episode_num")
 
-def _checkpoint(folder: Path, model: PPO) -> None:
-    """Write weights, optimiser and counters in one rename, then drop the checkpoint before."""
+
+def save_checkpoint(folder: Path, model: PPO) -> None:
+    """Write a checkpoint into the folder, then remove the previous one."""
     place = folder / f"checkpoint-{model.num_timesteps}"
     tensors = {f"policy/{name}": tensor.clone() for name, tensor in model.policy.state_dict().items()}
-    state = model.policy.optimizer.state_dict()["state"]
-    for index, entries in state.items():
-        tensors |= {
-            f"optimizer/{index}/{name}": torch.as_tensor(value).clone() for name, value in entries.items()
-        }
+    for index, entries in model.policy.optimizer.state_dict()["state"].items():
+        for name, value in entries.items():
+            tensors[f"optimizer/{index}/{name}"] = torch.as_tensor(value).clone()
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(place) as whole:
         whole.mkdir()
@@ -31,8 +31,8 @@ def _checkpoint(folder: Path, model: PPO) -> None:
         shutil.rmtree(path)
 
 
-def _continue_from(folder: Path, model: PPO) -> int:
-    """Load the newest checkpoint of the folder; the environment steps it has done, 0 if there is none."""
+def load_checkpoint(folder: Path, model: PPO) -> int:
+    """Load the newest checkpoint of the folder; its environment steps, 0 without a checkpoint."""
     for leftover in folder.glob(".checkpoint-*"):
         shutil.rmtree(leftover)
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
@@ -51,6 +51,3 @@ def _continue_from(folder: Path, model: PPO) -> int:
     for name, value in read_json_object(found[-1] / "counters.json").items():
         setattr(model, name, value)
     return int(model.num_timesteps)
-
-
-_COUNTERS = ("num_timesteps", "rollouts_done", "_n_updates", "_episode_num")

@@ -1,8 +1,7 @@
-"""The gradient of PPO's loss at what the networks put out, written out (Schulman et al. 2017, equation 9).
+"""The gradient of PPO's loss at the networks' outputs, in closed form (Schulman et al. 2017, equation 9).
 
-Autograd spends more time on the loss of a small minibatch than on a network of two layers of 256: some forty
-objects a step for a handful of numbers. Written out it is the same gradient in a fraction of the calls;
-``tests/test_ppo.py`` compares both.
+On a small minibatch, autograd takes more time for the loss than for a network of two layers of 256. The
+closed form is the same gradient in fewer calls; ``tests/test_ppo.py`` compares both.
 """
 
 from __future__ import annotations
@@ -18,29 +17,28 @@ import torch
 from drex.agents.policies.discrete_actions import divergence, log_probability_and_entropy
 
 Minibatch = dict[str, torch.Tensor]
-"""``actions`` (n, actions), and (n,) each: ``values``, ``log_probs``, ``advantages``, ``returns``; where
-leaving a clone is penalised also ``clone_outputs``, as the outputs. Advantages are ``standardized`` already,
-if they are to be."""
+"""``actions`` (n, actions), and (n,) each: ``values``, ``log_probs``, ``advantages`` (already normalized) and
+``returns``; with a KL penalty also ``clone_outputs``, shaped as the outputs."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LossWeights:
-    """What PPO minimises in one update."""
+    """Coefficients of PPO's loss in one update."""
 
     clip: float
     """Clipping of the probability ratio."""
     value_clip: float | None
-    """Most that a value may move from its value at the rollout, in the reward's unit; ``None``: no limit."""
+    """Clipping of the change of a value since the rollout, in the reward's unit; ``None``: no clipping."""
     ent_coef: float
     """Weight of the entropy bonus."""
     vf_coef: float
     """Weight of the squared error of the values."""
     kl_penalty: float
-    """Weight of the distance from the clone."""
+    """Weight of the KL penalty to the clone."""
 
 
 class MinibatchStats(NamedTuple):
-    """What the log is made of, (n,) each; averaged once an update instead of once a gradient step."""
+    """Logged quantities, (n,) each; averaged once per update instead of once per gradient step."""
 
     gain: torch.Tensor
     log_ratio: torch.Tensor
@@ -48,12 +46,12 @@ class MinibatchStats(NamedTuple):
     value_error: torch.Tensor
 
     def approximate_kl(self) -> torch.Tensor:
-        """(n,) estimates of the divergence from the policy at the rollout, never negative."""
+        """(n,) estimates, not negative, of the KL divergence from the policy at the rollout."""
         return self.log_ratio.expm1() - self.log_ratio
 
 
 class PolicyGradient(NamedTuple):
-    """The policy's part of the loss: its gradients, then (n,) each what ``MinibatchStats`` tells."""
+    """The gradients of the policy loss, then (n,) each the fields of ``MinibatchStats``."""
 
     at_outputs: torch.Tensor
     at_log_std: torch.Tensor | None
@@ -70,18 +68,18 @@ def policy_gradient(
     batch: Minibatch,
     loss: LossWeights,
 ) -> PolicyGradient:
-    """The policy's part of the loss, differentiated at the network's outputs.
+    """The gradient of the policy loss at the network's outputs.
 
     Args:
         space: of the actions.
         outputs: (n, actions) means of Gaussians (Box), or logits (n, logits) of choices (others).
         log_std: (actions,) logarithms of the Gaussians' standard deviations; ``None`` for choices.
         batch: the minibatch.
-        loss: what is minimised.
+        loss: the coefficients.
     """
     if log_std is None:
         return _gradient_of_choices(space, outputs, batch, loss)
-    # An operation with a Python number costs twice one between tensors, and here calls are all that costs.
+    # Calls dominate the time here; an operation with a Python number takes twice one between tensors.
     precision = log_std.neg().exp_()
     deviations = torch.sub(batch["actions"], outputs).mul_(precision)
     squares = deviations.square()
@@ -108,11 +106,10 @@ def _gradient_of_choices(
         log_prob, entropy = log_probability_and_entropy(space, logits, batch["actions"])
         log_ratio = log_prob.detach() - batch["log_probs"]
         gain, at_log_prob = _clipped_gain(log_ratio, batch["advantages"], loss)
-        # Not the loss, but its gradient at the logits is the loss's.
+        # Has the gradient of the loss at the logits, though not its value.
         stand_in = (log_prob * at_log_prob).sum() - loss.ent_coef * entropy.mean()
         if loss.kl_penalty:
-            left = divergence(space, logits, batch["clone_outputs"]).mean()
-            stand_in = stand_in + loss.kl_penalty * left
+            stand_in = stand_in + loss.kl_penalty * divergence(space, logits, batch["clone_outputs"]).mean()
         (gradient,) = torch.autograd.grad(stand_in, logits)
     return PolicyGradient(gradient, None, gain, log_ratio, entropy.detach())
 
@@ -141,7 +138,7 @@ def log_probabilities(
 
 
 def standardized(advantages: torch.Tensor, batch_size: int) -> torch.Tensor:
-    """(n,) advantages, standardised within each minibatch of neighbouring rows, all minibatches at once."""
+    """(n,) advantages, standardized within each minibatch of consecutive rows."""
     whole = len(advantages) // batch_size * batch_size
     parts = []
     for rows in (advantages[:whole].view(-1, batch_size), advantages[whole:].view(1, -1)):
@@ -157,8 +154,8 @@ def averages(seen: Sequence[MinibatchStats], last_epoch: int, loss: LossWeights)
 
     Args:
         seen: of every minibatch.
-        last_epoch: minibatches of the last pass, of which alone the divergence is told.
-        loss: what was minimised.
+        last_epoch: number of minibatches in the last epoch, over which the KL divergence is averaged.
+        loss: the coefficients.
     """
     if not seen:
         return {}
@@ -181,11 +178,11 @@ def averages(seen: Sequence[MinibatchStats], last_epoch: int, loss: LossWeights)
 def _clipped_gain(
     log_ratio: torch.Tensor, advantages: torch.Tensor, loss: LossWeights
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(n,) what the policy gains, and the loss's gradient at the log-probability."""
+    """(n,) the clipped objective, and the gradient of the loss at the log-probability."""
     ratio = log_ratio.exp()
     free = advantages * ratio
     gain = torch.minimum(free, advantages * ratio.clamp(1.0 - loss.clip, 1.0 + loss.clip))
-    # Where clipping holds the gain down, it no longer depends on the policy.
+    # Where it is clipped, the objective does not depend on the policy.
     return gain, (gain == free).mul(free).mul_(-1.0 / len(free))
 
 

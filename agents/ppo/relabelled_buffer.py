@@ -1,8 +1,6 @@
-"""A rollout buffer that is paid by a learned reward, in one pass over the finished rollout.
+"""A rollout buffer whose rewards come from a learned function, in one pass over the finished rollout.
 
-PPO needs rewards only once a rollout is complete, so nothing has to be scored while environments step. The
-buffer *adds* the learned reward to what is stored, because the stored reward already holds the bootstrap
-value of episodes that were cut off.
+The learned reward is *added* to the stored one, which already holds the bootstrap value at truncations.
 """
 
 from __future__ import annotations
@@ -18,10 +16,10 @@ from drex.envs.learned_reward import RewardFunction
 
 
 class RelabelledRolloutBuffer(RolloutBuffer):
-    """stable-baselines3's rollout buffer, which also remembers what each transition led to.
+    """stable-baselines3's rollout buffer with executed actions, next observations and terminations.
 
-    ``reward`` is attached after construction (arguments of a buffer are pickled into the saved algorithm).
-    Without one the buffer behaves as its parent.
+    ``reward`` is attached after construction, since arguments of a buffer are pickled into the saved
+    algorithm. Without one the buffer behaves as its parent.
     """
 
     executed: npt.NDArray[Any]
@@ -50,13 +48,13 @@ class RelabelledRolloutBuffer(RolloutBuffer):
         next_observations: npt.NDArray[Any],
         terminated: npt.NDArray[np.bool_],
     ) -> None:
-        """Remember actions as executed (clipped), what followed (terminal observations kept), true ends."""
+        """Store executed (clipped) actions, next observations (also terminal ones) and terminations."""
         self.executed[step] = executed
         self.next_observations[step] = next_observations
         self.terminated[step] = terminated
 
     def compute_returns_and_advantage(self, last_values: torch.Tensor, dones: npt.NDArray[Any]) -> None:
-        """Score the whole rollout, then compute advantages as the parent does."""
+        """Add the learned reward of the whole rollout, then compute advantages as the parent does."""
         if self.reward is not None:
             flat = self.buffer_size * self.n_envs
             scores = self.reward(

@@ -1,4 +1,4 @@
-"""Observations standardised by what training has seen so far, where there are no demonstrations to fit to."""
+"""Observations standardized by their running mean and standard deviation, for training from scratch."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from drex.agents.policies.network import StandardizedObservations
 
 _LEAST_STD = 1e-2
-"""As where it is fitted to demonstrations: an entry that hardly moves must not blow up once it does."""
+"""As in ``StandardizedObservations.fit``."""
 
 
 class RunningNormalization(BaseCallback):
-    """Refits the policy's mean and standard deviation of observations between two rollouts.
+    """Updates the policy's mean and standard deviation of observations between rollouts, never within one.
 
-    Never within one: the probabilities that a rollout was sampled with are those that its update starts from.
-    The policy carries all that is kept, so that a run continued from a checkpoint goes on as it would have.
+    The statistics are part of the policy, so that a run continued from a checkpoint is not changed.
     """
 
     def __init__(self) -> None:
@@ -33,13 +32,7 @@ class RunningNormalization(BaseCallback):
         self._unseen = observations.flatten(0, 1).flatten(1)
 
     def _on_rollout_start(self) -> None:
-        self._refit()
-
-    def _on_training_end(self) -> None:
-        self._refit()
-
-    def _refit(self) -> None:
-        """Merge the last rollout's moments into those of all before it."""
+        """Merge the moments of the last rollout into those of all before it."""
         if self._unseen is None:
             return
         policy = cast("ActorCriticPolicy", self.model.policy)
@@ -52,3 +45,5 @@ class RunningNormalization(BaseCallback):
         extractor.mean.copy_((1.0 - share) * mean + share * new_mean)
         extractor.std.copy_(merged.sqrt().clamp(min=_LEAST_STD))
         self._unseen = None
+
+    _on_training_end = _on_rollout_start

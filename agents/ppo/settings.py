@@ -62,25 +62,18 @@ class PPOSettings:
         check_ranges(self)
         rollout = self.environments * self.rollout_steps
         if self.batch_size > rollout:
-            raise UserError(
-                "PPOSettings.batch_size",
-                expected=f"at most environments × rollout_steps = {rollout}",
-                found=str(self.batch_size),
-            )
+            raise self._wrong("batch_size", f"at most environments × rollout_steps = {rollout}")
         if self.start_from == "scratch" and self.kl_penalty:
-            raise UserError(
-                "PPOSettings.kl_penalty",
-                expected="0 when starting from scratch",
-                found=str(self.kl_penalty),
-            )
+            raise self._wrong("kl_penalty", "0 when starting from scratch")
         if self.start_from == "scratch" and self.critic_warmup_rollouts:
             refuse_unread(self, "critic_warmup_rollouts", read_by="training from the clone")
         if self.start_from == "clone" and self.normalize_observations:
-            raise UserError(
-                "PPOSettings.normalize_observations",
-                expected="false when starting from the clone, which normalizes by its demonstrations",
-                found="true",
-            )
+            expected = "false when starting from the clone, which normalizes by its demonstrations"
+            raise self._wrong("normalize_observations", expected)
+
+    def _wrong(self, name: str, expected: str) -> UserError:
+        found = str(getattr(self, name)).lower()
+        return UserError(f"PPOSettings.{name}", expected=expected, found=found)
 
     @property
     def training_steps(self) -> int:
@@ -89,20 +82,19 @@ class PPOSettings:
 
     @property
     def starts_from_clone(self) -> bool:
-        """Whether the initial weights are the clone's, where there is one."""
+        """Whether the initial weights are the clone's, if there is a clone."""
         return self.start_from == "clone"
 
     @classmethod
     def fast_from_scratch(cls, **changes: Any) -> PPOSettings:
-        """From random weights on a dense reward whose episodes never end early, least wall time to a return.
+        """Least wall time from random weights to a return, for dense rewards and episodes of fixed length.
 
-        Many environments and gradient steps on large minibatches, an eighth as many a step as RL Zoo's for
-        HalfCheetah; little noise on the actions. On HalfCheetah, with two networks of 128-128 ReLU, a mean
-        return of 2000 took 112,000 steps, where observations as they come and 64-64 tanh took 272,000 (a seed
-        each). ``python -m benchmarks throughput --only ppo_time_to_return`` measures it.
+        On HalfCheetah, with two networks of 128-128 ReLU, a mean return of 2000 took 112,000 steps, against
+        272,000 with unnormalized observations and 64-64 tanh (one seed each): ``python -m benchmarks
+        throughput --only ppo_time_to_return``.
 
         Args:
-            changes: fields that are to differ.
+            changes: other values of fields.
         """
         return cls(**{**_FAST_FROM_SCRATCH, **changes})
 

@@ -1,4 +1,4 @@
-"""Training PPO on a reward, from a clone, in segments that can be killed and resumed exactly."""
+"""PPO on a reward, from a clone, in segments that can be killed and resumed exactly."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.policies.network import PolicySettings, StandardizedObservations, policy_arguments
 from drex.agents.ppo.algorithm import PPO
-from drex.agents.ppo.checkpoints import _checkpoint, _continue_from
+from drex.agents.ppo.checkpoints import load_checkpoint, save_checkpoint
 from drex.agents.ppo.running_normalization import RunningNormalization
 from drex.agents.ppo.settings import PPOSettings
 from drex.envs.learned_reward import RewardFunction
 from drex.errors import UserError
 
 MakeEnvironments = Callable[[int, int], VecEnv]
-"""Makes so many environments with such a seed."""
+"""Makes environments, given their number and a seed."""
 
 
 def train_ppo(
@@ -43,24 +43,26 @@ def train_ppo(
     """Train PPO on a reward.
 
     Training runs in segments, each with environments and random streams of its own seed, and a checkpoint
-    between them, so that a run that was killed ends with the same weights as one that was not.
+    after each, so that a killed and resumed run ends with the weights of an uninterrupted one.
 
     Args:
-        make: makes the environments; they pay 0 unless they are a demonstrator's.
+        make: makes the environments; their reward is 0 except for demonstrators.
         settings: of PPO.
-        policy_settings: the network; the clone's own.
+        policy_settings: the clone's network.
         seed: of weights, environments and sampling.
-        reward: pays the transitions; ``None`` leaves the environment's reward, for demonstrators.
+        reward: the learned reward; ``None`` keeps the environment's, for demonstrators.
         start_from: the clone.
-        checkpoints: folder for checkpoints, continued from where it holds one.
-        logger: where PPO's scalars go.
-        callback: told of every step.
+        checkpoints: folder for checkpoints; training continues from the last one in it.
+        logger: receives PPO's scalars.
+        callback: stable-baselines3's, called at every step.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
+
+    Raises:
+        UserError: no clone to start from, or images whose observations are to be normalized.
     """
     if settings.start_from == "clone" and start_from is None:
-        raise UserError(
-            "learner.start_from", expected="a cloned policy", found="none", do="use start_from='scratch'"
-        )
+        advice = "use start_from='scratch'"
+        raise UserError("learner.start_from", expected="a cloned policy", found="none", do=advice)
     set_random_seed(seed)
     environments = make(settings.environments, seed)
     try:
@@ -68,15 +70,14 @@ def train_ppo(
         model.set_reward(reward)
         if settings.normalize_observations:
             if not isinstance(model.policy.features_extractor, StandardizedObservations):
-                raise UserError(
-                    "ppo.normalize_observations", expected="observations in numbers", found="images"
-                )
+                where = "learner.normalize_observations"
+                raise UserError(where, expected="observations in numbers", found="images")
             callback = CallbackList([RunningNormalization(), *([] if callback is None else [callback])])
         if logger is not None:
             model.set_logger(logger)
         segments = settings.segments()
         model.planned_steps = segments[-1]
-        done = 0 if checkpoints is None else _continue_from(checkpoints, model)
+        done = 0 if checkpoints is None else load_checkpoint(checkpoints, model)
         for segment, end in enumerate(segments):
             if end <= done:
                 continue
@@ -91,7 +92,7 @@ def train_ppo(
             if model.num_timesteps < before + steps:
                 break  # the callback asked to stop
             if checkpoints is not None:
-                _checkpoint(checkpoints, model)
+                save_checkpoint(checkpoints, model)
     finally:
         environments.close()
     return model
@@ -104,7 +105,8 @@ def _make_ppo(
     start_from: ActorCriticPolicy | None,
     device: str,
 ) -> PPO:
-    """PPO before its first step, from the clone or from random weights."""
+    """Untrained PPO, from the clone or from random weights."""
+    final_clip = settings.clip_range if settings.final_clip_range is None else settings.final_clip_range
     model = PPO(
         "MlpPolicy",
         environments,
@@ -112,10 +114,7 @@ def _make_ppo(
         batch_size=settings.batch_size,
         n_epochs=settings.epochs,
         learning_rate=LinearSchedule(settings.learning_rate, settings.final_learning_rate),
-        clip_range=LinearSchedule(
-            settings.clip_range,
-            settings.clip_range if settings.final_clip_range is None else settings.final_clip_range,
-        ),
+        clip_range=LinearSchedule(settings.clip_range, final_clip),
         gamma=settings.gamma,
         gae_lambda=settings.gae_lambda,
         ent_coef=settings.ent_coef,
@@ -135,7 +134,7 @@ def _make_ppo(
 
 @dataclass(frozen=True)
 class LinearSchedule:
-    """A value that falls linearly from ``start`` to ``end`` over training."""
+    """A value that changes linearly from ``start`` to ``end`` over training."""
 
     start: float
     end: float

@@ -1,4 +1,4 @@
-"""Collecting episodes: one loop for clean, noisy and evaluation rollouts, every environment kept busy."""
+"""Collection of episodes: one loop for clean, noisy and evaluation rollouts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from drex.envs.vector.same_step import transition_ends
 from drex.errors import UserError
 
 Advance = Callable[[int], None]
-"""Called with how many more steps or episodes are done."""
+"""Receives how many more steps or episodes are done."""
 
 
 def collect(
@@ -33,22 +33,21 @@ def collect(
 ) -> tuple[Trajectories, TrueReturns]:
     """Roll a policy out for whole episodes.
 
-    Each environment takes the next waiting episode as soon as it has finished one, so that different noise
-    levels run side by side. Every started episode is finished and kept: stopping at a step count would favour
-    short ones.
+    Each environment begins the next episode as soon as it has finished one, so that different noise levels
+    run in parallel. Every episode is finished: stopping at a step count would favour short ones.
 
     Args:
-        policy: anything that maps (n, *obs) to (n, *act); Box actions are clipped to their bounds.
+        policy: maps (n, *obs) to (n, *act); Box actions are clipped to their bounds.
         environments: made by ``make_environments`` with ``reward="none"``.
-        episodes: how many, or one noise job for each.
-        seed: of the noise; one stream an episode.
+        episodes: their number, or one noise job for each.
+        seed: of the noise; each episode has a random stream of its own.
         progress: called with 1 at the end of each episode.
 
     Returns:
         The trajectories, in the order of ``episodes``, and their true returns.
 
     Raises:
-        UserError: no episodes asked for, or the policy acts by NaN or infinity.
+        UserError: zero episodes, or actions with NaN or infinity.
     """
     jobs = [NoiseJob()] * episodes if isinstance(episodes, int) else list(episodes)
     if not jobs:
@@ -60,11 +59,10 @@ def collect(
     waiting = iter(range(len(jobs)))
 
     def begin(environment: int) -> None:
-        job = next(waiting, None)
-        noise.begin(
-            environment,
-            None if job is None else ActionNoise(jobs[job], space, np.random.default_rng(streams[job])),
-        )
+        job, action_noise = next(waiting, None), None
+        if job is not None:
+            action_noise = ActionNoise(jobs[job], space, np.random.default_rng(streams[job]))
+        noise.begin(environment, action_noise)
         recording.begin(environment, job)
 
     observations = cast("npt.NDArray[Any]", environments.reset())
@@ -96,6 +94,6 @@ def collect_on(
     environments: int,
     progress: Advance | None = None,
 ) -> tuple[Trajectories, TrueReturns]:
-    """``collect`` on so many environments of a task, made with the same seed and closed, on errors too."""
+    """``collect`` on environments of a task, made with the same seed and closed, on errors too."""
     with closing(make_environments(task, environments, seed=seed)) as made:
         return collect(policy, made, episodes, seed=seed, progress=progress)

@@ -1,8 +1,8 @@
-"""Many environments' episodes while they are collected: arrays by whole steps, images frame by frame."""
+"""Episodes of many environments while they are collected: arrays by whole steps, images frame by frame."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -17,12 +17,12 @@ from drex.envs.vector.true_reward_ledger import take_true_return
 
 
 class Recording:
-    """Which environment plays which episode, and all that they saw and did.
+    """The episode that each environment plays, with its observations and actions.
 
     Args:
         space: of the observations.
-        environments: how many.
-        episodes: how many will be recorded.
+        environments: their number.
+        episodes: number of episodes to record.
     """
 
     def __init__(self, space: gymnasium.Space[Any], environments: int, episodes: int) -> None:
@@ -31,16 +31,15 @@ class Recording:
         self._playing: npt.NDArray[np.int64] = np.full(environments, -1)
         self._kept = np.arange(environments)
         self._actions = StepBlocks(self._kept)
-        self._seen: _Seen = (
-            _SeenImages(episodes) if holds_images(space) else _SeenArrays(self._kept, episodes)
-        )
+        images = holds_images(space)
+        self._seen = _SeenImages(episodes) if images else _SeenArrays(self._kept, episodes)
         nowhere = np.zeros(episodes, np.int64)
         self._spans = Spans(nowhere, nowhere.copy(), nowhere.copy())
         self._terminated: npt.NDArray[np.bool_] = np.zeros(episodes, np.bool_)
         self._returns = [TrueReturns.unknown(1)] * episodes
 
     def begin(self, environment: int, episode: int | None) -> None:
-        """What this environment plays from the next step on; ``None``: nothing that is kept, ever again."""
+        """The episode of this environment from the next step on; ``None``: no further recorded one."""
         if episode is None:
             self._kept = self._kept[self._kept != environment]
             self._actions.keep_only(self._kept)
@@ -51,13 +50,13 @@ class Recording:
         self._seen.begin(environment, episode)
 
     def add(self, observations: npt.NDArray[Any], actions: npt.NDArray[Any]) -> None:
-        """A step of all environments: (n, *observation shape) before it, (n, *action shape) in it."""
+        """Record a step: observations (n, *observation shape) and actions (n, *action shape)."""
         self._seen.add(observations)
         self._actions.add(actions)
         self._steps += 1
 
     def finish(self, environment: int, ends: TransitionEnds, info: dict[str, Any]) -> bool:
-        """Whether the episode that has just ended here was one to keep."""
+        """End this environment's episode; whether it was a recorded one."""
         episode = int(self._playing[environment])
         if episode < 0:
             return False
@@ -70,56 +69,31 @@ class Recording:
         return True
 
     def join(self) -> tuple[Trajectories, TrueReturns]:
-        """The episodes in order, once all are finished; empties this."""
-        observations, last_observations = self._seen.join(self._spans)
-        trajectories = Trajectories(
-            observations,
-            self._actions.cut(self._spans),
-            self._spans.lengths,
-            self._terminated,
-            last_observations,
-        )
+        """The episodes in order, once all are finished; frees the recording."""
+        seen, last = self._seen.join(self._spans)
+        done = self._actions.cut(self._spans)
+        trajectories = Trajectories(seen, done, self._spans.lengths, self._terminated, last)
         return trajectories, TrueReturns.concatenate(self._returns)
 
 
-class _Seen(Protocol):
-    """The observations of a recording."""
-
-    def keep_only(self, environments: npt.NDArray[np.int64]) -> None: ...
-
-    def begin(self, environment: int, episode: int) -> None: ...
-
-    def add(self, observations: npt.NDArray[Any]) -> None: ...
-
-    def finish(self, environment: int, episode: int, terminal: npt.NDArray[Any]) -> None: ...
-
-    def join(self, spans: Spans) -> tuple[Observations, Observations]: ...
-
-
-class _SeenArrays:
+class _SeenArrays(StepBlocks):
     def __init__(self, environments: npt.NDArray[np.int64], episodes: int) -> None:
-        self._blocks = StepBlocks(environments)
+        super().__init__(environments)
         self._terminal: list[npt.NDArray[Any]] = [np.zeros(0)] * episodes
 
-    def keep_only(self, environments: npt.NDArray[np.int64]) -> None:
-        self._blocks.keep_only(environments)
-
     def begin(self, environment: int, episode: int) -> None:
-        """Blocks are cut by spans alone."""
-
-    def add(self, observations: npt.NDArray[Any]) -> None:
-        self._blocks.add(observations)
+        """Blocks are cut by spans only."""
 
     def finish(self, environment: int, episode: int, terminal: npt.NDArray[Any]) -> None:
         self._terminal[episode] = terminal
 
     def join(self, spans: Spans) -> tuple[Observations, Observations]:
-        observations = self._blocks.cut(spans)
+        observations = self.cut(spans)
         return observations, np.stack(self._terminal).astype(observations.dtype, copy=False)
 
 
 class _SeenImages:
-    """Each frame goes to the pool once; of a finished episode nothing but rows stays in memory."""
+    """Each frame goes to the pool once; finished episodes leave only rows in memory."""
 
     def __init__(self, episodes: int) -> None:
         self._pool = FramePool()
@@ -137,8 +111,7 @@ class _SeenImages:
             recorder.append(observations[environment])
 
     def finish(self, environment: int, episode: int, terminal: npt.NDArray[Any]) -> None:
-        # A recorder holds the frames of its last stack, each within the stack that it came in: 113 kB of
-        # 84×84×4, half a gigabyte over 5,000 episodes.
+        # A recorder holds its last stacks, 113 kB of 84×84×4: half a gigabyte over 5,000 episodes.
         recorder = self._playing.pop(environment)
         recorder.append(terminal)
         self._rows[episode] = recorder.rows()

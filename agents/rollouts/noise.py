@@ -1,4 +1,4 @@
-"""Noise that makes any policy worse by degrees (D-REX section 4.2), for many environments at once."""
+"""Noise injection at graded levels (D-REX section 4.2), for many environments at once."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from drex.errors import UserError
 from drex.ranges import Count, Share, check_ranges, refuse_unread
 
 NoiseName = Literal["uniform", "sticky", "no_op"]
-"""``uniform``: a fresh uniform action; ``sticky``: a uniform action held for some steps; ``no_op``: zeros."""
+"""``uniform``: a uniform action; ``sticky``: one that is repeated for some steps; ``no_op``: zeros."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseSchedule:
-    """Which noise, how strong, and how many episodes of each."""
+    """Kinds and levels of noise, and episodes of each."""
 
     levels: tuple[Share, ...] = tuple(round(0.05 * i, 2) for i in range(20))
     """Noise levels: the probability at each step that the whole action is replaced."""
@@ -43,7 +43,7 @@ class NoiseSchedule:
             refuse_unread(self, "hold_steps", read_by="sticky noise")
 
     def jobs(self) -> list[NoiseJob]:
-        """One job an episode, every noise, level and repeat."""
+        """One job per episode: every kind of noise, level and repeat."""
         return [
             NoiseJob(name, level, self.hold_steps)
             for name in self.names
@@ -62,15 +62,14 @@ class NoiseJob:
 
 
 class ActionNoise:
-    """One episode's noise, planned ahead of the policy, whose actions it does not depend on.
+    """One episode's noise, planned ahead, since it does not depend on the policy's actions.
 
-    It has its own random stream, of which every step takes equally many numbers: results depend neither on
-    how many environments run side by side nor on how far ahead is planned.
+    Each step takes equally many numbers from the episode's random stream: results depend neither on the
+    number of parallel environments nor on the steps planned at a time.
 
-    ``sticky`` starts a burst so often that the share of disturbed steps is the level: with bursts of
-    ``hold_steps`` steps on average, a burst starts with probability ``level / (hold_steps · (1 − level) +
-    level)`` a free step, and with probability ``level`` on an episode's first step, so that short episodes
-    have their share too. ``no_op`` is the action nearest to zeros in the space.
+    ``sticky``: a burst lasts ``hold_steps`` steps on average and starts with probability ``level /
+    (hold_steps · (1 − level) + level)`` on a step without noise, ``level`` on an episode's first step: then
+    the share of replaced steps is the level in short episodes too. ``no_op``: zeros, clipped to the space.
     """
 
     def __init__(self, job: NoiseJob, space: gymnasium.Space[Any], generator: np.random.Generator) -> None:
@@ -79,12 +78,7 @@ class ActionNoise:
         self._begun = False
 
     def plan(self, steps: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[Any]]:
-        """The episode's next steps.
-
-        Returns:
-            (steps,) bool, which of them are disturbed, and (steps, *action shape), what is done in these;
-            the other rows mean nothing.
-        """
+        """(steps,) bool: which of the next steps are replaced, and (steps, *action shape): by what."""
         level, shape = self._job.level, self._space.shape or ()
         if level == 0.0 or self._job.name == "no_op":
             nothing = clip_to_space(np.zeros((steps, *shape), self._space.dtype), self._space)
@@ -103,8 +97,7 @@ class ActionNoise:
             start[0] = level
         self._begun = True
         started = draws[:, 1] < start
-        # Whatever was before, a step of ``started`` is held and one of ``released`` alone is free; others go
-        # on as the step before.
+        # A step of ``started`` is in a burst, one of ``released`` alone is not; others are as the one before.
         settled = _latest(started | released)
         held = np.where(settled >= 0, started[settled], self._held is not None)
         held_before = np.concatenate([[self._held is not None], held[:-1]])
@@ -122,7 +115,7 @@ def _latest(events: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
 
 
 class BatchedActionNoise:
-    """The noise of many environments, so that a step costs one masked copy however many there are."""
+    """The noise of many environments, one masked copy per step."""
 
     _PLANNED = 128
 
@@ -135,12 +128,12 @@ class BatchedActionNoise:
         self._step = 0
 
     def begin(self, environment: int, noise: ActionNoise | None) -> None:
-        """From the next step on, disturb this environment so; ``None`` leaves it alone."""
+        """From the next step on, inject this noise into the environment; ``None``: no noise."""
         self._noise[environment] = noise
         self._plan(environment)
 
     def inject(self, actions: npt.NDArray[Any]) -> None:
-        """Write what is done instead over the (n, *action shape) actions of the disturbed environments."""
+        """Replace actions (n, *action shape) in place where the noise replaces them."""
         if self._step == self._PLANNED:
             self._step = 0
             for environment in range(len(self._noise)):
@@ -154,6 +147,5 @@ class BatchedActionNoise:
         if noise is None:
             self._replaced[ahead, environment] = False
         elif self._step < self._PLANNED:
-            self._replaced[ahead, environment], self._actions[ahead, environment] = noise.plan(
-                self._PLANNED - self._step
-            )
+            planned = noise.plan(self._PLANNED - self._step)
+            self._replaced[ahead, environment], self._actions[ahead, environment] = planned

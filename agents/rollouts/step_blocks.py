@@ -1,4 +1,4 @@
-"""Keeping what many environments did, a whole step a row, and cutting it into episodes when all is done."""
+"""Steps of many environments, recorded in rows of whole steps and cut into episodes at the end."""
 
 from __future__ import annotations
 
@@ -14,13 +14,7 @@ _BLOCK_STEPS = 1024
 
 @dataclass(frozen=True, eq=False)
 class Spans:
-    """Where each episode took place; (episodes,) int64 each.
-
-    Args:
-        environments: the environment that it ran in.
-        starts: its first step, counted from the first that was kept.
-        lengths: its steps.
-    """
+    """Environment, first recorded step and length of each episode, (episodes,) int64 each."""
 
     environments: npt.NDArray[np.int64]
     starts: npt.NDArray[np.int64]
@@ -28,10 +22,10 @@ class Spans:
 
 
 class StepBlocks:
-    """One quantity of every environment, such as the actions, in blocks of a bounded size.
+    """One quantity of every environment, such as the actions, in blocks of bounded size.
 
-    Blocks are given up one by one while they are cut, so that about one copy of everything exists at a time.
-    Double precision is kept in single.
+    Blocks are freed one by one while they are cut, so that about one copy exists at a time. Doubles are
+    stored in single precision.
     """
 
     def __init__(self, environments: npt.NDArray[np.int64]) -> None:
@@ -40,24 +34,24 @@ class StepBlocks:
         self._steps = 0
 
     def keep_only(self, environments: npt.NDArray[np.int64]) -> None:
-        """From the next step on, keep only these environments, ascending, of those kept so far."""
+        """From the next step on, record only these environments, ascending, of those recorded so far."""
         self._environments = environments
         if self._blocks:
             self._blocks[-1].close()
 
     def add(self, values: npt.NDArray[Any]) -> None:
-        """Keep a step, (all environments, *shape)."""
+        """Record a step, (all environments, *shape)."""
         if not self._blocks or self._blocks[-1].full:
             self._blocks.append(_Block(self._steps, self._environments, values))
         self._blocks[-1].add(values)
         self._steps += 1
 
     def cut(self, spans: Spans) -> npt.NDArray[Any]:
-        """(all episodes' steps, *shape), end to end in the order of ``spans``; empties this."""
+        """(all episodes' steps, *shape), end to end in the order of ``spans``; frees the blocks."""
         ends = np.cumsum(spans.lengths)
         first = self._blocks[0].values
         whole = np.empty((int(ends[-1]), *first.shape[2:]), first.dtype)
-        places = ends - spans.lengths - spans.starts  # where an episode's step goes, less the step's number
+        places = ends - spans.lengths - spans.starts  # row of an episode's step, minus the step's number
         self._blocks.reverse()
         while self._blocks:
             block = self._blocks.pop()
@@ -66,9 +60,8 @@ class StepBlocks:
             for episode in np.flatnonzero(starts < stops):
                 start, stop, place = starts[episode], stops[episode], places[episode]
                 column = np.searchsorted(block.environments, spans.environments[episode])
-                whole[place + start : place + stop] = block.values[
-                    start - block.first : stop - block.first, column
-                ]
+                rows = slice(start - block.first, stop - block.first)
+                whole[place + start : place + stop] = block.values[rows, column]
         return whole
 
 

@@ -198,12 +198,7 @@ def _check_format(number: npt.NDArray[Any] | None, where: str) -> None:
     if number.shape != () or number.dtype.kind not in "iu" or int(number) < 1:
         raise UserError(where, expected="one positive integer", found=_brief(number))
     if int(number) > FORMAT:
-        raise UserError(
-            where,
-            expected=f"at most {FORMAT}",
-            found=f"{int(number)}",
-            do="update drex",
-        )
+        raise UserError(where, expected=f"at most {FORMAT}", found=f"{int(number)}", do="update drex")
 
 
 def _lengths(lengths: npt.NDArray[Any], steps: int, where: str) -> npt.NDArray[np.int64]:

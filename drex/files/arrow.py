@@ -1,4 +1,4 @@
-"""Columns of Apache Arrow tables as arrays, and arrays as columns: lists of lists, one level an axis."""
+"""Columns of Apache Arrow tables as arrays and back: nested lists, one level per axis."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from drex.errors import UserError
 from drex.files.npz import describe_path
-from drex.files.untrusted import check_numbers_dtype, damaged, library
+from drex.files.untrusted import check_numbers_dtype, damage_as_user_error, library
 
 Column = Any
 """A pyarrow array, which ships no types; ``Table`` likewise."""
@@ -19,7 +19,7 @@ Table = Any
 
 
 def read_table(path: Path, container: str) -> Table:
-    """A whole table, checked so that no offset in it leads out of it.
+    """A whole table with validated offsets.
 
     Args:
         path: the file.
@@ -32,34 +32,30 @@ def read_table(path: Path, container: str) -> Table:
     expected = f"a whole {'Parquet' if container == 'parquet' else 'Arrow'} file"
     if not path.is_file():
         raise UserError(str(path), expected=expected, found=describe_path(path))
-    try:
+    with damage_as_user_error(str(path), expected):
         if container == "parquet":
             table = library("pyarrow.parquet", str(path)).read_table(path, partitioning=None)
         else:
             with arrow.memory_map(str(path)) as source:
-                opened = (
-                    arrow.ipc.open_stream(source) if container == "stream" else arrow.ipc.open_file(source)
-                )
-                table = opened.read_all()
+                open_source = arrow.ipc.open_stream if container == "stream" else arrow.ipc.open_file
+                table = open_source(source).read_all()
         table.validate(full=True)
         _read_names(table.schema)
-    except Exception as error:  # untrusted bytes
-        raise damaged(str(path), expected, error) from error
     return table
 
 
 def _read_names(fields: Iterable[Any]) -> None:
-    """Decode every column's name, also of nested ones: else whoever asks for it first finds the damage."""
+    """Decode all column names, also nested ones, so that damage is found here and not at first use."""
     for field in fields:
         _ = field.name
         _read_names(field.type.field(index) for index in range(field.type.num_fields))
 
 
 def to_array(column: Column, where: str) -> npt.NDArray[Any]:
-    """Lists of equal length, one level an axis, as an array.
+    """Nested lists of equal length, one level per axis, as an array.
 
     Raises:
-        UserError: a hole, lists of unequal length, or no plain numbers.
+        UserError: null entries, lists of unequal length, or no plain numbers.
     """
     arrow = library("pyarrow", where)
     shape = [len(column)]
@@ -77,7 +73,7 @@ def to_array(column: Column, where: str) -> npt.NDArray[Any]:
             break
         column = column.flatten()
     numbers = (arrow.types.is_integer, arrow.types.is_floating, arrow.types.is_boolean)
-    if not any(is_one(column_type) for is_one in numbers):
+    if not any(is_number(column_type) for is_number in numbers):
         expected = "numbers, in lists of lists, one level an axis"
         raise UserError(where, expected=expected, found=str(column_type))
     array: npt.NDArray[Any] = np.asarray(column.to_numpy(zero_copy_only=False))
@@ -86,7 +82,7 @@ def to_array(column: Column, where: str) -> npt.NDArray[Any]:
 
 
 def to_lists(array: npt.NDArray[Any], where: str) -> Column:
-    """An array of one axis or more as a column of one row, which ``to_array`` gives back."""
+    """An array of one axis or more as a column of one row, the inverse of ``to_array``."""
     arrow = library("pyarrow", where)
     column = arrow.array(np.ascontiguousarray(array).reshape(-1))
     for axis in range(array.ndim - 1, -1, -1):

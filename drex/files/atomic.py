@@ -1,4 +1,4 @@
-"""Files that a kill leaves whole or absent, and the lock that keeps a second process out of a folder."""
+"""Atomic writes of files and folders, and locks of folders."""
 
 from __future__ import annotations
 
@@ -26,23 +26,22 @@ _LOG = logging.getLogger("drex")
 
 
 def refuse_existing(file: Path) -> None:
-    """Nothing that a user has is overwritten.
+    """Refuse to overwrite a user's file or folder.
 
     Raises:
         UserError: the file exists.
     """
-    if file.exists():
-        raise UserError(
-            str(file), expected="a new file", found="one that exists", do="name another or remove it"
-        )
+    if file.exists() or file.is_symlink():
+        advice = "name another or remove it"
+        raise UserError(str(file), expected="a new path", found="one that exists", do=advice)
 
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """Where to write a file or a folder that takes its place only when it is whole and on the disk.
+    """A temporary path for a file or folder that is moved to ``path`` once it is complete and on the disk.
 
-    The place is a path of the same name in a hidden folder beside ``path``, removed on an error. A file that
-    stands at ``path`` is replaced.
+    The temporary path has the same name, in a hidden folder next to ``path`` that is removed on an error. An
+    existing file at ``path`` is replaced.
 
     Raises:
         OSError: the place cannot be written to.
@@ -60,17 +59,17 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: JSON) -> None:
-    """Write a JSON file whole or not at all, flushed to the disk.
+    """Write a JSON file atomically.
 
     Raises:
-        ValueError: the value holds a number that is not finite.
+        ValueError: a number is not finite.
     """
     with written_whole(path) as place:
         place.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def read_json(path: Path) -> Any:  # noqa: ANN401 (whatever the file holds)
-    """What a JSON file holds.
+def read_json(path: Path) -> Any:  # noqa: ANN401 (any JSON value)
+    """The value in a JSON file.
 
     Raises:
         UserError: the file is absent, unreadable or not JSON.
@@ -79,17 +78,17 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 (whatever the file holds)
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """The JSON object that a file holds.
+    """The JSON object in a file.
 
     Raises:
-        UserError: the file is absent, unreadable, or holds anything else.
+        UserError: the file is absent, unreadable or not a JSON object.
     """
     return json_object(_read(path), str(path))
 
 
 def _read(path: Path) -> bytes:
     try:
-        if path.exists() and not path.is_file():  # opening a pipe would block for ever
+        if path.exists() and not path.is_file():  # opening a pipe would block
             found = "a folder" if path.is_dir() else "no regular file"
             raise UserError(str(path), expected="a JSON file", found=found)
         return path.read_bytes()
@@ -99,14 +98,13 @@ def _read(path: Path) -> bytes:
 
 @contextmanager
 def os_errors_as_user_errors(path: Path) -> Iterator[None]:
-    """Say in one sentence what the file system refused: permissions, space, names."""
+    """Errors of the file system (permissions, space, names) as one sentence."""
     try:
         yield
     except OSError as error:
         found = f"{error.strerror or error} ({error.filename})" if error.filename else str(error)
-        raise UserError(
-            str(path), expected="a place to write", found=found, do="free it, or name another folder"
-        ) from error
+        advice = "free it, or name another folder"
+        raise UserError(str(path), expected="a place to write", found=found, do=advice) from error
 
 
 def _sync_tree(folder: Path) -> None:
@@ -119,7 +117,7 @@ def _sync_tree(folder: Path) -> None:
 
 def _sync(path: Path) -> None:
     """Flush a file, or the names in a folder, to the disk."""
-    if sys.platform == "win32":  # which cannot open a folder; there the rename is atomic but may come late
+    if sys.platform == "win32":  # cannot open a folder
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -129,7 +127,7 @@ def _sync(path: Path) -> None:
 
 
 def remove(entry: Path) -> None:
-    """Remove a file or a folder with all it holds, if it is there; of a link, only the link."""
+    """Remove a file, a folder with its contents, or a link (not its target), if it exists."""
     if entry.is_dir() and not entry.is_symlink():
         shutil.rmtree(entry)
     else:
@@ -138,13 +136,13 @@ def remove(entry: Path) -> None:
 
 @final
 class FolderLock:
-    """A folder's lock, freed by ``free`` or by the end of the process, whatever ends it.
+    """A folder's lock, released by ``free`` or by the end of the process.
 
     Attributes:
-        is_held: whether this process still has it; false in a forked worker.
+        is_held: whether this process holds it; false in a forked worker.
 
     Raises:
-        UserError: another process, or another lock of this one, has it; the message names the process.
+        UserError: the folder is locked; the message names the process.
         OSError: the lock file cannot be written.
     """
 
@@ -161,12 +159,9 @@ class FolderLock:
         except BlockingIOError:
             holder = os.read(self._descriptor, 32).decode() or "unknown"
             os.close(self._descriptor)
-            raise UserError(
-                str(folder),
-                expected="a run folder that no process is using",
-                found=f"one locked by process {holder}",
-                do="wait for that process to end, or name another folder",
-            ) from None
+            expected, found = "a run folder that no process is using", f"one locked by process {holder}"
+            advice = "wait for that process to end, or name another folder"
+            raise UserError(str(folder), expected=expected, found=found, do=advice) from None
         except BaseException:
             os.close(self._descriptor)
             raise
@@ -174,7 +169,7 @@ class FolderLock:
         _locks.add(self)
 
     def free(self) -> None:
-        """Let others in; may be called twice."""
+        """Release the lock; may be called twice."""
         if self.is_held:
             self.is_held = False
             _locks.remove(self)
@@ -185,7 +180,7 @@ _locks: set[FolderLock] = set()
 
 
 def _free_inherited() -> None:
-    """A forked worker closes its copies, or it would hold the lock on after its parent is killed."""
+    """Close a forked worker's copies, which would outlive a killed parent."""
     for lock in tuple(_locks):
         lock.free()
 

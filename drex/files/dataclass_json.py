@@ -1,8 +1,8 @@
-"""Settings to JSON and back: what a preset, a config file and a fingerprint hold, checked field by field.
+"""Settings to JSON and back, checked field by field.
 
 Settings are dataclasses of int, float, str, bool, None, ``Literal``, tuples, other such dataclasses, and
-unions of these. Where a union offers several dataclasses, the JSON object says which one under ``"class"``,
-a key that no field can have, since it is a Python keyword.
+unions of these. In a union of several dataclasses, the key ``"class"`` of the JSON object names the class; no
+field can have this name, since it is a Python keyword.
 """
 
 from __future__ import annotations
@@ -39,28 +39,27 @@ _TAG = "class"
 
 
 def settings_to_json(settings: DataclassInstance) -> dict[str, JSON]:
-    """The settings as a JSON object, one key a field, nested settings as nested objects, tuples as lists.
+    """The settings as a JSON object: one key per field, nested settings as objects, tuples as lists.
 
     Raises:
-        UserError: a field holds something its type does not allow, or a number that is not finite, which
-            JSON cannot say.
-        TypeError: a field's type is none of those named above; a mistake in the dataclass itself.
+        UserError: a value that its field's type does not allow, or a number that is not finite.
+        TypeError: a field's type is not supported.
     """
     return _encode_fields(settings, f"{type(settings).__name__}: ")
 
 
 def settings_from_json(cls: type[AnySettings], values: Mapping[str, JSON], where: str) -> AnySettings:
-    """The settings that a JSON object describes; keys that are absent take the field's default.
+    """The settings of a JSON object; absent keys take the field's default.
 
     Args:
-        cls: the dataclass to make.
-        values: what ``json.load`` returned; integers are accepted where a float is declared.
-        where: the file or argument the values come from, for the message.
+        cls: the dataclass.
+        values: the object; integers are accepted where a float is declared.
+        where: the file or argument of the values, for the message.
 
     Raises:
         UserError: an unknown key, an absent key without default, a value of another type, or one that the
             settings refuse.
-        TypeError: a field's type is none of those named above; a mistake in the dataclass itself.
+        TypeError: a field's type is not supported.
     """
     if not isinstance(values, Mapping):
         raise _wrong(where, [cls], values)
@@ -124,7 +123,7 @@ def _decode(value: JSON, hint: Any, where: str) -> object:  # noqa: ANN401
 
 
 def _options(hint: Any, where: str) -> list[Any]:  # noqa: ANN401
-    """The members of a union, or the one type there is; floats last, so that ``float | int`` keeps an int."""
+    """The members of a union, or the one type; floats last, so that ``float | int`` keeps an int."""
     options = list(get_args(hint)) if get_origin(hint) in (Union, types.UnionType) else [hint]
     for option in options:
         plain = option in (int, float, str, bool, type(None)) or get_origin(option) in (Literal, tuple)
@@ -132,7 +131,7 @@ def _options(hint: Any, where: str) -> list[Any]:  # noqa: ANN401
             raise TypeError(f"{where}: settings cannot hold {option!r}")
     if sum(get_origin(option) is tuple for option in options) > 1:
         raise TypeError(
-            f"{where}: two kinds of tuple in {hint!r} look alike in JSON; make it one tuple of unions"
+            f"{where}: {hint!r} holds two types of tuple, equal in JSON; make it one tuple of unions"
         )
     return sorted(options, key=lambda option: option is float)
 
@@ -144,11 +143,9 @@ def _classes(options: list[Any]) -> list[Any]:
 def _item_hints(options: list[Any], values: Sequence[Any], where: str) -> list[tuple[Any, Any]]:
     """Each item of a list or tuple with its type, by the one tuple type among the options."""
     hints = next((get_args(option) for option in options if get_origin(option) is tuple), None)
-    if hints is None:
-        raise _wrong(where, options, values)
-    if len(hints) == 2 and hints[1] is Ellipsis:
+    if hints and hints[-1] is Ellipsis:
         hints = hints[:1] * len(values)
-    if len(hints) != len(values):
+    if hints is None or len(hints) != len(values):
         raise _wrong(where, options, values)
     return list(zip(values, hints, strict=True))
 
@@ -160,13 +157,13 @@ def _scalar(value: object, options: list[Any], where: str) -> bool | int | float
                 if type(value) is type(allowed) and value == allowed:
                     return value  # type: ignore[return-value]  # one of the Literal's own plain values
         elif option is float and isinstance(value, int | float) and not isinstance(value, bool):
-            # 1e400 is read as infinity, and an integer as long as that has no float at all
+            # 1e400 is read as infinity; an integer of that size cannot be converted
             if abs(value) < math.inf and not (isinstance(value, int) and value.bit_length() > 1023):
                 return float(value)
         elif option in (int, str, bool, type(None)) and isinstance(value, option):
-            if option is int and isinstance(value, bool):  # a bool is an int in Python, not here
+            if option is int and isinstance(value, bool):  # a bool is an int in Python
                 continue
-            return value  # type: ignore[no-any-return]  # option, one of four plain types, is Any to mypy
+            return value  # type: ignore[no-any-return]  # option, one of four types, is Any to mypy
     raise _wrong(where, options, value)
 
 
@@ -175,9 +172,8 @@ def _settable(cls: type[DataclassInstance]) -> dict[str, Field[Any]]:
 
 
 def _wrong(where: str, options: list[Any], value: object) -> UserError:
-    return UserError(
-        where, expected=" or ".join(map(_describe, options)), found=json.dumps(value, default=repr)
-    )
+    expected = " or ".join(map(_describe, options))
+    return UserError(where, expected=expected, found=json.dumps(value, default=repr))
 
 
 def _describe(option: Any) -> str:  # noqa: ANN401
@@ -187,6 +183,5 @@ def _describe(option: Any) -> str:  # noqa: ANN401
         return f"a list as in {option}"
     if is_dataclass(option):
         return f"the fields of {getattr(option, '__name__', option)}"
-    return {int: "an integer", float: "a finite number", str: "a string", bool: "true or false"}.get(
-        option, "null"
-    )
+    words = {int: "an integer", float: "a finite number", str: "a string", bool: "true or false"}
+    return words.get(option, "null")

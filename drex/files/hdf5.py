@@ -1,9 +1,9 @@
-"""Arrays in and out of an HDF5 file that nobody vouches for: no links to other files, no objects, no bomb."""
+"""Arrays from untrusted HDF5 files: external links, objects and oversized data are refused."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,20 @@ import numpy.typing as npt
 
 from drex.errors import UserError
 from drex.files.npz import LARGEST_BYTES, describe_path
-from drex.files.untrusted import check_numbers_dtype, damaged, library
+from drex.files.untrusted import check_numbers_dtype, damage_as_user_error, library
 
 H5 = Any
 """A file, group or dataset of h5py, which ships no types."""
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_EXPECTED = "a whole HDF5 file"
+
+
+def _reading(where: str) -> AbstractContextManager[None]:
+    return damage_as_user_error(where, "a whole HDF5 file")
 
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[H5]:
-    """The file, to be read (an ``h5py.File``).
+    """The file (an ``h5py.File``), read-only.
 
     Raises:
         UserError: h5py is missing, or the file is absent, no HDF5 or damaged.
@@ -30,41 +33,35 @@ def open_hdf5(path: Path) -> Iterator[H5]:
     h5py = library("h5py", str(path))
     if not (path.is_file() and _begins_as_hdf5(path)):
         raise UserError(str(path), expected="an HDF5 file", found=describe_path(path))
-    try:
+    with _reading(str(path)):
         file = h5py.File(path, "r")
-    except Exception as error:  # untrusted bytes
-        raise damaged(str(path), _EXPECTED, error) from error
     with file:
         yield file
 
 
 def members(group: H5) -> list[str]:
-    """Names of what the group holds.
+    """Names of the group's members.
 
     Raises:
         UserError: the file is damaged.
     """
-    try:
+    with _reading(f"{group.file.filename}: {group.name}"):
         return sorted(group)
-    except Exception as error:
-        raise damaged(f"{group.file.filename}: {group.name}", _EXPECTED, error) from error
 
 
 def member(group: H5, name: str, where: str) -> H5:
-    """A group or dataset of this very file; ``None`` if there is none of this name.
+    """A group or dataset of this file; ``None`` if there is none of this name.
 
     Raises:
-        UserError: a link that leads elsewhere, or damage.
+        UserError: a link to another place, or damage.
     """
     h5py = library("h5py", where)
-    try:
+    with _reading(where):
         link = group.get(name, getlink=True)
         if link is None:
             return None
         if isinstance(link, h5py.HardLink):
             return group[name]
-    except Exception as error:
-        raise damaged(where, _EXPECTED, error) from error
     raise UserError(where, expected="the data itself", found="a link to another place, which is not followed")
 
 
@@ -72,25 +69,23 @@ def read_array(group: H5, name: str, where: str) -> npt.NDArray[Any] | None:
     """An array of numbers or flags, in native byte order; ``None`` if there is none of this name.
 
     Raises:
-        UserError: no plain numbers, data that lie in another file, too many bytes, or damage.
+        UserError: no plain numbers, data in another file, too many bytes, or damage.
     """
     dataset = _dataset(group, name, where)
     if dataset is None:
         return None
     check_numbers_dtype(dataset.dtype, where)
     _check_size(dataset, where)
-    try:
+    with _reading(where):
         array = np.asarray(dataset[()])
-    except Exception as error:
-        raise damaged(where, _EXPECTED, error) from error
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def read_bytes_rows(group: H5, name: str, where: str) -> list[bytes]:
-    """Rows of bytes, of equal or of varying length, as compressed images are kept.
+    """Rows of bytes of equal or varying length, such as compressed images.
 
     Raises:
-        UserError: none of this name, or other things than bytes.
+        UserError: none of this name, or no rows of bytes.
     """
     dataset = _dataset(group, name, where)
     expected = "rows of bytes, one an image"
@@ -100,27 +95,23 @@ def read_bytes_rows(group: H5, name: str, where: str) -> list[bytes]:
     if varying != np.uint8 and (dataset.dtype != np.uint8 or dataset.ndim != 2):
         raise UserError(where, expected=expected, found=f"{dataset.dtype} of shape {dataset.shape}")
     _check_size(dataset, where)
-    try:
+    with _reading(where):
         return [bytes(np.asarray(row, np.uint8)) for row in dataset[()]]
-    except Exception as error:
-        raise damaged(where, _EXPECTED, error) from error
 
 
 def read_text(group: H5, name: str, where: str) -> str | None:
     """One string; ``None`` if there is none of this name.
 
     Raises:
-        UserError: something else of this name.
+        UserError: no string.
     """
     dataset = _dataset(group, name, where)
     if dataset is None:
         return None
     if dataset.shape != () or library("h5py", where).check_string_dtype(dataset.dtype) is None:
         raise UserError(where, expected="one string", found=f"{dataset.dtype} of shape {dataset.shape}")
-    try:
+    with _reading(where):
         return str(dataset.asstr()[()])
-    except Exception as error:
-        raise damaged(where, _EXPECTED, error) from error
 
 
 def _dataset(group: H5, name: str, where: str) -> H5:
@@ -129,11 +120,9 @@ def _dataset(group: H5, name: str, where: str) -> H5:
         return None
     if not isinstance(found, library("h5py", where).Dataset):
         raise UserError(where, expected="an array", found="a group")
-    try:
+    with _reading(where):
         elsewhere, shape = found.external or found.is_virtual, found.shape
         _ = found.dtype  # a damaged file may describe a type that numpy does not have
-    except Exception as error:
-        raise damaged(where, _EXPECTED, error) from error
     if elsewhere:
         raise UserError(where, expected="the data itself", found="data that lie in another file")
     if shape is None:

@@ -1,4 +1,4 @@
-"""Named arrays in and out of an npz file that nobody vouches for: no pickle, no bomb, no half file."""
+"""Arrays from untrusted npz files (pickles and oversized arrays are refused), and atomic writes of them."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ import numpy.typing as npt
 from drex.envs.data.stacked_frames import frames_in_order
 from drex.errors import UserError
 from drex.files.atomic import written_whole
-from drex.files.untrusted import damaged
+from drex.files.untrusted import damage_as_user_error
 
 LARGEST_BYTES = 64 * 2**30
-"""Most bytes that the arrays read from one file may take in memory together (64 GiB), known before any is
-allocated: a few kilobytes of zip can declare terabytes."""
+"""Maximum size in memory of all arrays of a file (64 GiB): a few kilobytes of zip can declare terabytes."""
 
-# An npy header of format 1.0 is shorter than 2**16 bytes; longer ones belong to record types, refused anyway.
+# An npy header of format 1.0 is shorter than 2**16 bytes; longer ones are of record types, which are refused.
 _HEADER_BYTES = 2**16 + 16
 _MAGICS = {
     b"": "an empty file",
@@ -38,26 +37,21 @@ _logger = logging.getLogger("drex")
 
 
 def read_npz(path: Path, names: Collection[str], *, log_others: bool = True) -> dict[str, npt.NDArray[Any]]:
-    """Those of the named arrays that the file holds, in native byte order; others are named in one log line.
+    """The named arrays that the file holds, in native byte order; others are named in one log line.
 
-    ``frames`` is mapped rather than read: from the file itself where it lies there uncompressed, else from a
-    temporary file (in ``TMPDIR``) that vanishes with the array.
+    ``frames`` is mapped: from the file itself if it is uncompressed there, else from a temporary file (in
+    ``TMPDIR``) that is deleted with the array.
 
     Raises:
         UserError: no such file, not an npz file, damaged, an array of Python objects, two arrays of one name,
             or more than ``LARGEST_BYTES``.
     """
     _check_is_npz(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            entries = _entries(path, archive, names, log_others)
-            headers = {name: _header(path, archive, entry) for name, entry in entries.items()}
-            _check_size(path, headers)
-            return {name: _array(path, archive, entry, headers[name]) for name, entry in entries.items()}
-    except UserError:
-        raise
-    except Exception as error:  # untrusted bytes: zipfile and its decompressors fail in a dozen ways
-        raise damaged(str(path), _WHOLE, error) from error
+    with damage_as_user_error(str(path), _WHOLE), zipfile.ZipFile(path) as archive:
+        entries = _entries(path, archive, names, log_others)
+        headers = {name: _header(path, archive, entry) for name, entry in entries.items()}
+        _check_size(path, headers)
+        return {name: _array(path, archive, entry, headers[name]) for name, entry in entries.items()}
 
 
 def write_npz(
@@ -68,19 +62,17 @@ def write_npz(
     order: npt.NDArray[np.int64] | None = None,
     map_frames: bool = False,
 ) -> None:
-    """Write compressed and all at once: whoever looks sees the old file or the whole new one.
+    """Write a compressed file atomically; equal arrays give equal bytes.
 
     Args:
         path: the file; replaced if it exists.
         arrays: by name.
-        frames: (stored, *frame shape), written as ``frames`` a few at a time.
-        order: rows of the frames that are written, in this order; needed with ``frames``.
-        map_frames: leave the frames uncompressed, to be read in place.
-
-    The same arrays give the same bytes.
+        frames: (stored, *frame shape), written as ``frames``, a few at a time.
+        order: rows of the frames to write, in this order; needed with ``frames``.
+        map_frames: leave the frames uncompressed, to be mapped when read.
 
     Raises:
-        UserError: the place cannot be written to; a file that stood there is left as it was.
+        UserError: the place cannot be written to; an existing file is left unchanged.
     """
     where, expected = str(path), "a place that can be written to"
     if path.is_dir():
@@ -98,11 +90,8 @@ def _append_frames(
     file: BinaryIO, frames: npt.NDArray[Any], order: npt.NDArray[np.int64], map_frames: bool
 ) -> None:
     compression = zipfile.ZIP_STORED if map_frames else zipfile.ZIP_DEFLATED
-    header = {
-        "shape": (len(order), *frames.shape[1:]),
-        "fortran_order": False,
-        "descr": np.lib.format.dtype_to_descr(frames.dtype),
-    }
+    shape, descr = (len(order), *frames.shape[1:]), np.lib.format.dtype_to_descr(frames.dtype)
+    header = {"shape": shape, "fortran_order": False, "descr": descr}
     with (
         zipfile.ZipFile(file, "a", compression) as archive,
         archive.open("frames.npy", "w", force_zip64=True) as member,
@@ -113,13 +102,13 @@ def _append_frames(
 
 
 def describe_path(path: Path) -> str:
-    """For the sentence of an error: what is there in place of the file that was expected."""
+    """What is at this path, for the sentence of an error."""
     try:
         if path.is_file():
             with path.open("rb") as file:
                 magic = file.read(4)
             return _MAGICS.get(magic, f"a file that begins with {magic!r}")
-        if path.exists():  # opening a pipe would block for ever
+        if path.exists():  # opening a pipe would block
             return "a folder" if path.is_dir() else "no regular file"
     except OSError as error:
         return error.strerror or str(error)
@@ -127,11 +116,9 @@ def describe_path(path: Path) -> str:
 
 
 def _check_is_npz(path: Path) -> None:
-    try:
+    with contextlib.suppress(OSError):
         if path.is_file() and zipfile.is_zipfile(path):
             return
-    except OSError:
-        pass  # said below
     raise UserError(str(path), expected="an npz file of demonstrations", found=describe_path(path))
 
 
@@ -154,7 +141,7 @@ def _entries(
 
 
 class Header(NamedTuple):
-    """What the first bytes of an array say, and how many they are."""
+    """Header of an array, with its size in bytes."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -163,25 +150,18 @@ class Header(NamedTuple):
 
 
 def _header(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Header:
-    """Shape, dtype and the header's own bytes, read without touching what the array holds."""
+    """The header of an array, without reading its content."""
     where = f"{path}: {entry.filename.removesuffix('.npy')}"
-    try:
+    with damage_as_user_error(where, _WHOLE):
         with archive.open(entry) as member:
             start = io.BytesIO(member.read(_HEADER_BYTES))
-        version = np.lib.format.read_magic(start)
-        if version == (1, 0):
-            shape, columns_first, dtype = np.lib.format.read_array_header_1_0(start)
-        else:
-            shape, columns_first, dtype = np.lib.format.read_array_header_2_0(start)
-    except Exception as error:
-        raise damaged(where, _WHOLE, error) from error
+        old = np.lib.format.read_magic(start) == (1, 0)
+        read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
+        shape, columns_first, dtype = read(start)
     if dtype.hasobject:
-        raise UserError(
-            where,
-            expected="plain numbers",
-            found="Python objects (pickle), which are never read",
-            do="save it as a plain array; episodes of unequal length are laid end to end",
-        )
+        found = "Python objects (pickle), which are never read"
+        advice = "save it as a plain array; episodes of unequal length are laid end to end"
+        raise UserError(where, expected="plain numbers", found=found, do=advice)
     return Header(shape, dtype, start.tell(), columns_first)
 
 
@@ -189,11 +169,9 @@ def _check_size(path: Path, headers: Mapping[str, Header]) -> None:
     sizes = {name: math.prod(header.shape) * header.dtype.itemsize for name, header in headers.items()}
     if sum(sizes.values()) > LARGEST_BYTES:
         largest = max(sizes, key=lambda name: sizes[name])
-        raise UserError(
-            f"{path}: {largest}",
-            expected=f"at most {LARGEST_BYTES} bytes once unpacked, all arrays together",
-            found=f"{sum(sizes.values())} bytes, {sizes[largest]} of them here",
-        )
+        expected = f"at most {LARGEST_BYTES} bytes once unpacked, all arrays together"
+        found = f"{sum(sizes.values())} bytes, {sizes[largest]} of them here"
+        raise UserError(f"{path}: {largest}", expected=expected, found=found)
 
 
 def _array(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, header: Header) -> npt.NDArray[Any]:
@@ -201,25 +179,19 @@ def _array(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, header:
     shape, dtype = header.shape, header.dtype
     declared, present = math.prod(shape) * dtype.itemsize, entry.file_size - header.size
     if declared != present:
-        raise UserError(
-            where,
-            expected=f"{declared} bytes for {shape} {dtype}",
-            found=f"{present} bytes",
-        )
-    try:
+        raise UserError(where, expected=f"{declared} bytes for {shape} {dtype}", found=f"{present} bytes")
+    with damage_as_user_error(where, _WHOLE):
         if entry.filename == "frames.npy" and not header.columns_first:
             return _mapped(path, archive, entry, header)
         with archive.open(entry) as member:
             array: npt.NDArray[Any] = np.lib.format.read_array(member, allow_pickle=False)
-    except Exception as error:
-        raise damaged(where, _WHOLE, error) from error
     return array.astype(dtype.newbyteorder("="), copy=False)  # torch reads no foreign byte order
 
 
 def _mapped(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, header: Header) -> npt.NDArray[Any]:
     if entry.compress_type == zipfile.ZIP_STORED:
         with path.open("rb") as file:
-            # What lies between an entry's place and its content: 30 bytes that end with two lengths.
+            # Between an entry's offset and its content: 30 bytes that end with two lengths, name and extra.
             file.seek(entry.header_offset + 26)
             name, extra = struct.unpack("<HH", file.read(4))
             offset = entry.header_offset + 30 + name + extra + header.size

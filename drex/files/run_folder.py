@@ -1,8 +1,7 @@
-"""The folder of one run: stages that are whole or absent, loaded when they fit what is asked, else refused.
+"""The folder of one run: its stages are complete or absent, and loaded if their fingerprint matches.
 
-A stage is written beside its place and renamed when complete, so a kill at any moment costs at most the stage
-in progress. What a stage rests on is its fingerprint: settings, seed, format number, and in full the
-fingerprints of its inputs, so that a mismatch can name the very field.
+A stage is written atomically, so a kill costs at most the stage in progress. Its fingerprint holds settings,
+seed, format number, and the fingerprints of its inputs in full, so that an error names the differing field.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar, final
+from typing import Any, TypeVar, cast, final
 
 from drex.errors import UserError
 from drex.files.atomic import (
@@ -57,18 +56,17 @@ class RunFolder:
 
     @staticmethod
     def open(path: Path, *, config: Mapping[str, JSON], resume: bool) -> RunFolder:
-        """Create the folder, or with ``resume`` continue in it; sweep what a kill left behind.
+        """Create the folder or, with ``resume``, continue in it, without the remains of a kill.
 
         Args:
             path: the folder; parents are created.
-            config: what the run is, compared field by field on resume. Leave out what may change between
-                two sittings, such as the device.
-            resume: continue if the folder holds a run already; a folder that does not exist is begun.
+            config: compared field by field on resume, so without values that may change, such as the device.
+            resume: continue if the folder holds a run; a folder that does not exist is created.
 
         Raises:
             UserError: the path is a file, holds something else, cannot be written, is in use by another
                 process, holds a run and ``resume`` is false, or holds a run of another config. The folder's
-                contents are then as before.
+                contents are then unchanged.
         """
         path, asked = Path(path), _plain(config)
         with os_errors_as_user_errors(path):
@@ -94,35 +92,29 @@ class RunFolder:
         inputs: Sequence[str] = (),
         format_number: int = 1,
     ) -> Kept:
-        """The stage's artifact: loaded if the stage is whole and its fingerprint equal, else made and saved.
+        """The stage's artifact: loaded if the stage is complete with this fingerprint, else made and saved.
 
-        A stage just made is loaded too, so that a fresh run and a resumed one go on with the same object.
+        A new artifact is loaded from its files too, so that a fresh and a resumed run use equal objects.
 
         Args:
             name: the stage and its folder: letters, digits, ``_`` and ``-``.
-            make: makes the artifact; its wall time is kept in the stage's ``seconds.json``.
-            save: writes the artifact into the empty folder it is given. ``fingerprint.json`` and
-                ``seconds.json`` are taken.
-            load: reads what ``save`` wrote.
-            settings: all that the artifact depends on besides seed and inputs, digests of the user's files
-                included.
+            make: makes the artifact; its wall time is stored in ``seconds.json``.
+            save: writes the artifact into an empty folder, except ``fingerprint.json`` and ``seconds.json``.
+            load: reads the files of ``save``.
+            settings: all that the artifact depends on besides seed and inputs, with digests of user files.
             seed: the stage's own seed.
-            inputs: earlier stages of this folder that the artifact was made from.
+            inputs: earlier stages of this folder that the artifact is made from.
             format_number: of the files that ``save`` writes.
 
         Raises:
-            UserError: the stage is there, whole or unfinished, with another fingerprint, or cannot be read
-                or written.
-            ValueError: a bad stage name, an input that is not whole, or a closed folder.
+            UserError: the stage, complete or unfinished, has another fingerprint, or cannot be read or
+                written.
+            ValueError: a bad stage name, an incomplete input, or a closed folder.
         """
         self._check_usable(name)
+        fingerprints = {stage: self._fingerprint(stage) for stage in inputs}
         fingerprint = _plain(
-            {
-                "format": format_number,
-                "seed": seed,
-                "settings": settings,
-                "inputs": {stage: self._fingerprint(stage) for stage in inputs},
-            }
+            {"format": format_number, "seed": seed, "settings": settings, "inputs": fingerprints}
         )
         folder, unfinished = self.path / name, self.path / f"{name}.unfinished"
         if os.path.lexists(folder):
@@ -135,9 +127,9 @@ class RunFolder:
         return load(folder)
 
     def unfinished(self, name: str) -> Path:
-        """The folder for a stage's own checkpoints, kept over kills and removed when the stage is whole.
+        """The folder of a stage's checkpoints, which survives kills until the stage is complete.
 
-        To be called by the stage's ``make``, so that checkpoints of another fingerprint are never continued.
+        Called by the stage's ``make``, so that checkpoints of another fingerprint are never continued.
 
         Raises:
             ValueError: the stage is not being made.
@@ -152,13 +144,13 @@ class RunFolder:
         return folder
 
     def seconds(self) -> dict[str, float]:
-        """Wall time in seconds that each whole stage took to make; after a kill, that of the last sitting."""
+        """Wall time in seconds of each complete stage, since the last resume."""
         files = sorted(self.path.glob(f"*/{_SECONDS}"))
         whole = [file for file in files if "." not in file.parent.name]
         return {file.parent.name: float(read_json(file)["seconds"]) for file in whole}
 
     def close(self) -> None:
-        """Free the lock; may be called twice."""
+        """Release the lock; may be called twice."""
         self._lock.free()
 
     def __enter__(self) -> RunFolder:
@@ -178,9 +170,8 @@ class RunFolder:
     def _fingerprint(self, name: str) -> JSON:
         self._check_usable(name)
         if not (self.path / name).is_dir():
-            raise ValueError(f"stage {name!r} is named as an input and is not whole: keep it first")
-        fingerprint: JSON = read_json(self.path / name / _FINGERPRINT)
-        return fingerprint
+            raise ValueError(f"stage {name!r} is named as an input and is not whole: make it first")
+        return cast("JSON", read_json(self.path / name / _FINGERPRINT))
 
     def _make(
         self, name: str, make: Callable[[], Made], save: Callable[[Made, Path], None], fingerprint: JSON
@@ -205,11 +196,9 @@ class RunFolder:
 
 
 def versions() -> dict[str, str | None]:
-    """What the run stands on: Python, system and processor kind, and packages (null where not installed)."""
-    found: dict[str, str | None] = {
-        "python": platform.python_version(),
-        "platform": f"{platform.system()}-{platform.machine()}",
-    }
+    """Versions of Python, system and processor type, and packages (null where not installed)."""
+    system = f"{platform.system()}-{platform.machine()}"
+    found: dict[str, str | None] = {"python": platform.python_version(), "platform": system}
     for name in _PACKAGES:
         try:
             found[name] = importlib.metadata.version("drex-rl" if name == "drex" else name)
@@ -219,18 +208,14 @@ def versions() -> dict[str, str | None]:
 
 
 def _settle(path: Path, asked: JSON, resume: bool) -> None:
-    """Compare the locked folder with what is asked, and only then sweep it and write into it."""
+    """Compare the locked folder with the config, and only then clean it and write into it."""
     left = [entry for entry in path.iterdir() if PARTIAL.search(entry.name)]
-    # a kill between a stage's rename and the removal of its checkpoints leaves these
+    # left by a kill between a stage's rename and the removal of its checkpoints
     left += [entry for entry in path.glob("*.unfinished") if (path / entry.stem).is_dir()]
     present = sorted(entry.name for entry in path.iterdir() if entry.name != LOCK and entry not in left)
     if present and not resume:
-        raise UserError(
-            str(path),
-            expected="a new or empty folder",
-            found=f"a run that holds {', '.join(present)}",
-            do="add --resume or name another folder",
-        )
+        found, advice = f"a run that holds {', '.join(present)}", "add --resume or name another folder"
+        raise UserError(str(path), expected="a new or empty folder", found=found, do=advice)
     if present:
         _refuse_difference(str(path / CONFIG), read_json(path / CONFIG), asked)
     for entry in left:
@@ -254,10 +239,9 @@ def _refuse_foreign(path: Path) -> None:
         raise UserError(str(path), expected="a folder", found="a file", do="name another folder")
     present = sorted(entry.name for entry in path.iterdir())
     if present and LOCK not in present and CONFIG not in present:
+        expected = "a run folder, an empty one or none"
         found = f"a folder that holds {present[0]} and no {CONFIG}"
-        raise UserError(
-            str(path), expected="a run folder, an empty one or none", found=found, do="name another folder"
-        )
+        raise UserError(str(path), expected=expected, found=found, do="name another folder")
 
 
 def _refuse_difference(where: str, found: JSON, asked: JSON) -> None:
@@ -268,10 +252,10 @@ def _refuse_difference(where: str, found: JSON, asked: JSON) -> None:
 
 
 def _difference(found: JSON, asked: JSON, field: tuple[str, ...]) -> tuple[str, str, str] | None:
-    """The first field that differs, dotted, with the value found and the value asked for."""
+    """The first field that differs (dotted), the value found and the value asked for."""
     pairs: dict[str, tuple[Any, Any]] | None = None
     if isinstance(found, dict) and isinstance(asked, dict):
-        # asked first, so that the order of fields is that of the code and not of an older file
+        # asked first: the order of fields is that of the code, not of an older file
         pairs = {key: (found.get(key, _NOTHING), asked.get(key, _NOTHING)) for key in {**asked, **found}}
     elif isinstance(found, list) and isinstance(asked, list) and len(found) == len(asked):
         pairs = {str(i): pair for i, pair in enumerate(zip(found, asked, strict=True))}
@@ -291,6 +275,5 @@ def _say(value: JSON) -> str:
 
 
 def _plain(value: JSON) -> JSON:
-    """As it will be read back: tuples are lists. ValueError where a number is not finite."""
-    plain: JSON = json.loads(json.dumps(value, allow_nan=False))
-    return plain
+    """As read back from JSON: tuples are lists. ValueError where a number is not finite."""
+    return cast("JSON", json.loads(json.dumps(value, allow_nan=False)))

@@ -1,4 +1,4 @@
-"""The layout of a run folder: the stages' names, files, random streams and labels stand here alone."""
+"""The layout of a run folder: names, files, random streams and labels of the stages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 CONFIG, VERSIONS, RESULT, REPORT = "config.json", "versions.json", "evaluation.json", "report.html"
-"""Files of the run itself: what it is, what it stands on, what it found, and the report of it."""
+"""Files of the run itself: config, versions of packages, results, and the report."""
 ROLLOUTS, NOISE, RANKING = "rollouts.npz", "noise.json", "ranking.json"
 """Files of a ranking: noisy rollouts and the noise of each, or the user's ranking."""
 
@@ -19,9 +19,9 @@ class Stage:
 
     Args:
         name: of the stage and of its folder.
-        stream: number of its random stream, which never changes: a recorded run could not be made again.
+        stream: number of its random stream; another one would change the results of every seed.
         label: in tables.
-        files: that it may write, the main one first.
+        files: the files that it may write, the main one first.
     """
 
     name: str
@@ -30,16 +30,16 @@ class Stage:
     files: tuple[str, ...]
 
     def seed(self, run_seed: int) -> int:
-        """The stage's seed in a run of this seed; a new stage has a new stream and changes no other."""
+        """The stage's seed in a run of this seed, independent of other stages."""
         stream = np.random.SeedSequence(run_seed, spawn_key=(self.stream,))
         return int(stream.generate_state(1)[0] % 2**30)
 
     def folder(self, run: Path) -> Path:
-        """Where the stage lies in a run folder."""
+        """The stage's folder in a run folder."""
         return run / self.name
 
     def file(self, run: Path) -> Path:
-        """Where its main file lies in a run folder."""
+        """Its main file in a run folder."""
         return run / self.name / self.files[0]
 
 
@@ -55,29 +55,18 @@ HELD_OUT = Stage("held_out", 6, "rewards for held-out pairs", ("pairs.json",))
 POLICY = Stage("policy", 4, "policy", (*_POLICY_FILES, "policy.zip"))
 EVALUATION = Stage("evaluation", 5, "evaluation", ("facts.json",))
 
-STAGES = (
-    DEMONSTRATIONS,
-    CLONE,
-    ROLLOUT_POLICY,
-    RANKED,
-    RANKED_NOISE,
-    REWARD,
-    HELD_OUT,
-    POLICY,
-    EVALUATION,
-)
-"""In the order of the method, which is that of tables."""
+STAGES = (DEMONSTRATIONS, CLONE, ROLLOUT_POLICY, RANKED, RANKED_NOISE, REWARD, HELD_OUT, POLICY, EVALUATION)
+"""In the order of the method and of tables."""
 
 CONTROLS = {"constant": "baseline: constant reward", "shuffled_labels": "baseline: shuffled labels"}
-"""The controls' labels."""
+"""Labels of the controls."""
 
 
 def control_stage(stage: Stage, control: str) -> Stage:
-    """The stage of a control that does what ``stage`` (reward, policy or evaluation) does for the run."""
+    """The control's counterpart of a stage (reward, policy or evaluation)."""
     part = "" if stage is POLICY else f"-{stage.name}"
-    return replace(
-        stage, name=f"control-{control}{part}", label=f"{CONTROLS.get(control, control)}, {stage.label}"
-    )
+    label = f"{CONTROLS.get(control, control)}, {stage.label}"
+    return replace(stage, name=f"control-{control}{part}", label=label)
 
 
 def stage_labels() -> dict[str, str]:
@@ -87,6 +76,6 @@ def stage_labels() -> dict[str, str]:
 
 
 def noisy_rollout_folders(run: Path) -> list[Path]:
-    """The stages of a run folder that hold noisy rollouts."""
+    """The folders of a run's stages with noisy rollouts."""
     folders = [stage.folder(run) for stage in (RANKED, RANKED_NOISE)]
     return [folder for folder in folders if (folder / NOISE).is_file()]

@@ -1,8 +1,10 @@
-"""What all readers of files share: libraries that may be missing, damage, and types of numbers."""
+"""Checks of all readers of untrusted files: missing libraries, damage, and dtypes."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -12,7 +14,7 @@ import numpy.typing as npt
 from drex.errors import UserError
 
 Arrays = dict[str, npt.NDArray[Any]]
-"""By the field names of our own npz file."""
+"""Arrays by the field names of drex's npz file."""
 
 
 def library(name: str, where: str) -> ModuleType:
@@ -24,23 +26,25 @@ def library(name: str, where: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        package = name.partition(".")[0]
-        raise UserError(
-            where,
-            expected=f"{package} to be installed, which this format needs",
-            found="no such package",
-            do="pip install 'drex-rl[formats]'",
-        ) from error
+        expected = f"{name.partition('.')[0]} to be installed, which this format needs"
+        advice = "pip install 'drex-rl[formats]'"
+        raise UserError(where, expected=expected, found="no such package", do=advice) from error
 
 
-def damaged(where: str, expected: str, error: Exception) -> UserError:
-    """The error for bytes that a library could not read."""
-    reason = " ".join(str(error).split()) or type(error).__name__
-    return UserError(where, expected=expected, found=f"damage ({reason[:200]})")
+@contextmanager
+def damage_as_user_error(where: str, expected: str) -> Iterator[None]:
+    """Any error of a library that reads untrusted bytes, as one sentence."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # such libraries fail in many ways
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(where, expected=expected, found=f"damage ({reason[:200]})") from error
 
 
 def check_numbers_dtype(dtype: np.dtype[Any], where: str) -> None:
-    """Refuse what is neither number nor flag before it is read: text, records, Python objects."""
+    """Refuse text, records and Python objects, before they are read."""
     if dtype.kind not in "fiub":
         found = "Python objects or text of varying length" if dtype.kind == "O" else str(dtype)
         raise UserError(where, expected="plain numbers", found=found)

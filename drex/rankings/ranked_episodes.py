@@ -7,13 +7,7 @@ from dataclasses import dataclass
 from drex.demonstrations.load_and_save import Demonstrations
 from drex.envs.data.true_returns import TrueReturns
 from drex.rankings.noisy_rollouts import NoisyRollouts
-from drex.rankings.preferences import (
-    MINIMUM_GAP,
-    Preferences,
-    RankedTrajectories,
-    balance_weights,
-    combine,
-)
+from drex.rankings.preferences import MINIMUM_GAP, Preferences, RankedTrajectories, balance_weights, combine
 from drex.rankings.rollout_policy import RolloutPolicyChoice
 
 

@@ -1,9 +1,8 @@
-"""Atari games as the paper plays them: what is seen, how long, and what training may change.
+"""The paper's Atari environments and their training options (D-REX section 5.2; Mnih et al. 2015).
 
-Frames: every action is held for 4 emulator frames, the last two of them are merged by their maximum, made
-grey, scaled to 84×84 and stacked by 4, newest last. A game starts with up to 30 frames of no-ops (and FIRE,
-where the game has that button). No sticky actions: ``ALE/…-v5`` of gymnasium repeats an action with
-probability 0.25 by default, these environments never do. (D-REX section 5.2; Mnih et al. 2015.)
+Every action is repeated for 4 emulator frames; the maximum of the last two is made grey, scaled to 84×84 and
+stacked by 4, newest last. A game starts with up to 30 frames of no-ops (and FIRE, where the game has that
+button). There are no sticky actions, unlike the default of gymnasium's ``ALE/…-v5``.
 """
 
 from __future__ import annotations
@@ -17,39 +16,23 @@ import numpy as np
 from drex.ranges import Range, check_ranges
 
 FRAMES_PER_STEP = 4
-"""Emulator frames (60 a second) that an action is held for."""
-
-
+"""Emulator frames (60 per second) for which an action is repeated."""
 STACKED_FRAMES = 4
 """Frames in an observation, oldest first."""
-
-
 SIDE = 84
 """Height and width of a frame in pixels."""
-
-
 MAXIMUM_FRAMES = 108_000
-"""Emulator frames, half an hour of play, after which a game is cut off."""
-
-
+"""Emulator frames, half an hour of play, after which a game is truncated."""
 HORIZON = MAXIMUM_FRAMES // FRAMES_PER_STEP
 """The same in steps."""
-
-
 NO_OP_FRAMES = 30
-"""A game starts after 0 to 29 emulator frames without action, FIRE included, drawn by its seed."""
-
-
+"""A game starts with 0 to 29 emulator frames without action, FIRE included, drawn by its seed."""
 FRAMES = gymnasium.spaces.Box(0, 255, (STACKED_FRAMES, SIDE, SIDE), np.uint8)
 """The space of observations."""
-
-
 SCREEN = gymnasium.spaces.Box(0, 255, (1, 210, 160, 3), np.uint8)
-"""The space of screens in colour, for films alone."""
-
-
+"""The space of screens in colour, for videos."""
 WAITS_FOR_FIRE = frozenset({"Breakout"})
-"""Games that stand still after a lost life until FIRE is pressed."""
+"""Games that stop after a lost life until FIRE is pressed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,10 +57,7 @@ class AtariOptions:
 
 
 def atari_options(task: str, chosen: AtariOptions) -> AtariOptions | None:
-    """What to hand to ``make_environments``: nothing for other tasks, unless something was chosen.
-
-    Options left as they are say nothing, so that settings of every task may hold some.
-    """
+    """The options for ``make_environments``: ``None`` if they are the defaults of another task's settings."""
     return chosen if is_atari(task) or chosen != AtariOptions() else None
 
 
@@ -92,7 +72,7 @@ def game_name(task: str) -> str:
 
 
 def register_atari() -> None:
-    """Let gymnasium know the games, and keep the emulator's banner off the terminal."""
+    """Register the games in gymnasium, without the emulator's banner."""
     import ale_py
 
     ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)

@@ -1,8 +1,7 @@
-"""Where a game shows its score: rows that a reward network must not read (D-REX section 5.2).
+"""Score masks: rows of a game's frames that are hidden from the reward network (D-REX section 5.2).
 
-A network that sees the score or the lives could rank by reading them. So these rows are set to 0 in what the
-reward network sees, and there alone: the policy sees whole frames. ``python -m benchmarks atari_masks`` draws
-every game with and without its mask.
+A network could rank trajectories by reading the score or the lives. These rows are set to 0 in its input; the
+policy's input is not masked. ``python -m benchmarks atari_masks`` draws every game with and without its mask.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ PUBLISHED_MASKS: dict[str, ScoreMask] = {
     "SpaceInvaders": ScoreMask(top=10),
     "VideoPinball": ScoreMask(top=15),
 }
-"""Masks of the published code. Enduro's hides the cars left to pass and leaves the odometer in sight."""
+"""Masks of the published code. Enduro's hides the cars left to pass but not the odometer."""
 
 FURTHER_MASKS: dict[str, ScoreMask] = {
     "Alien": ScoreMask(bottom=14),
@@ -71,17 +70,14 @@ FURTHER_MASKS: dict[str, ScoreMask] = {
     "Tennis": ScoreMask(top=5),
     "UpNDown": ScoreMask(top=11, bottom=6),
 }
-"""Masks of our own, checked by eye in ``docs/atari/masks-further.png``: scores, lives, clocks and gauges."""
+"""Further masks, checked by eye in ``docs/atari/masks-further.png``: scores, lives, clocks and gauges."""
 
 
 @functools.cache
 def score_mask(task: str) -> ScoreMask:
-    """The mask of ``ALE/<game>-v5``; a game that has none is shown whole, which the log says once."""
-    game = game_name(task)
-    mask = PUBLISHED_MASKS.get(game) or FURTHER_MASKS.get(game)
+    """The mask of ``ALE/<game>-v5``; for other games an empty one, with one warning in the log."""
+    mask = (PUBLISHED_MASKS | FURTHER_MASKS).get(game_name(task))
     if mask is None:
-        logging.getLogger("drex").warning(
-            "%s has no score mask: the reward network may read the score from the screen", task
-        )
-        return ScoreMask()
-    return mask
+        warning = "%s has no score mask: the reward network may read the score from the screen"
+        logging.getLogger("drex").warning(warning, task)
+    return mask or ScoreMask()

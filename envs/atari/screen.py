@@ -1,4 +1,4 @@
-"""One Atari game as a policy plays it, with its screen in colour: for films, not for learning."""
+"""One Atari game with its screen in colour, for videos."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from drex.envs.atari.options import FRAMES, FRAMES_PER_STEP, AtariOptions, regis
 
 _FRAMES_PER_SECOND = 60
 _STARTS_TRIED = 100
-"""Seeds, each of which draws one of 30 starts: three starts in a hundred are missed."""
+"""Seeds, each of which draws one of 30 starts: each start is missed with probability 0.03."""
 
 
 class AtariScreen(gymnasium.Env[npt.NDArray[np.uint8], np.int64]):
-    """A game, preprocessed and started as everywhere here, that renders.
+    """A game with drex's preprocessing and starts that can be rendered.
 
-    ALE's vectorised emulator gives either what is learned from or the screen. So two of them play the same
-    game: equal seeds start alike, and no action is sticky.
+    ALE's vectorized emulator returns either preprocessed frames or the screen, so two emulators play the same
+    game, with equal seeds and without sticky actions.
 
     Args:
         task: ``ALE/<game>-v5``.
@@ -29,10 +29,7 @@ class AtariScreen(gymnasium.Env[npt.NDArray[np.uint8], np.int64]):
     def __init__(self, task: str) -> None:
         register_atari()
         self.render_mode = "rgb_array"
-        self.metadata = {
-            "render_modes": ["rgb_array"],
-            "render_fps": _FRAMES_PER_SECOND / FRAMES_PER_STEP,
-        }
+        self.metadata = {"render_modes": ["rgb_array"], "render_fps": _FRAMES_PER_SECOND / FRAMES_PER_STEP}
         self._seen, self._screen = (
             AleVecEnv(task, 1, seed=0, threads=1, options=AtariOptions(), screen=screen)
             for screen in (False, True)
@@ -43,7 +40,7 @@ class AtariScreen(gymnasium.Env[npt.NDArray[np.uint8], np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[npt.NDArray[np.uint8], dict[str, Any]]:
-        """Start anew; without a seed, as with 0."""
+        """Start a game; ``None`` takes seed 0."""
         first = []
         for game in (self._seen, self._screen):
             game.seed(seed or 0)
@@ -52,14 +49,14 @@ class AtariScreen(gymnasium.Env[npt.NDArray[np.uint8], np.int64]):
         return first[0], {}
 
     def step(self, action: np.int64) -> tuple[npt.NDArray[np.uint8], float, bool, bool, dict[str, Any]]:
-        """Play one step. The reward is 0 and says nothing; to go on after an end takes a reset."""
+        """Play one step; the reward is always 0."""
         after = []
         for game in (self._seen, self._screen):
             observations, _, dones, infos = game.step(np.array([action]))
             after.append(infos[0]["terminal_observation"] if dones[0] else np.array(observations)[0])
         self._shown = after[1][-1]
-        cut_off = bool(dones[0]) and bool(infos[0]["TimeLimit.truncated"])
-        return after[0], 0.0, bool(dones[0]) and not cut_off, cut_off, {}
+        truncated = bool(dones[0]) and bool(infos[0]["TimeLimit.truncated"])
+        return after[0], 0.0, bool(dones[0]) and not truncated, truncated, {}
 
     def render(self) -> npt.NDArray[np.uint8]:
         """(210, 160, 3) uint8: the screen after the last action."""
@@ -73,19 +70,17 @@ class AtariScreen(gymnasium.Env[npt.NDArray[np.uint8], np.int64]):
     def replay(
         self, observations: npt.NDArray[np.uint8], actions: npt.NDArray[np.integer[Any]]
     ) -> list[npt.NDArray[np.uint8]] | None:
-        """The screens of a recorded game, if the emulator can play it again from its start.
+        """The screens of a recorded game, replayed in the emulator.
 
         Args:
-            observations: (n, stack, height, width), the first n steps of an episode as recorded.
-            actions: (n,) what was done.
+            observations: (n, stack, height, width), the first n steps of an episode.
+            actions: (n,).
 
         Returns:
-            One screen for each observation; ``None`` if the game was started or preprocessed otherwise, so
-            that from no start every observation comes out as recorded.
+            One screen for each observation; ``None`` if no start reproduces every observation.
         """
-        start = next(
-            (s for s in range(_STARTS_TRIED) if self._comes_out_alike(s, observations, actions)), None
-        )
+        seeds = range(_STARTS_TRIED)
+        start = next((seed for seed in seeds if self._reproduces(seed, observations, actions)), None)
         if start is None:
             return None
         self.reset(seed=start)
@@ -95,7 +90,7 @@ class AtariScreen(gymnasium.Env[npt.NDArray[np.uint8], np.int64]):
             screens.append(self.render())
         return screens
 
-    def _comes_out_alike(
+    def _reproduces(
         self, seed: int, observations: npt.NDArray[np.uint8], actions: npt.NDArray[np.integer[Any]]
     ) -> bool:
         self._seen.seed(seed)

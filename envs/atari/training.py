@@ -1,4 +1,4 @@
-"""Atari games as they are trained on: lost lives end episodes, rewards are clipped, where asked for."""
+"""Training options of Atari games: episodes end at lost lives, rewards are clipped."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from drex.envs.atari.options import AtariOptions
 
 
 class AtariTraining(VecEnvWrapper):
-    """Ends episodes at lost lives and clips rewards, as the options say, around a ledger that sees neither.
+    """Ends episodes at lost lives and clips rewards; true returns are those of whole games, unclipped.
 
     Args:
-        environments: the ledger around ``engine``.
-        engine: the games themselves, asked who has just lost a life.
+        environments: the ``TrueRewardLedger`` around ``engine``.
+        engine: the games, which report lost lives.
         options: which of the two to do.
     """
 
@@ -27,11 +27,11 @@ class AtariTraining(VecEnvWrapper):
         self._engine, self._atari = engine, options
 
     def reset(self) -> VecEnvObs:
-        """Start every game anew, whatever lives are left."""
+        """Start every game anew."""
         return self.venv.reset()
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Step; a lost life that leaves others is an end here, and the same frames begin the next episode."""
+        """Step; at a lost life the episode ends, and the same frames begin the next one."""
         stepped, rewards, dones, infos = self.venv.step_wait()
         observations = cast("npt.NDArray[np.uint8]", stepped)
         if self._atari.episodic_life:

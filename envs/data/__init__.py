@@ -1,1 +1,1 @@
-"""What environments leave behind: trajectories, image stacks, true returns."""
+"""Trajectories, image stacks and true returns."""

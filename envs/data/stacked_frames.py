@@ -1,9 +1,8 @@
-"""Stacked image observations that keep each frame once: 7.1 kB a step of 84×84×4, not 28 kB.
+"""Stacked image observations that store each frame once: 7.1 kB per step of 84×84×4 instead of 28 kB.
 
 Images are channel first everywhere in this package, (stack, height, width) uint8 with the newest frame last,
-as EnvPool and ALE's vector environments give them and as stable-baselines3's convolutions take them. Frames
-lie in memory or in a file that is mapped, so that millions of steps cost no memory; stacks are put together
-when they are asked for.
+as in EnvPool, ALE and stable-baselines3's convolutions. Frames are in memory or in a mapped file, so that
+millions of steps fit; stacks are assembled when they are read.
 """
 
 from __future__ import annotations
@@ -22,32 +21,31 @@ import numpy.typing as npt
 from drex.errors import UserError
 
 _FRAMES_BETWEEN_RELEASES = 2048
-"""Frames read from a mapped file before its pages are given back: the kernel maps 64 KiB around each, so that
-at most 128 MiB of it stay resident between two reads, however large it is."""
+"""Frames read from a mapped file before its pages are released: the kernel maps 64 KiB around each, so that
+at most 128 MiB stay resident between two reads."""
 
 
 class StackedFrames:
-    """Observations (n, stack, *frame shape), read like the array of them, each frame kept once.
+    """Observations (n, stack, *frame shape), indexed like an array, with each frame stored once.
 
     Args:
         frames: (stored, *frame shape), in memory or mapped from a file.
-        rows: (n, stack) integers, which frame stands at each place of each observation.
+        rows: (n, stack) integers, the row in ``frames`` of each frame of each observation.
 
     Raises:
-        UserError: a row that no frame belongs to.
+        UserError: rows outside ``frames``, or of another shape or dtype.
     """
 
     def __init__(self, frames: npt.NDArray[Any], rows: npt.NDArray[Any]) -> None:
         if rows.ndim != 2 or rows.dtype.kind not in "iu":
-            raise UserError(
-                "stacks", expected="(observations, stack) integers", found=f"{rows.shape} {rows.dtype}"
-            )
+            found = f"{rows.shape} {rows.dtype}"
+            raise UserError("stacks", expected="(observations, stack) integers", found=found)
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(frames):
-            raise UserError(
-                "stacks",
-                expected=f"rows of the {len(frames)} frames, from 0",
-                found=f"rows from {rows.min()} to {rows.max()}",
+            expected, found = (
+                f"rows of the {len(frames)} frames, from 0",
+                f"rows from {rows.min()} to {rows.max()}",
             )
+            raise UserError("stacks", expected=expected, found=found)
         self.frames, self.rows = frames, rows
         self._frames_since_release = 0
 
@@ -68,14 +66,14 @@ class StackedFrames:
 
     @property
     def size(self) -> int:
-        """Number of entries once put together."""
+        """Number of entries of all stacks."""
         return int(np.prod(self.shape))
 
     def __len__(self) -> int:
         """Number of observations."""
         return len(self.rows)
 
-    def __getitem__(self, index: Any) -> npt.NDArray[Any]:  # noqa: ANN401 (whatever numpy indexes rows by)
+    def __getitem__(self, index: Any) -> npt.NDArray[Any]:  # noqa: ANN401 (any index of numpy)
         """The observations of these steps, a new array; only their frames are read."""
         rows = self.rows[index]
         stacks = np.asarray(self.frames[rows])
@@ -96,7 +94,7 @@ class StackedFrames:
         return StackedFrames(self.frames, self.rows[steps])
 
     def in_order_of_use(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int32]]:
-        """Which frames are used, in the order in which they first are, and (n, stack) rows among those."""
+        """The used frames in the order of their first use, and rows (n, stack) among them."""
         used, first, rows = np.unique(self.rows, return_index=True, return_inverse=True)
         order = np.argsort(first, kind="stable")
         place = np.empty(len(order), np.int32)
@@ -104,7 +102,7 @@ class StackedFrames:
         return used[order].astype(np.int64), place[rows.reshape(self.rows.shape)]
 
     def _release(self) -> None:
-        """Give the pages of a mapped file back to the kernel, which keeps them as long as it has room."""
+        """Release the pages of a mapped file."""
         mapping = self.frames.base
         if isinstance(mapping, mmap.mmap) and hasattr(mapping, "madvise"):
             mapping.madvise(mmap.MADV_DONTNEED)
@@ -114,9 +112,8 @@ class StackedFrames:
 Observations: TypeAlias = npt.NDArray[Any] | StackedFrames
 """(steps, *observation shape), as an array or as stacked frames."""
 
-
 SMALLEST_IMAGE = 36
-"""Pixels in the shorter side of what counts as an image: the Nature CNN takes no smaller ones."""
+"""Minimum height and width of images in pixels, that of the Nature CNN."""
 
 
 def holds_images(space: gymnasium.Space[Any]) -> bool:
@@ -129,12 +126,9 @@ def holds_images(space: gymnasium.Space[Any]) -> bool:
         return False
     height, width, last = space.shape
     if min(height, width) >= SMALLEST_IMAGE and last <= min(4, height, width):
-        raise UserError(
-            "observation space",
-            expected="images with channels or stacked frames first, (stack, height, width)",
-            found=str(space.shape),
-            do="put a wrapper around the environment that transposes them",
-        )
+        expected = "images with channels or stacked frames first, (stack, height, width)"
+        advice = "put a wrapper around the environment that transposes them"
+        raise UserError("observation space", expected=expected, found=str(space.shape), do=advice)
     return min(space.shape[1:]) >= SMALLEST_IMAGE
 
 
@@ -166,16 +160,16 @@ def join_stacks(parts: Sequence[StackedFrames]) -> StackedFrames:
 def frames_in_order(
     frames: npt.NDArray[Any], order: npt.NDArray[np.int64], *, each: int = 1024
 ) -> Iterator[npt.NDArray[Any]]:
-    """The frames of these rows, so many at a time, with no more than those in memory."""
+    """The frames of these rows, ``each`` at a time."""
     wanted = StackedFrames(frames, order[:, None])
     for start in range(0, len(order), each):
         yield wanted[start : start + each, 0]
 
 
 class FramePool:
-    """Frames as they come, written to a temporary file that vanishes with the last who reads it.
+    """Frames in a temporary file, which is deleted with the last array over it.
 
-    The file lies where ``TMPDIR`` says: a folder on disk, where many steps are to be collected.
+    The file is in the folder ``TMPDIR``, which should be on disk for many steps.
     """
 
     def __init__(self) -> None:
@@ -186,24 +180,23 @@ class FramePool:
         self.count = 0
 
     def add(self, frame: npt.NDArray[Any]) -> int:
-        """Keep a frame; the row that it got."""
+        """Write a frame and return its row."""
         self._shape, self._dtype = frame.shape, frame.dtype
         self._file.write(np.ascontiguousarray(frame).data)
         self.count += 1
         return self.count - 1
 
     def mapped(self) -> npt.NDArray[Any]:
-        """(stored, *frame shape), mapped, for reading. No frame can be added any more."""
+        """(stored, *frame shape), mapped read-only; no frame can be added afterwards."""
         with self._file:
             self._file.flush()
             return np.memmap(self._file, self._dtype, "r", shape=(self.count, *self._shape))
 
 
 class StackRecorder:
-    """One episode's observations while it is played: a frame that the stack before held is not kept again.
+    """One episode's observations while it is played; a frame of the previous stack is not stored again.
 
-    No rule of stacking is assumed, so that what is put together later equals what the environment gave,
-    however it pads the first stacks of an episode.
+    Frames are compared, so that the assembled stacks equal the environment's however it pads the first ones.
     """
 
     def __init__(self, pool: FramePool) -> None:
@@ -213,7 +206,7 @@ class StackRecorder:
         self._stack: npt.NDArray[Any] | None = None
 
     def append(self, stack: npt.NDArray[Any]) -> None:
-        """Keep an observation (stack, *frame shape)."""
+        """Record an observation (stack, *frame shape)."""
         stack, depth = np.array(stack), len(stack)
         moved_on = self._stack is not None and np.array_equal(stack[:-1], self._stack[1:])
         before = self._recent

@@ -1,4 +1,4 @@
-"""Trajectories: what an agent saw and did, with no reward inside (D-REX section 3)."""
+"""Trajectories: observations and actions without rewards (D-REX section 3)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from drex.errors import UserError
 
 @dataclass(frozen=True, eq=False)
 class Trajectories:
-    """Episodes laid end to end. There is no field for rewards: what is learned from cannot hold them.
+    """Episodes laid end to end, without rewards: nothing is learned from the true reward.
 
     Args:
-        observations: (steps, *observation shape), what the agent saw before each action; stacked images as
-            ``StackedFrames``, which are read like an array.
+        observations: (steps, *observation shape), before each action; stacked images as ``StackedFrames``,
+            which are indexed like an array.
         actions: (steps, *action shape), as sent to the environment (Box: clipped to its bounds).
         lengths: (episodes,) int64, steps in each episode, all positive, summing to ``steps``.
-        terminated: (episodes,) bool, true where the episode ended by itself, false where it was cut off.
-        last_observations: (episodes, *observation shape), what the agent saw after the last action of each
-            episode; ``None`` where unknown (files of demonstrations often lack it). Beside stacked frames
-            they are stacks of the same frames.
+        terminated: (episodes,) bool, false where the episode was truncated.
+        last_observations: (episodes, *observation shape), after the last action of each episode; ``None``
+            where unknown. With ``StackedFrames`` they are stacks of the same frames.
 
     Raises:
         UserError: shapes disagree, lengths do not add up, or a floating-point array holds NaN or infinity.
@@ -38,53 +37,29 @@ class Trajectories:
     last_observations: Observations | None = None
 
     def __post_init__(self) -> None:
-        steps, episodes = len(self.observations), len(self.lengths)
+        steps, episodes, lengths = len(self.observations), len(self.lengths), self.lengths
         if episodes == 0 or steps == 0:
-            raise UserError(
-                "trajectories",
-                expected="at least one episode of one step",
-                found=f"{episodes} episodes, {steps} steps",
-            )
+            found = f"{episodes} episodes, {steps} steps"
+            raise UserError("trajectories", expected="at least one episode of one step", found=found)
         if len(self.actions) != steps:
-            raise UserError(
-                "actions", expected=f"{steps} steps, as many as observations", found=f"{len(self.actions)}"
-            )
-        if (
-            self.lengths.ndim != 1
-            or not np.issubdtype(self.lengths.dtype, np.integer)
-            or (self.lengths < 1).any()
-        ):
-            raise UserError(
-                "lengths",
-                expected="a vector of positive integers",
-                found=f"{self.lengths.dtype} {self.lengths.shape} with minimum {self.lengths.min()}",
-            )
-        if int(self.lengths.sum()) != steps:
-            raise UserError(
-                "lengths",
-                expected=f"a sum of {steps}, the number of observations",
-                found=f"{int(self.lengths.sum())}",
-            )
+            expected = f"{steps} steps, as many as observations"
+            raise UserError("actions", expected=expected, found=f"{len(self.actions)}")
+        if lengths.ndim != 1 or not np.issubdtype(lengths.dtype, np.integer) or (lengths < 1).any():
+            found = f"{lengths.dtype} {lengths.shape} with minimum {lengths.min()}"
+            raise UserError("lengths", expected="a vector of positive integers", found=found)
+        if int(lengths.sum()) != steps:
+            expected = f"a sum of {steps}, the number of observations"
+            raise UserError("lengths", expected=expected, found=f"{int(lengths.sum())}")
         if self.terminated.shape != (episodes,) or self.terminated.dtype != np.bool_:
-            raise UserError(
-                "terminated",
-                expected=f"({episodes},) bool",
-                found=f"{self.terminated.shape} {self.terminated.dtype}",
-            )
-        last = self.last_observations
-        if last is not None and last.shape != (episodes, *self.observations.shape[1:]):
-            raise UserError(
-                "last_observations",
-                expected=f"{(episodes, *self.observations.shape[1:])}",
-                found=f"{last.shape}",
-            )
-        kept = [getattr(array, "frames", None) for array in (self.observations, last)]
-        if last is not None and kept[0] is not kept[1]:
-            raise UserError(
-                "last_observations",
-                expected="stacks of the same frames as observations",
-                found="observations kept in another way",
-            )
+            found = f"{self.terminated.shape} {self.terminated.dtype}"
+            raise UserError("terminated", expected=f"({episodes},) bool", found=found)
+        last, shape = self.last_observations, (episodes, *self.observations.shape[1:])
+        if last is not None and last.shape != shape:
+            raise UserError("last_observations", expected=f"{shape}", found=f"{last.shape}")
+        frames = [getattr(array, "frames", None) for array in (self.observations, last)]
+        if last is not None and frames[0] is not frames[1]:
+            expected, found = "stacks of the same frames as observations", "observations kept in another way"
+            raise UserError("last_observations", expected=expected, found=found)
         for name in ("observations", "actions", "last_observations"):
             array = getattr(self, name)
             if array is not None and np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
@@ -103,7 +78,7 @@ class Trajectories:
 
     @property
     def episode_of_step(self) -> npt.NDArray[np.int64]:
-        """(steps,) index of the episode that each step belongs to."""
+        """(steps,) index of the episode of each step."""
         return np.repeat(np.arange(len(self.lengths)), self.lengths)
 
     def __len__(self) -> int:
@@ -118,34 +93,28 @@ class Trajectories:
         )
 
     def next_observations(self) -> Observations:
-        """(steps, *observation shape): what followed each action; stacked frames stay stacked frames.
+        """(steps, *observation shape) after each action; stacked frames remain stacked frames.
 
-        Where the last observation of an episode is unknown, its last row repeats the last one seen.
+        Where the last observation of an episode is unknown, its last row repeats the one before.
         """
+        last, last_steps = self.last_observations, self.ends - 1
         if isinstance(self.observations, StackedFrames):
-            last = self.last_observations
-            rows = _moved_on(
-                self.observations.rows, self.ends - 1, last.rows if isinstance(last, StackedFrames) else None
-            )
+            last_rows = last.rows if isinstance(last, StackedFrames) else None
+            rows = _moved_on(self.observations.rows, last_steps, last_rows)
             return StackedFrames(self.observations.frames, rows)
-        last_observations = None if self.last_observations is None else np.asarray(self.last_observations)
-        return _moved_on(self.observations, self.ends - 1, last_observations)
+        return _moved_on(self.observations, last_steps, None if last is None else np.asarray(last))
 
     def terminated_steps(self) -> npt.NDArray[np.bool_]:
-        """(steps,) bool: true on the step that ended its episode by itself."""
+        """(steps,) bool: true on the step that terminated its episode."""
         flags = np.zeros(len(self.observations), dtype=np.bool_)
         flags[self.ends - 1] = self.terminated
         return flags
 
     def select(self, episodes: Sequence[int] | npt.NDArray[np.int64]) -> Trajectories:
-        """The named episodes, in the order named."""
+        """The episodes of these indices, in this order."""
         chosen = np.asarray(episodes, dtype=np.int64)
         starts, ends = self.starts, self.ends
-        steps = (
-            np.concatenate([np.arange(starts[e], ends[e]) for e in chosen])
-            if len(chosen)
-            else np.zeros(0, np.int64)
-        )
+        steps = np.concatenate([np.zeros(0, np.int64), *(np.arange(starts[e], ends[e]) for e in chosen)])
         return Trajectories(
             self.observations.take(steps, axis=0),
             self.actions[steps],
@@ -156,7 +125,7 @@ class Trajectories:
 
     @staticmethod
     def from_episodes(episodes: Iterable[Mapping[str, npt.ArrayLike]]) -> Trajectories:
-        """Join episodes as a loop around ``step`` collects them, or as an npz file holds each of them.
+        """Join single episodes.
 
         Args:
             episodes: mappings with ``observations``, (steps + 1, *observation shape), or (steps, ...) if the
@@ -170,7 +139,7 @@ class Trajectories:
 
     @staticmethod
     def concatenate(parts: Sequence[Trajectories]) -> Trajectories:
-        """All episodes of all parts, in order; last observations are kept only if every part knows them.
+        """All episodes of all parts, in order, with last observations if every part has them.
 
         Raises:
             UserError: no parts, or parts of different shapes.
@@ -218,7 +187,7 @@ def _one_episode(index: int, episode: Mapping[str, npt.ArrayLike]) -> Trajectori
 def _moved_on(
     seen: npt.NDArray[Any], last_steps: npt.NDArray[np.int64], last: npt.NDArray[Any] | None
 ) -> npt.NDArray[Any]:
-    """(steps, ...): each row the one after it; at an episode's last step ``last``, or the row itself."""
+    """(steps, ...): the row after each; at an episode's last step ``last``, or the row itself."""
     following = np.empty_like(seen)
     following[:-1] = seen[1:]
     following[last_steps] = seen[last_steps] if last is None else last
@@ -232,7 +201,5 @@ def _join_stacked(parts: Sequence[Trajectories]) -> tuple[Observations, Observat
     if any(last is None for last in lasts):
         return join_stacks([stack for stack in stacks if isinstance(stack, StackedFrames)]), None
     joined = join_stacks([stack for stack in [*stacks, *lasts] if isinstance(stack, StackedFrames)])
-    steps = sum(map(len, stacks))
-    return StackedFrames(joined.frames, joined.rows[:steps]), StackedFrames(
-        joined.frames, joined.rows[steps:]
-    )
+    steps, frames = sum(map(len, stacks)), joined.frames
+    return StackedFrames(frames, joined.rows[:steps]), StackedFrames(frames, joined.rows[steps:])

@@ -1,1 +1,1 @@
-"""Vectorised environments."""
+"""Vectorized environments."""

@@ -1,4 +1,4 @@
-"""EnvPool: environments stepped in C++, several at once."""
+"""EnvPool: parallel environments in C++."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 
-from drex.envs.vector.same_step import EngineStep, SameStepVecEnv
+from drex.envs.vector.same_step import SEEDS, EngineStep, SameStepVecEnv
 
 VERIFIED_TASKS = frozenset(
     {
@@ -31,12 +31,10 @@ VERIFIED_TASKS = frozenset(
         "Walker2d-v5",
     }
 )
-"""Tasks whose steps, rewards and ends ``tests/test_same_environment.py`` compares between the two.
+"""Tasks whose steps, rewards and ends ``tests/test_same_environment.py`` compares with gymnasium's.
 
-Left out among others: Pendulum-v1, where EnvPool bounds the speed only after it has moved the angle.
+Pendulum-v1 differs, among others: EnvPool bounds the speed only after it has moved the angle.
 """
-
-_SEEDS = 2**31 - 2**16  # EnvPool's seeds are 32-bit integers; room is left for one seed an environment
 
 _NONE: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 
@@ -44,10 +42,10 @@ _NONE: npt.NDArray[np.int64] = np.zeros(0, np.int64)
 class EnvPoolVecEnv(SameStepVecEnv):
     """An EnvPool pool with stable-baselines3's reset convention; environment ``i`` is seeded ``seed + i``.
 
-    EnvPool itself resets on the step *after* an end, so finished environments are reset here in one call and
-    their last observations are copied first. Its action boxes are in double precision; the spaces are
-    gymnasium's, so that an agent saved on one backend loads on the other. One difference cannot be mended
-    from here: an end on the very last allowed step is reported by EnvPool as a cut-off.
+    EnvPool resets on the step *after* an end, so finished environments are reset here in one call, after a
+    copy of their last observations. The spaces are gymnasium's (EnvPool's actions are doubles), so that an
+    agent saved on one backend loads on the other. One difference remains: EnvPool reports a termination on
+    the last allowed step as a truncation.
     """
 
     def __init__(self, task: str, count: int, *, seed: int, threads: int) -> None:
@@ -62,21 +60,16 @@ class EnvPoolVecEnv(SameStepVecEnv):
 
         self._pool_seed = seed
         with _without_precision_warnings():
-            self._pool = envpool.make(
-                self._task,
-                env_type="gymnasium",
-                num_envs=self._count,
-                num_threads=self._threads,
-                seed=seed % _SEEDS,
-            )
-            _ = self._pool.observation_space  # made at first use and kept
+            options = {"num_envs": self._count, "num_threads": self._threads, "seed": seed % SEEDS}
+            self._pool = envpool.make(self._task, env_type="gymnasium", **options)
+            _ = self._pool.observation_space  # cached, and so its warning
         actions = self._pool.spec.action_array_spec
         self._action_keys, self._action_type = list(actions), actions["action"].dtype
         state = list(self._pool.spec.state_array_spec)
         self._state_places = [state.index(key) for key in ("obs", "reward", "done", "trunc")]
 
     def engine_reset(self, seed: int | None) -> npt.NDArray[Any]:
-        """Start all environments anew; a pool is seeded for life, so that a new seed takes a new pool."""
+        """Start all environments anew; a new seed needs a new pool."""
         if seed is not None and (self._used or seed != self._pool_seed):
             self._pool.close()
             self._make_pool(seed)
@@ -85,11 +78,7 @@ class EnvPoolVecEnv(SameStepVecEnv):
         return np.array(observations)
 
     def engine_send(self, actions: npt.NDArray[Any]) -> None:
-        """Let the pool's threads step every environment once.
-
-        What the pool's own ``step`` adds to sending and receiving (dictionaries, trees, every piece of info)
-        takes a fifth as long as 16 HalfCheetahs on two cores.
-        """
+        """Begin a step of all environments in the pool's threads, without the overhead of its ``step``."""
         everyone = self._pool.all_env_ids
         named = {"env_id": everyone, "players.env_id": everyone}
         given = np.asarray(actions).astype(self._action_type, order="C")
@@ -114,10 +103,9 @@ class EnvPoolVecEnv(SameStepVecEnv):
 
 
 def envpool_serves(task: str) -> bool:
-    """Whether EnvPool is installed and its environment means the same as gymnasium's of that name.
+    """Whether EnvPool is installed and runs this task as gymnasium does.
 
-    The same name does not promise the same environment: only tasks compared step by step are served, and only
-    while spaces and horizon agree in the versions installed.
+    Only ``VERIFIED_TASKS`` are served, and only if spaces and horizon agree in the installed versions.
     """
     if task not in VERIFIED_TASKS:
         return False
@@ -129,16 +117,15 @@ def envpool_serves(task: str) -> bool:
         return False
     spec = envpool.make_spec(task)
     with gymnasium.make(task) as reference, _without_precision_warnings():
-        same_spaces = spec.observation_space == reference.observation_space and _same_actions(
-            spec.action_space, reference.action_space
-        )
+        same_observations = spec.observation_space == reference.observation_space
+        same_actions = _same_actions(spec.action_space, reference.action_space)
         horizon = reference.spec.max_episode_steps if reference.spec else None
-    return bool(same_spaces and spec.config.max_episode_steps == horizon)
+    return bool(same_observations and same_actions and spec.config.max_episode_steps == horizon)
 
 
 @contextmanager
 def _without_precision_warnings() -> Iterator[None]:
-    """EnvPool writes the bounds of float32 boxes in double precision, of which gymnasium warns."""
+    """EnvPool declares the bounds of float32 boxes in double precision, and gymnasium warns."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*precision lowered by casting", category=UserWarning)
         yield
@@ -147,9 +134,6 @@ def _without_precision_warnings() -> Iterator[None]:
 def _same_actions(ours: gymnasium.Space[Any], theirs: gymnasium.Space[Any]) -> bool:
     """Whether two action spaces are equal but for the precision of a box."""
     if isinstance(ours, gymnasium.spaces.Box) and isinstance(theirs, gymnasium.spaces.Box):
-        return bool(
-            ours.shape == theirs.shape
-            and np.array_equal(ours.low.astype(np.float32), theirs.low.astype(np.float32))
-            and np.array_equal(ours.high.astype(np.float32), theirs.high.astype(np.float32))
-        )
+        one, other = (np.stack([box.low, box.high]).astype(np.float32) for box in (ours, theirs))
+        return np.array_equal(one, other)
     return bool(ours == theirs)

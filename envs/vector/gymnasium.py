@@ -1,4 +1,4 @@
-"""gymnasium's own vectorised environments, for every task that EnvPool does not serve."""
+"""gymnasium's vectorized environments, for every task that EnvPool does not serve."""
 
 from __future__ import annotations
 
@@ -17,12 +17,9 @@ class GymnasiumVecEnv(SameStepVecEnv):
     """Environments stepped one after another by gymnasium; environment ``i`` is seeded ``seed + i``."""
 
     def __init__(self, task: str, count: int, *, seed: int) -> None:
-        self._vector = SyncVectorEnv(
-            [functools.partial(build_environment, task)] * count, autoreset_mode=AutoresetMode.SAME_STEP
-        )
-        super().__init__(
-            count, self._vector.single_observation_space, self._vector.single_action_space, seed=seed
-        )
+        make = functools.partial(build_environment, task)
+        vector = self._vector = SyncVectorEnv([make] * count, autoreset_mode=AutoresetMode.SAME_STEP)
+        super().__init__(count, vector.single_observation_space, vector.single_action_space, seed=seed)
 
     def engine_reset(self, seed: int | None) -> npt.NDArray[Any]:
         """Start all environments anew."""
@@ -30,7 +27,7 @@ class GymnasiumVecEnv(SameStepVecEnv):
         return np.asarray(observations)
 
     def engine_send(self, actions: npt.NDArray[Any]) -> None:
-        """Keep the actions: these environments step nowhere else."""
+        """Store the actions for ``engine_receive``."""
         self._actions = actions
 
     def engine_receive(self) -> EngineStep:
@@ -39,7 +36,7 @@ class GymnasiumVecEnv(SameStepVecEnv):
         finished = np.flatnonzero(terminated | truncated)
         final = np.empty((len(finished), *observations.shape[1:]), observations.dtype)
         for row, index in enumerate(finished):
-            final[row] = info["final_obs"][index]  # as the environment gave it, perhaps in another precision
+            final[row] = info["final_obs"][index]  # perhaps in another precision
         return EngineStep(observations, rewards.astype(np.float32), terminated, truncated, finished, final)
 
     def close(self) -> None:

@@ -1,8 +1,7 @@
-"""Vectorised environments that reset finished episodes at once, exactly as stable-baselines3 expects.
+"""Vectorized environments with stable-baselines3's same-step reset.
 
-stable-baselines3 wants the first observation of the next episode from the very step that ended the last one,
-the last observation in ``info["terminal_observation"]`` and a cut-off told apart from an end by
-``info["TimeLimit.truncated"]``. ``SameStepVecEnv`` does this once, for every engine.
+A step that ends an episode returns the first observation of the next one, the last observation in
+``info["terminal_observation"]``, and in ``info["TimeLimit.truncated"]`` whether the episode was truncated.
 """
 
 from __future__ import annotations
@@ -16,6 +15,9 @@ import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvIndices, VecEnvObs, VecEnvStepReturn
 
+SEEDS = 2**31 - 2**16
+"""Bound of engines' seeds, 32-bit integers, with room for one seed per environment."""
+
 
 class EngineStep(NamedTuple):
     """One step of all environments, finished ones already reset.
@@ -23,10 +25,10 @@ class EngineStep(NamedTuple):
     Args:
         observations: (n, *observation shape), the first of the next episode where one has ended.
         rewards: (n,) float32, the environment's own.
-        terminated: (n,) bool, ended by itself.
-        truncated: (n,) bool, cut off, perhaps on the very step that also ended it.
+        terminated: (n,) bool.
+        truncated: (n,) bool, perhaps on the step that also terminated.
         finished: (k,) indices of environments whose episode ended, ascending.
-        final_observations: (k, *observation shape), what these saw last.
+        final_observations: (k, *observation shape), the last ones of these episodes.
     """
 
     observations: npt.NDArray[Any]
@@ -38,10 +40,10 @@ class EngineStep(NamedTuple):
 
 
 class TransitionEnds(NamedTuple):
-    """What the last step of all environments led to.
+    """The ends of one transition of every environment.
 
     Args:
-        next_observations: (n, *observation shape), what followed each action, also where the episode ended.
+        next_observations: (n, *observation shape) after each action, terminal ones included.
         terminated: (n,) bool.
         truncated: (n,) bool, ended without being terminated.
     """
@@ -54,7 +56,7 @@ class TransitionEnds(NamedTuple):
 def transition_ends(
     observations: npt.NDArray[Any], dones: npt.NDArray[np.bool_], infos: Sequence[dict[str, Any]]
 ) -> TransitionEnds:
-    """Unpack terminal observations and truncation from what ``step_wait`` of a ``VecEnv`` returns."""
+    """Terminal observations and truncation from the result of a ``VecEnv``'s ``step_wait``."""
     truncated = np.zeros(len(dones), np.bool_)
     if dones.any():
         observations = np.array(observations)
@@ -67,10 +69,8 @@ def transition_ends(
 class SameStepVecEnv(VecEnv):
     """A stable-baselines3 ``VecEnv`` over an engine that steps all its environments at once.
 
-    Between ``step_async`` and ``step_wait`` an engine with threads of its own steps on them, so that there is
-    time for whatever does not need the new observations.
-
-    The engine's own ``info`` entries are dropped: several hold pieces of the true reward (velocities, say).
+    An engine with threads steps between ``step_async`` and ``step_wait``. Its ``info`` entries are dropped:
+    several hold parts of the true reward, such as velocities.
     """
 
     def __init__(
@@ -88,10 +88,7 @@ class SameStepVecEnv(VecEnv):
 
     @abstractmethod
     def engine_reset(self, seed: int | None) -> npt.NDArray[Any]:
-        """Start all environments anew; (n, *observation shape).
-
-        With a seed, environment ``i`` is seeded ``seed + i``; without, random streams go on.
-        """
+        """Start all environments anew; (n, *observation shape). Environment ``i`` is seeded ``seed + i``."""
 
     @abstractmethod
     def engine_send(self, actions: npt.NDArray[Any]) -> None:
@@ -99,10 +96,10 @@ class SameStepVecEnv(VecEnv):
 
     @abstractmethod
     def engine_receive(self) -> EngineStep:
-        """End the step that was begun, and reset the environments that finished."""
+        """End the step, and reset the environments that finished."""
 
     def reset(self) -> VecEnvObs:
-        """Start all environments anew, with the seeds of the last ``seed`` call if there was one since."""
+        """Start all environments anew, with the seeds of a ``seed`` call since the last reset."""
         if self._stepping:
             self.step_wait()
         self.reset_infos = [{} for _ in range(self.num_envs)]
@@ -116,7 +113,7 @@ class SameStepVecEnv(VecEnv):
         self._stepping = True
 
     def step_wait(self) -> VecEnvStepReturn:
-        """End the step that was begun."""
+        """End the step."""
         if not self._stepping:
             raise RuntimeError("step_wait without step_async")
         self._stepping = False
@@ -128,11 +125,10 @@ class SameStepVecEnv(VecEnv):
         return step.observations, step.rewards, step.terminated | step.truncated, infos
 
     def get_attr(self, attr_name: str, indices: VecEnvIndices = None) -> list[Any]:
-        """The engine's environments are not reachable one by one; only ``render_mode`` is known."""
+        """``render_mode`` alone: the engine's environments are not reachable one by one."""
         if attr_name != "render_mode":
-            raise AttributeError(
-                f"environments of {type(self).__name__} have no reachable attribute {attr_name!r}"
-            )
+            owner = type(self).__name__
+            raise AttributeError(f"environments of {owner} have no reachable attribute {attr_name!r}")
         return [self.render_mode for _ in self._get_indices(indices)]
 
     def set_attr(self, attr_name: str, value: Any, indices: VecEnvIndices = None) -> None:  # noqa: ANN401
@@ -140,19 +136,14 @@ class SameStepVecEnv(VecEnv):
         raise AttributeError(f"environments of {type(self).__name__} cannot be changed one by one")
 
     def env_method(
-        self,
-        method_name: str,
-        *args: Any,
-        indices: VecEnvIndices = None,
-        **kwargs: Any,
+        self, method_name: str, *args: Any, indices: VecEnvIndices = None, **kwargs: Any
     ) -> list[Any]:
         """Not possible: the environments live in the engine."""
-        raise AttributeError(
-            f"environments of {type(self).__name__} have no reachable method {method_name!r}"
-        )
+        owner = type(self).__name__
+        raise AttributeError(f"environments of {owner} have no reachable method {method_name!r}")
 
     def env_is_wrapped(
         self, wrapper_class: type[gymnasium.Wrapper[Any, Any, Any, Any]], indices: VecEnvIndices = None
     ) -> list[bool]:
-        """No Python wrapper stands between the engine and this class."""
+        """False: there is no Python wrapper around the engine's environments."""
         return [False for _ in self._get_indices(indices)]

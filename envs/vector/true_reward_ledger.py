@@ -1,4 +1,4 @@
-"""The place where true rewards go instead of to the agent."""
+"""Vectorized environments that hide the true rewards from the agent."""
 
 from __future__ import annotations
 
@@ -12,47 +12,45 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, Vec
 from drex.envs.data.true_returns import TrueReturns
 
 _ROWS = 1024
-"""Steps for which room is made at first."""
+"""Initial capacity in steps."""
 
 
 class TrueRewardLedger(VecEnvWrapper):
-    """Pays 0 for every step; a finished episode's true return goes, sealed, into ``info["true_return"]``.
-
-    Rewards are kept a whole step of all environments at a time, and cut out when an episode ends.
+    """Rewards of 0, and a finished episode's ``TrueReturns`` in ``info["true_return"]``.
 
     Args:
-        environments: whose rewards are diverted.
-        pays: pay the true rewards all the same, for demonstrators alone.
+        environments: with their true rewards.
+        expose: return the true rewards as well, for demonstrators only.
     """
 
-    def __init__(self, environments: VecEnv, *, pays: bool = False) -> None:
+    def __init__(self, environments: VecEnv, *, expose: bool = False) -> None:
         super().__init__(environments)
-        self._pays = pays
+        self._expose = expose
         self._rewards: npt.NDArray[np.float64] = np.empty((_ROWS, self.num_envs))
         self._starts: npt.NDArray[np.int64] = np.zeros(self.num_envs, np.int64)
         self._steps = 0
         self._nothing: npt.NDArray[np.float32] = np.zeros(self.num_envs, np.float32)
 
     def reset(self) -> VecEnvObs:
-        """Start all environments and their sums anew."""
+        """Start all environments and their records anew."""
         self._starts[:] = self._steps = 0
         return self.venv.reset()
 
     def step_wait(self) -> VecEnvStepReturn:
-        """Keep the rewards; hand over zeros, unless it pays."""
+        """Record the rewards; return zeros unless the true rewards are exposed."""
         observations, rewards, dones, infos = self.venv.step_wait()
         if self._steps == len(self._rewards):
             self._make_room()
         self._rewards[self._steps] = rewards
         self._steps += 1
         for index in dones.nonzero()[0]:
-            own = self._rewards[self._starts[index] : self._steps, index]
-            infos[index]["true_return"] = TrueReturns(math.fsum(own.tolist()), own)
+            episode = self._rewards[self._starts[index] : self._steps, index]
+            infos[index]["true_return"] = TrueReturns(math.fsum(episode.tolist()), episode)
             self._starts[index] = self._steps
-        return observations, rewards if self._pays else self._nothing.copy(), dones, infos
+        return observations, rewards if self._expose else self._nothing.copy(), dones, infos
 
     def _make_room(self) -> None:
-        """Forget what came before the running episodes, and leave as much room again as these take."""
+        """Drop the rewards before the running episodes, and double the room that these take."""
         oldest = int(self._starts.min())
         running = self._rewards[oldest:]
         self._rewards = np.empty((len(running) + max(len(running), _ROWS), self.num_envs))
@@ -62,6 +60,6 @@ class TrueRewardLedger(VecEnvWrapper):
 
 
 def take_true_return(info: dict[str, Any]) -> TrueReturns:
-    """The sealed true return of the episode that this ``info`` ended; unknown if nothing kept it."""
-    sealed = info.get("true_return")
-    return sealed if isinstance(sealed, TrueReturns) else TrueReturns.unknown(1)
+    """The true return of the episode that this ``info`` ended; unknown if it was not recorded."""
+    found = info.get("true_return")
+    return found if isinstance(found, TrueReturns) else TrueReturns.unknown(1)

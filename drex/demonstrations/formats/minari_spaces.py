@@ -127,10 +127,7 @@ def flat_rows(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.N
 
 
 def _columns(
-    values: npt.NDArray[Any],
-    counts: npt.NDArray[Any],
-    dtype: npt.DTypeLike,
-    where: str,
+    values: npt.NDArray[Any], counts: npt.NDArray[Any], dtype: npt.DTypeLike, where: str
 ) -> npt.NDArray[Any]:
     outside = np.argwhere((values < 0) | (values >= counts))
     if len(outside):

@@ -11,12 +11,7 @@ from drex.demonstrations.validation import DemonstrationFields, check_fields
 from drex.errors import UserError
 from drex.files.atomic import os_errors_as_user_errors, written_whole
 
-FORMATS: dict[str, ModuleType] = {
-    "npz": npz,
-    "minari": minari,
-    "imitation": imitation,
-    "d4rl": d4rl,
-}
+FORMATS: dict[str, ModuleType] = {"npz": npz, "minari": minari, "imitation": imitation, "d4rl": d4rl}
 """By the names that commands take."""
 _BY_ENDING = {".npz": "npz", ".hdf5": "d4rl", ".h5": "d4rl"}
 
