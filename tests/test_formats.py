@@ -337,7 +337,7 @@ def test_episodes_that_end_without_a_flag_are_counted_in_the_log(tmp_path, caplo
         format_files.change_hdf5(data, f"episode_1/{name}", np.zeros_like)
     registry.read(tmp_path / "cart")
     [record] = caplog.records
-    assert record.getMessage().endswith("1 episodes end without a flag and count as cut off")
+    assert record.getMessage().endswith("1 episodes end without a flag and count as truncated")
 
 
 def test_infos_of_imitation_are_never_decoded(tmp_path):

@@ -32,10 +32,10 @@ MAY_REVEAL = {  # module: why it may open true returns
     "evaluation/training_curve.py": "draws the training curve",
 }
 MAY_REVEAL_STEPS = {  # module: why it may open true rewards step by step
-    "demonstrations/make.py": "writes them into a file of demonstrations, for judging alone",
-    "demonstrations/record.py": "writes them into a file of demonstrations, for judging alone",
-    "rankings/noisy_rollouts.py": "keeps them in the run folder, for judging alone",
-    "stages/demonstrations.py": "keeps them in the run folder, for judging alone",
+    "demonstrations/make.py": "writes them into a file of demonstrations, for evaluation only",
+    "demonstrations/record.py": "writes them into a file of demonstrations, for evaluation only",
+    "rankings/noisy_rollouts.py": "keeps them in the run folder, for evaluation only",
+    "stages/demonstrations.py": "keeps them in the run folder, for evaluation only",
 }
 MAY_PAY_THE_TRUE_REWARD = {  # module: why it may ask for environments that pay it
     "agents/demonstrator.py": "trains demonstrators, which is the only learning on it",

@@ -1,1 +1,1 @@
-"""Demonstrations: loading, checking, making, recording."""
+"""Demonstrations: loading, validation, making, recording."""

@@ -1,4 +1,4 @@
-"""The demonstrations that come with the package, so that a first run needs no download."""
+"""The demonstrations that come with the package."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from drex.errors import UserError
 
-_FOLDER = "bundled_data"
+_FOLDER = Path(str(resources.files("drex.demonstrations"))) / "bundled_data"
 
 
 def bundled_demonstrations(task: str) -> Path:
@@ -16,18 +16,15 @@ def bundled_demonstrations(task: str) -> Path:
     Raises:
         UserError: none is bundled for it.
     """
-    file = Path(str(resources.files("drex.demonstrations"))) / _FOLDER / f"{task.replace('/', '-')}.npz"
+    file = _FOLDER / f"{task.replace('/', '-')}.npz"
     if not file.is_file():
-        raise UserError(
-            f"demonstrations for {task}",
-            expected=f"a bundled file, of which there are: {', '.join(bundled_tasks()) or 'none'}",
-            found="none for this task",
-            do="bring your own with --demos FILE, or make some with: drex demos make",
-        )
+        where, tasks = f"demonstrations for {task}", ", ".join(bundled_tasks()) or "none"
+        expected = f"a bundled file, of which there are: {tasks}"
+        advice = "bring your own with --demos FILE, or make some with: drex demos make"
+        raise UserError(where, expected=expected, found="none for this task", do=advice)
     return file
 
 
 def bundled_tasks() -> list[str]:
-    """Tasks that have bundled demonstrations."""
-    folder = Path(str(resources.files("drex.demonstrations"))) / _FOLDER
-    return sorted(file.stem.replace("ALE-", "ALE/") for file in folder.glob("*.npz"))
+    """Tasks with bundled demonstrations."""
+    return sorted(file.stem.replace("ALE-", "ALE/") for file in _FOLDER.glob("*.npz"))

@@ -16,21 +16,21 @@ from drex.envs.data.trajectories import Trajectories
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """What a file of demonstrations holds, without its true returns.
+    """Summary of demonstrations, without their true returns.
 
     Args:
-        source: where they came from.
+        source: file or other origin.
         task: name of the task, ``None`` where unknown.
         episodes: number of episodes.
         steps: number of steps in all episodes.
         lengths: steps in the shortest, the median and the longest episode.
-        terminated: number of episodes that ended by themselves.
-        knows_last_observations: whether what followed each last action is known.
+        terminated: number of terminated episodes.
+        knows_last_observations: whether last observations are known.
         observation: shape and dtype of one observation.
         action: shape and dtype of one action.
-        action_range: least and greatest entry of all actions.
-        repeated_actions: share of steps, 0 to 1, whose action equals the one before it in the same episode.
-        warnings: what will hurt, one sentence each.
+        action_range: minimum and maximum entry of all actions.
+        repeated_actions: share of steps, 0 to 1, whose action equals the previous one of the episode.
+        warnings: one sentence each.
     """
 
     source: str
@@ -47,7 +47,7 @@ class Description:
     warnings: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """For a reader: one fact a line, the warnings last."""
+        """One fact per line, the warnings last."""
         shortest, median, longest = self.lengths
         low, high = self.action_range
         last = "known" if self.knows_last_observations else "unknown"
@@ -63,7 +63,7 @@ class Description:
 
 
 def describe(demonstrations: Demonstrations) -> Description:
-    """Count and warn; reads no true return, prints nothing. NaN needs no warning: trajectories refuse it."""
+    """Summary of demonstrations, with the warnings of ``data_warnings``; true returns are not read."""
     trajectories = demonstrations.trajectories
     observations, actions, lengths = trajectories.observations, trajectories.actions, trajectories.lengths
     flat = actions.reshape(len(actions), -1)
@@ -87,7 +87,7 @@ def describe(demonstrations: Demonstrations) -> Description:
 
 
 def data_warnings(trajectories: Trajectories) -> tuple[str, ...]:
-    """One sentence for each thing; empty when nothing stands out. NaN needs none: trajectories refuse it."""
+    """Likely problems of cloning or reward learning, one sentence each."""
     actions = trajectories.actions.reshape(len(trajectories.actions), -1)
     steps, lengths = len(actions), trajectories.lengths
     constant = np.flatnonzero((actions == actions[0]).all(axis=0))
@@ -113,7 +113,7 @@ def data_warnings(trajectories: Trajectories) -> tuple[str, ...]:
 
 
 def _repeated_episodes(trajectories: Trajectories) -> int:
-    """How many episodes have the observations and actions of an earlier one; their hashes are compared."""
+    """Number of episodes with the observations and actions of an earlier one, by hash."""
     seen: set[bytes] = set()
     for start, end in zip(trajectories.starts, trajectories.ends, strict=True):
         content = hashlib.sha256(np.ascontiguousarray(trajectories.actions[start:end]).tobytes())
@@ -123,17 +123,17 @@ def _repeated_episodes(trajectories: Trajectories) -> int:
 
 
 def _extreme_share(actions: npt.NDArray[Any]) -> float:
-    """Share of entries on an extreme of their coordinate that occurs more than once: what clipping leaves."""
+    """Share of entries on an extreme of their coordinate that occurs more than once, as after clipping."""
     if actions.dtype.kind != "f":
         return 0.0
     least, greatest = actions.min(axis=0), actions.max(axis=0)
     counts = np.stack([(actions == least).sum(axis=0), (actions == greatest).sum(axis=0)])
-    counts[:, least == greatest] = 0  # constant: another sentence's business
+    counts[:, least == greatest] = 0  # constant: another warning
     return float(counts[counts > 1].sum() / actions.size)
 
 
 def _looks_normalised(observations: Observations) -> bool:
-    """Float images within 0 and 1, or vectors whose coordinates nearly all have mean 0 and deviation 1."""
+    """Float images in [0, 1], or vectors of which nearly all coordinates have mean 0 and deviation 1."""
     if observations.dtype.kind != "f" or isinstance(observations, StackedFrames):
         return False
     if observations.ndim > 2:

@@ -1,7 +1,7 @@
-"""Making demonstrations: a demonstrator trained on the true reward, stopped while imperfect, and recorded.
+"""Making demonstrations: an imperfect demonstrator is trained on the true reward and recorded.
 
-Either the last policy is recorded, for D-REX, or one episode of each of many stages of its training, for
-T-REX: their order in the file is then a ranking.
+For D-REX the last policy is recorded, for T-REX one episode of each of many policies of its training, whose
+order in the file is a ranking.
 """
 
 from __future__ import annotations
@@ -62,19 +62,18 @@ def make_demonstrations(
 ) -> Demonstrations:
     """Train a demonstrator to its target return, record its episodes and write them to a file.
 
-    A training that was killed continues from its last checkpoint, kept beside the file until that is written;
-    one whose stages are recorded starts anew.
+    A killed training continues from its last checkpoint, next to the file; one with ``history`` starts anew.
 
     Args:
         task: a gymnasium id.
         out: the npz file; an existing one is not overwritten.
         settings: of the demonstrator and the recording.
-        seed: of everything.
-        command: the command line that asked for it, kept in the file.
+        seed: of all random streams.
+        command: the command line, recorded in the file.
         quiet: no progress bar.
 
     Raises:
-        UserError: the file exists, a training of other settings was left beside it, or the target was not
+        UserError: the file exists, checkpoints of another training are next to it, or the target was not
             reached.
     """
     file = Path(out)
@@ -84,10 +83,9 @@ def make_demonstrations(
     atari = atari_options(task, settings.demonstrator.atari)
     if history is None:
         _claim(unfinished, {"task": task, "seed": seed, "settings": settings_to_json(settings.demonstrator)})
+    steps = settings.demonstrator.ppo.environment_steps
     try:
-        with tqdm(
-            total=settings.demonstrator.ppo.environment_steps, unit="step", unit_scale=True, disable=quiet
-        ) as bar:
+        with tqdm(total=steps, unit="step", unit_scale=True, disable=quiet) as bar:
 
             def show(steps: int, mean_return: float) -> None:
                 bar.set_description(f"mean return {mean_return:.4g}", refresh=False)
@@ -101,45 +99,37 @@ def make_demonstrations(
                 checkpoints=unfinished if history is None else None,
                 progress=show,
             )
-    except UserError:  # nothing that could be continued
+    except UserError:  # nothing to continue
         shutil.rmtree(unfinished, ignore_errors=True)
         raise
     if history is None:
         recorded = [_record(model.policy, task, settings.episodes, seed)]
     else:
-        stages = history.spread(settings.history)
-        recorded = [_record(policy, task, 1, seed + stage) for stage, policy in enumerate(stages)]
+        policies = history.spread(settings.history)
+        recorded = [_record(policy, task, 1, seed + place) for place, policy in enumerate(policies)]
     trajectories = Trajectories.concatenate([trajectories for trajectories, _ in recorded])
-    true_returns = TrueReturns.concatenate([returns for _, returns in recorded])
-    save_demonstrations(
-        file,
-        trajectories,
-        rewards=true_returns.step_values_for_evaluation(),
-        task=task,
-        about={
-            "command": command,
-            "target_return": settings.demonstrator.target_return,
-            "environment_steps": model.num_timesteps,
-            "recorded": f"{settings.history} stages of the training" if history else "the last policy",
-            "seed": seed,
-            "versions": dict(versions()),
-        },
-    )
+    rewards = TrueReturns.concatenate([returns for _, returns in recorded]).step_values_for_evaluation()
+    about = {
+        "command": command,
+        "target_return": settings.demonstrator.target_return,
+        "environment_steps": model.num_timesteps,
+        "recorded": f"{settings.history} stages of the training" if history else "the last policy",
+        "seed": seed,
+        "versions": dict(versions()),
+    }
+    save_demonstrations(file, trajectories, rewards=rewards, task=task, about=about)
     if history is None:
         shutil.rmtree(unfinished)
     return load_demonstrations(file)
 
 
 def _claim(unfinished: Path, asked: JSON) -> None:
-    """Note what is trained beside its checkpoints, so that none of another training is continued."""
+    """Record the training next to its checkpoints, so that those of another one are not continued."""
     note = unfinished / "training.json"
     if note.exists() and read_json(note) != asked:
-        raise UserError(
-            str(note),
-            expected="an unfinished training of the same task, seed and settings",
-            found="one of others",
-            do="finish that one, or remove the folder",
-        )
+        expected = "an unfinished training of the same task, seed and settings"
+        advice = "finish that one, or remove the folder"
+        raise UserError(str(note), expected=expected, found="one of others", do=advice)
     unfinished.mkdir(parents=True, exist_ok=True)
     write_json(note, asked)
 

@@ -1,4 +1,4 @@
-"""Recording demonstrations of a policy that is there: of a run, of stable-baselines3, or any callable."""
+"""Recording demonstrations of an existing policy: of a run, of stable-baselines3, or any callable."""
 
 from __future__ import annotations
 
@@ -59,21 +59,19 @@ def record(
     seed: int = 0,
     about: Mapping[str, Any] | None = None,
 ) -> Demonstrations:
-    """Record episodes of a policy and write them to a file of demonstrations.
-
-    The true rewards go into the file too, for evaluation alone.
+    """Record episodes of a policy in a file of demonstrations, with the true rewards for evaluation.
 
     Args:
         policy: an algorithm or a policy of stable-baselines3, or any callable that maps (n, *observation
             shape) to (n, *action shape).
         task: a gymnasium id, or a class or function that makes an environment, itself or by its name.
         out: the npz file; an existing one is not overwritten.
-        settings: ``None`` records ten episodes of the policy as it samples.
+        settings: ``None`` records ten episodes with sampled actions.
         seed: of environments, sampled actions and noise.
-        about: what is to be known of the policy, of what JSON can hold; kept in the file.
+        about: description of the policy, JSON values, recorded in the file.
 
     Raises:
-        UserError: the file exists, the policy has other spaces than the task, or it acts by NaN.
+        UserError: the file exists, the policy has other spaces than the task, or its actions are not finite.
     """
     settings, task = settings or RecordingSettings(), task_name(task)
     file = Path(out)
@@ -84,26 +82,19 @@ def record(
         _check_spaces(policy, task)
         policy = as_callable(policy, seed=None if settings.deterministic else seed)
     jobs = [NoiseJob(settings.noise_name, settings.noise_level)] * settings.episodes
-    trajectories, true_returns = collect_on(
-        task, policy, jobs, seed=seed, environments=min(len(jobs), _ENVIRONMENTS)
-    )
-    save_demonstrations(
-        file,
-        trajectories,
-        rewards=true_returns.step_values_for_evaluation(),
-        task=task,
-        about={**(about or {}), **settings_to_json(settings), "seed": seed, "versions": dict(versions())},
-    )
+    parallel = min(len(jobs), _ENVIRONMENTS)
+    trajectories, true_returns = collect_on(task, policy, jobs, seed=seed, environments=parallel)
+    rewards = true_returns.step_values_for_evaluation()
+    facts = {**(about or {}), **settings_to_json(settings), "seed": seed, "versions": dict(versions())}
+    save_demonstrations(file, trajectories, rewards=rewards, task=task, about=facts)
     return load_demonstrations(file)
 
 
 def open_policy(path: str | Path, task: str) -> BasePolicy:
-    """The policy in a run folder, in a stage of it, or in a zip that stable-baselines3 saved.
-
-    Nothing is unpickled; see ``drex.agents.policies.sb3_zips``.
+    """The policy in a run folder, in a stage of it, or in a zip of stable-baselines3, without unpickling.
 
     Raises:
-        UserError: there is none, it cannot be read so, or it does not fit the task.
+        UserError: there is none, it cannot be read, or it does not fit the task.
     """
     place, (observations, actions, _) = Path(path), task_spaces(task)
     if place.is_dir():
@@ -113,10 +104,7 @@ def open_policy(path: str | Path, task: str) -> BasePolicy:
 
 
 def _check_spaces(policy: BasePolicy, task: str) -> None:
-    observations, actions, _ = task_spaces(task)
-    for name, wanted, found in (
-        ("observations", observations, policy.observation_space),
-        ("actions", actions, policy.action_space),
-    ):
+    pairs = zip(task_spaces(task)[:2], (policy.observation_space, policy.action_space), strict=True)
+    for name, (wanted, found) in zip(("observations", "actions"), pairs, strict=True):
         if found.shape != wanted.shape or type(found) is not type(wanted):
             raise UserError(f"policy: {name}", expected=f"{wanted}, as {task} has", found=str(found))

@@ -1,4 +1,4 @@
-"""What arrays of demonstrations must be, whatever file they came from: each mistake one sentence."""
+"""Validation of demonstrations, for all formats."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from drex.envs.json_options import json_object
 from drex.errors import UserError
 
 FORMAT = 2
-"""Newest format that is read; newer ones are refused. Files without ``frames`` are of format 1."""
+"""Newest supported format. Files without ``frames`` are of format 1."""
 REQUIRED = ("observations", "actions", "lengths")
 OPTIONAL = ("rewards", "terminated", "last_observations", "format", "task", "about")
 AnyArray = TypeVar("AnyArray", npt.NDArray[Any], Observations)
@@ -25,7 +25,7 @@ STACKED = ("frames", "stacks", "last_stacks")
 
 @dataclass(frozen=True, eq=False)
 class DemonstrationFields:
-    """Arrays that passed ``check_fields``; what the file lacked is ``None`` (``about``: empty).
+    """The fields of a file of demonstrations; absent ones are ``None`` (``about``: empty).
 
     Args:
         observations: (steps, *observation shape), finite.
@@ -34,7 +34,7 @@ class DemonstrationFields:
         rewards: (steps,), NaN where unknown.
         terminated: (episodes,) bool.
         last_observations: (episodes, *observation shape), of the observations' dtype.
-        task: name of the task that the demonstrations were made on.
+        task: name of the task.
         about: how they were made.
     """
 
@@ -51,14 +51,14 @@ class DemonstrationFields:
 def check_fields(
     given: Mapping[str, npt.NDArray[Any]], source: str, *, field_names: Mapping[str, str] | None = None
 ) -> DemonstrationFields:
-    """Check everything that can be checked without knowing the environment.
+    """Check all that does not depend on the environment.
 
-    Lengths may be floats if every one is a whole number (spreadsheets and MATLAB write such).
+    Lengths may be floats with integer values, as spreadsheets and MATLAB write them.
 
     Args:
         given: by field name, ``REQUIRED`` and any of ``OPTIONAL``, or ``STACKED`` in place of observations.
-        source: name of the file, for the sentence of an error.
-        field_names: what the file calls those fields that it calls otherwise, for the sentence of an error.
+        source: name of the file, for errors.
+        field_names: the file's other names of fields, for errors.
 
     Raises:
         UserError: naming source, field, what was expected and what was found.
@@ -91,38 +91,33 @@ def check_fields(
         if last.dtype != observations.dtype:
             raise UserError(place, expected=f"{observations.dtype} as observations", found=str(last.dtype))
         last = check_numbers(last, place)
-    task = _text(arrays.get("task"), where["task"])
-    about = _about(_text(arrays.get("about"), where["about"]), where["about"])
+    task, text = _text(arrays.get("task"), where["task"]), _text(arrays.get("about"), where["about"])
+    about = {} if text is None else json_object(text, where["about"])
     return DemonstrationFields(observations, actions, lengths, rewards, terminated, last, task, about)
 
 
 def check_fits_space(array: Observations, space: Space[Any], where: str) -> None:
     """Check shape, kind of number (float or integer) and, for integers, range against a space.
 
-    Floats outside a Box pass: observation bounds are rarely exact, and actions are clipped by who loads them.
+    Floats outside a Box pass: observation bounds are rarely exact, and actions are clipped later.
 
     Args:
         array: (steps, *shape), finite.
         space: Box, Discrete, MultiDiscrete or MultiBinary.
-        where: file and field, for the sentence of an error.
+        where: file and field, for errors.
 
     Raises:
-        UserError: the array does not fit, or the space is of another kind.
+        UserError: the array does not fit, or the space is of another type.
     """
+    space_type = type(space).__name__
     if not isinstance(space, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):
-        raise UserError(
-            where,
-            expected="an environment of Box, Discrete, MultiDiscrete or MultiBinary spaces",
-            found=type(space).__name__,
-        )
+        expected = "an environment of Box, Discrete, MultiDiscrete or MultiBinary spaces"
+        raise UserError(where, expected=expected, found=space_type)
     shape, is_float = array.shape[1:], array.dtype.kind == "f"
     if shape != space.shape or is_float != (np.dtype(space.dtype).kind == "f"):
-        raise UserError(
-            where,
-            expected=f"{space.shape} {space.dtype} a step, the environment's {type(space).__name__}",
-            found=f"{shape} {array.dtype}",
-            do="are these demonstrations of this environment?",
-        )
+        expected = f"{space.shape} {space.dtype} a step, the environment's {space_type}"
+        advice = "are these demonstrations of this environment?"
+        raise UserError(where, expected=expected, found=f"{shape} {array.dtype}", do=advice)
     if is_float:
         return
     low, high = _integer_bounds(space)
@@ -134,15 +129,12 @@ def check_fits_space(array: Observations, space: Space[Any], where: str) -> None
     if len(outside):
         at = tuple(outside[0])
         least, most = np.broadcast_to(low, array.shape)[at], np.broadcast_to(high, array.shape)[at]
-        raise UserError(
-            where,
-            expected=f"integers from {least} to {most}, the environment's {type(space).__name__}",
-            found=f"{array[at]} in row {at[0]}",
-        )
+        expected = f"integers from {least} to {most}, the environment's {space_type}"
+        raise UserError(where, expected=expected, found=f"{array[at]} in row {at[0]}")
 
 
 def _stacked(given: Mapping[str, npt.NDArray[Any]], source: str) -> dict[str, StackedFrames]:
-    """Observations and last observations of a file that keeps frames; empty for one that does not."""
+    """Observations and last observations of a file with frames; empty for other files."""
     present = [name for name in STACKED[:2] if name in given]
     if not present or "observations" in given:
         return {}
@@ -161,13 +153,13 @@ def _stacked(given: Mapping[str, npt.NDArray[Any]], source: str) -> dict[str, St
 
 
 def check_shape(array: Observations, shape: tuple[int, ...], where: str, why: str) -> None:
-    """Refuse an array of another shape, saying why that shape."""
+    """Refuse an array of another shape; ``why`` explains the shape in the error."""
     if array.shape != shape:
         raise UserError(where, expected=f"shape {shape}, {why}", found=f"shape {array.shape}")
 
 
 def check_numbers(array: AnyArray, where: str, *, allow_nan: bool = False) -> AnyArray:
-    """Integers or floats of at most 64 bits, at least one row, none infinite, NaN only where allowed."""
+    """Refuse all but integers or floats of at most 64 bits, no rows, infinity, and NaN unless allowed."""
     if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
         raise UserError(where, expected="integers or floats of at most 64 bits", found=str(array.dtype))
     if array.ndim == 0 or array.size == 0:
@@ -212,17 +204,11 @@ def _lengths(lengths: npt.NDArray[Any], steps: int, where: str) -> npt.NDArray[n
         raise UserError(where, expected="positive integers", found=f"{lengths[at]} in row {at}")
     # Compared before summing, so that no sum overflows.
     if lengths.max() > steps or int(lengths.sum(dtype=np.float64)) != steps:
-        raise UserError(
-            where,
-            expected=f"a sum of {steps}, the number of observations",
-            found=f"{lengths.sum(dtype=np.float64):.0f} over {len(lengths)} episodes",
-        )
+        found = f"{lengths.sum(dtype=np.float64):.0f} over {len(lengths)} episodes"
+        raise UserError(where, expected=f"a sum of {steps}, the number of observations", found=found)
     if lengths.max() == 1:
-        raise UserError(
-            where,
-            expected="at least one episode of two steps or more, since windows of several steps are ranked",
-            found=f"{len(lengths)} episodes of one step each",
-        )
+        expected = "at least one episode of two steps or more, since windows of several steps are ranked"
+        raise UserError(where, expected=expected, found=f"{len(lengths)} episodes of one step each")
     return lengths.astype(np.int64)
 
 
@@ -232,10 +218,6 @@ def _text(array: npt.NDArray[Any] | None, where: str) -> str | None:
     if array.shape != () or array.dtype.kind != "U":
         raise UserError(where, expected="one string", found=_brief(array))
     return str(array.item())
-
-
-def _about(text: str | None, where: str) -> dict[str, Any]:
-    return {} if text is None else json_object(text, where)
 
 
 def _brief(array: npt.NDArray[Any]) -> str:

@@ -130,9 +130,7 @@ def _options(hint: Any, where: str) -> list[Any]:  # noqa: ANN401
         if not (plain or (isinstance(option, type) and is_dataclass(option))):
             raise TypeError(f"{where}: settings cannot hold {option!r}")
     if sum(get_origin(option) is tuple for option in options) > 1:
-        raise TypeError(
-            f"{where}: {hint!r} holds two types of tuple, equal in JSON; make it one tuple of unions"
-        )
+        raise TypeError(f"{where}: two kinds of tuple in {hint!r} are alike in JSON; use a tuple of unions")
     return sorted(options, key=lambda option: option is float)
 
 

@@ -1,1 +1,1 @@
-"""Preferences between trajectories, and where they come from."""
+"""Preferences between trajectories and their sources."""

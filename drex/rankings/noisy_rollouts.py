@@ -1,4 +1,4 @@
-"""D-REX's source of rankings: a policy, disturbed by degrees (D-REX section 4.2)."""
+"""D-REX's source of rankings: rollouts of a policy under graded noise (D-REX section 4.2)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class NoisyRollouts:
     """Rollouts of one policy under graded noise.
 
     Args:
-        trajectories: one episode a job.
-        true_returns: for evaluation alone.
+        trajectories: one episode per job.
+        true_returns: for evaluation only.
         jobs: the noise of each episode.
     """
 
@@ -33,28 +33,23 @@ class NoisyRollouts:
     jobs: tuple[NoiseJob, ...]
 
     def preferences(self, *, minimum_gap: float) -> Preferences:
-        """Less noise is better, within each noise, for levels at least ``minimum_gap`` apart."""
-        return from_noise_levels(
-            [job.level for job in self.jobs], minimum_gap=minimum_gap, names=[job.name for job in self.jobs]
-        )
+        """Less noise is better, within each kind of noise, for levels at least ``minimum_gap`` apart."""
+        levels, names = [job.level for job in self.jobs], [job.name for job in self.jobs]
+        return from_noise_levels(levels, minimum_gap=minimum_gap, names=names)
 
     def ranked(self, *, minimum_gap: float) -> RankedTrajectories:
         """The trajectories with these preferences."""
         return RankedTrajectories(self.trajectories, self.preferences(minimum_gap=minimum_gap))
 
     def save(self, folder: Path) -> None:
-        """Write ``rollouts.npz`` (the true rewards for judging alone) and ``noise.json``."""
-        save_demonstrations(
-            folder / ROLLOUTS,
-            self.trajectories,
-            rewards=self.true_returns.step_values_for_evaluation(),
-            map_frames=True,
-        )
+        """Write ``rollouts.npz`` (with the true rewards, for evaluation only) and ``noise.json``."""
+        rewards = self.true_returns.step_values_for_evaluation()
+        save_demonstrations(folder / ROLLOUTS, self.trajectories, rewards=rewards, map_frames=True)
         write_json(folder / NOISE, [asdict(job) for job in self.jobs])
 
     @staticmethod
     def load(folder: Path) -> NoisyRollouts:
-        """Read what ``save`` wrote."""
+        """Read the files of ``save``."""
         loaded = load_demonstrations(folder / ROLLOUTS)
         jobs = tuple(NoiseJob(**job) for job in read_json(folder / NOISE))
         return NoisyRollouts(loaded.trajectories, loaded.true_returns, jobs)
@@ -68,7 +63,7 @@ def rank_by_noise(
     seed: int,
     progress: Advance | None = None,
 ) -> NoisyRollouts:
-    """Roll the policy out under every noise and level of the schedule, all levels side by side."""
+    """Roll the policy out under every kind and level of noise of the schedule, in parallel."""
     jobs = schedule.jobs()
     trajectories, true_returns = collect(policy, environments, jobs, seed=seed, progress=progress)
     return NoisyRollouts(trajectories, true_returns, tuple(jobs))

@@ -1,4 +1,4 @@
-"""Preferences between trajectories, and where they come from: noise levels, or the user's own ranking."""
+"""Preferences between trajectories, from noise levels (D-REX) or the user's ranking (T-REX)."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ MINIMUM_GAP = 0.3
 
 @dataclass(frozen=True, eq=False)
 class Preferences:
-    """Which trajectory is better than which. Ties are pairs left out; contradictions are allowed.
+    """Preferred pairs of trajectories. Ties are left out; contradictions are allowed.
 
     Args:
         better: (pairs,) index of the preferred trajectory.
         worse: (pairs,) index of the other one.
-        weight: (pairs,) float32, how much each pair counts in the loss; not negative, some positive.
-        source: where the pairs come from, for the report.
+        weight: (pairs,) float32, weight of each pair in the loss; not negative, some positive.
+        source: origin of the pairs, for the report.
 
     Raises:
-        UserError: no pair, lengths that differ, a trajectory preferred to itself, or weights that are none.
+        UserError: no pair, lengths that differ, a trajectory preferred to itself, or invalid weights.
     """
 
     better: npt.NDArray[np.int64]
@@ -40,25 +40,16 @@ class Preferences:
 
     def __post_init__(self) -> None:
         if not self.better.shape == self.worse.shape == self.weight.shape or self.better.ndim != 1:
-            raise UserError(
-                f"preferences from {self.source}",
-                expected="better, worse and weight of one length",
-                found=f"{self.better.shape}, {self.worse.shape}, {self.weight.shape}",
-            )
+            found = f"{self.better.shape}, {self.worse.shape}, {self.weight.shape}"
+            raise _wrong(self.source, "better, worse and weight of one length", found)
         if len(self.better) == 0:
-            raise UserError(f"preferences from {self.source}", expected="at least one pair", found="none")
+            raise _wrong(self.source, "at least one pair", "none")
         if (self.better == self.worse).any():
-            raise UserError(
-                f"preferences from {self.source}",
-                expected="two different trajectories in each pair",
-                found=f"trajectory {self.better[self.better == self.worse][0]} preferred to itself",
-            )
+            found = f"trajectory {self.better[self.better == self.worse][0]} preferred to itself"
+            raise _wrong(self.source, "two different trajectories in each pair", found)
         if not (np.isfinite(self.weight).all() and (self.weight >= 0).all() and self.weight.any()):
-            raise UserError(
-                f"preferences from {self.source}",
-                expected="weights that are finite, not negative, and not all 0",
-                found=f"weights from {self.weight.min()} to {self.weight.max()}",
-            )
+            found = f"weights from {self.weight.min()} to {self.weight.max()}"
+            raise _wrong(self.source, "weights that are finite, not negative, and not all 0", found)
 
     def __len__(self) -> int:
         """Number of pairs."""
@@ -69,21 +60,21 @@ class Preferences:
         return Preferences(self.better[chosen], self.worse[chosen], self.weight[chosen], self.source)
 
     def trajectories_compared(self) -> npt.NDArray[np.int64]:
-        """The trajectories that some pair names, in ascending order."""
+        """The trajectories that occur in some pair, in ascending order."""
         return np.unique(np.concatenate([self.better, self.worse]))
 
     def contradictions(self) -> float:
-        """Share of the pairs that lie on a circle: a over b over a, or a over b over c over a."""
+        """Share of the pairs that lie on a cycle, such as a over b over a, or a over b over c over a."""
         size = int(max(self.better.max(), self.worse.max())) + 1
-        asserted = coo_array((np.ones(len(self)), (self.better, self.worse)), shape=(size, size))
-        # exactly if its two trajectories can be reached from each other
-        _, circle = connected_components(asserted, connection="strong")
-        return float((circle[self.better] == circle[self.worse]).mean())
+        graph = coo_array((np.ones(len(self)), (self.better, self.worse)), shape=(size, size))
+        # a pair lies on a cycle if and only if its trajectories are strongly connected
+        _, component = connected_components(graph, connection="strong")
+        return float((component[self.better] == component[self.worse]).mean())
 
     def win_rate(self) -> npt.NDArray[np.float64]:
-        """(compared,) the share of its comparisons that each trajectory of ``compared`` wins.
+        """(compared,) share of comparisons won by each of ``trajectories_compared``.
 
-        One win and one loss are added to everyone's, so that few comparisons say less than many.
+        One win and one loss are added to each, so that few comparisons count less than many.
         """
         size = int(max(self.better.max(), self.worse.max())) + 1
         wins = np.bincount(self.better, self.weight, minlength=size)
@@ -92,9 +83,9 @@ class Preferences:
         return share[self.trajectories_compared()]
 
     def top_share(self, share: float) -> npt.NDArray[np.int64]:
-        """The compared trajectories that win the most, at least such a share of them, ascending.
+        """At least this share of the compared trajectories, those with the highest win rates, ascending.
 
-        Whoever wins as much as the last of them is among them: of tiers, the best whole ones.
+        Ties at the threshold are included: of tiers, the best whole ones.
         """
         won = self.win_rate()
         count = max(1, math.ceil(share * len(won) - 1e-9))
@@ -105,32 +96,29 @@ class Preferences:
 
 @dataclass(frozen=True, eq=False)
 class RankedTrajectories:
-    """Trajectories and the preferences between them: all that reward learning gets to see."""
+    """Trajectories and the preferences between them: the input of reward learning."""
 
     trajectories: Trajectories
     preferences: Preferences
 
     def __post_init__(self) -> None:
-        pairs = self.preferences
-        highest, lowest = (
-            max(pairs.better.max(), pairs.worse.max()),
-            min(pairs.better.min(), pairs.worse.min()),
-        )
-        if highest >= len(self.trajectories) or lowest < 0:
-            raise UserError(
-                f"preferences from {pairs.source}",
-                expected=f"indices from 0 to {len(self.trajectories) - 1}",
-                found=f"{lowest} to {highest}",
-            )
+        compared = self.preferences.trajectories_compared()
+        if compared[-1] >= len(self.trajectories) or compared[0] < 0:
+            expected = f"indices from 0 to {len(self.trajectories) - 1}"
+            raise _wrong(self.preferences.source, expected, f"{compared[0]} to {compared[-1]}")
+
+
+def _wrong(source: str, expected: str, found: str) -> UserError:
+    return UserError(f"preferences from {source}", expected=expected, found=found)
 
 
 def from_pairs(
     better: npt.ArrayLike, worse: npt.ArrayLike, *, weight: npt.ArrayLike | None = None, source: str = "pairs"
 ) -> Preferences:
-    """Pairwise preferences as given.
+    """Pairwise preferences.
 
     Raises:
-        UserError: an index that is no whole number, or what ``Preferences`` refuses.
+        UserError: an index that is no integer, or what ``Preferences`` refuses.
     """
     first, second = _indices(better, source), _indices(worse, source)
     weights = np.ones(first.shape, np.float32) if weight is None else np.asarray(weight, np.float32)
@@ -144,33 +132,31 @@ def from_scores(
     groups: Sequence[Any] | None = None,
     source: str = "scores",
 ) -> Preferences:
-    """All pairs whose scores differ by at least ``minimum_gap`` (and differ at all); higher is better.
+    """All pairs of different scores that differ by at least ``minimum_gap``; higher is better.
 
     Args:
-        scores: (trajectories,) used for their order, and for the gap where one is asked for; a trajectory
-            whose score is NaN is compared with none.
-        minimum_gap: smallest difference that counts.
+        scores: (trajectories,), NaN for trajectories that are not compared.
+        minimum_gap: minimum difference of compared scores.
         groups: (trajectories,) labels; only trajectories of one group are compared.
         source: for the report.
 
     Raises:
-        UserError: scores that are no vector, infinite scores, groups of another number, or no pair at all.
+        UserError: scores that are no vector, infinite scores, groups of another number, or no pair.
     """
     values = np.asarray(scores, np.float64)
     if values.ndim != 1 or np.isinf(values).any():
-        raise UserError(
-            f"{source}: scores", expected="a vector of finite numbers", found=f"{values.tolist()}"
-        )
+        found = f"{values.tolist()}"
+        raise UserError(f"{source}: scores", expected="a vector of finite numbers", found=found)
     names = [""] * len(values) if groups is None else [str(group) for group in groups]
     if len(names) != len(values):
         raise UserError(f"{source}: groups", expected=f"{len(values)}, one a score", found=f"{len(names)}")
-    # Trajectories of one score and group are compared with the same ones: of thousands of them a table of
-    # everyone with everyone would take more memory than all of their pairs.
+    # Trajectories of one score and group are compared with the same ones; a table of all trajectories would
+    # take more memory than their pairs.
     _, labels = np.unique(np.array(names), return_inverse=True)
     distinct, index_of = np.unique(np.stack([values, labels], axis=1), axis=0, return_inverse=True)
     index_of = index_of.reshape(-1)
     gaps = distinct[:, None, 0] - distinct[None, :, 0]
-    # Levels such as 0.6 and 0.9 differ by a rounding error less than 0.3: the pair counts all the same.
+    # By rounding, levels such as 0.6 and 0.9 differ by less than 0.3.
     prefer = (gaps > 0) & (gaps >= minimum_gap - 1e-9) & (distinct[:, None, 1] == distinct[None, :, 1])
     beaten = [np.flatnonzero(row[index_of]) for row in prefer]
     better = np.repeat(np.arange(len(values)), [len(beaten[index]) for index in index_of])
@@ -179,28 +165,26 @@ def from_scores(
 
 
 def from_order(worst_to_best: Sequence[int], *, source: str = "order") -> Preferences:
-    """An order of trajectory indices, worst first; trajectories left out are compared with none.
+    """An order of trajectory indices, worst first; other trajectories are not compared.
 
     Raises:
-        UserError: an index that is negative, no whole number, or named twice, or fewer than two of them.
+        UserError: an index that is negative, no integer, or repeated, or fewer than two of them.
     """
     return from_tiers([[trajectory] for trajectory in worst_to_best], source=source)
 
 
 def from_tiers(tiers: Sequence[Sequence[int]], *, source: str = "tiers") -> Preferences:
-    """Tiers of trajectory indices, worst tier first; no pairs within a tier, nor with those left out.
+    """Tiers of trajectory indices, worst tier first; no pairs within a tier, nor with other trajectories.
 
     Raises:
-        UserError: an index that is negative, no whole number, or named twice, or fewer than two tiers.
+        UserError: an index that is negative, no integer, or repeated, or fewer than two tiers.
     """
     members = _indices([trajectory for tier in tiers for trajectory in tier], source)
     named, times = np.unique(members, return_counts=True)
-    if (named < 0).any() or (times > 1).any():
-        raise UserError(
-            f"preferences from {source}",
-            expected="trajectory indices from 0, each named once",
-            found=f"{named[(named < 0) | (times > 1)][0]}, named {times[(named < 0) | (times > 1)][0]} times",
-        )
+    wrong = (named < 0) | (times > 1)
+    if wrong.any():
+        found = f"{named[wrong][0]}, named {times[wrong][0]} times"
+        raise _wrong(source, "trajectory indices from 0, each named once", found)
     rank_of_member = np.repeat(np.arange(len(tiers)), [len(tier) for tier in tiers])
     better, worse = np.nonzero(rank_of_member[:, None] > rank_of_member[None, :])
     return from_pairs(members[better], members[worse], source=source)
@@ -209,66 +193,51 @@ def from_tiers(tiers: Sequence[Sequence[int]], *, source: str = "tiers") -> Pref
 def from_noise_levels(
     levels: npt.ArrayLike, *, minimum_gap: float = MINIMUM_GAP, names: Sequence[Any] | None = None
 ) -> Preferences:
-    """More noise is worse (D-REX section 4.2); levels closer than ``minimum_gap`` are not compared.
+    """More noise is worse (D-REX section 4.2), within each kind of noise (``names``).
 
-    Each noise is ranked within itself, since nothing says which of two harms more.
+    Levels closer than ``minimum_gap`` are not compared.
     """
     return from_scores(-np.asarray(levels, np.float64), minimum_gap=minimum_gap, groups=names, source="noise")
 
 
 def shuffle_labels(preferences: Preferences, *, seed: int) -> Preferences:
-    """The control: the same trajectories in an order drawn at random, so that the pairs say nothing."""
-    involved = preferences.trajectories_compared()
-    shuffled = np.arange(involved.max() + 1)
-    # A stream of its own: learning from the same seed draws its held-out trajectories by a permutation too,
-    # and the very same one would hold out what this made neighbours.
+    """The shuffled-label baseline: the same trajectories in a random order."""
+    compared = preferences.trajectories_compared()
+    shuffled = np.arange(compared.max() + 1)
+    # A stream of its own: reward learning of the same seed draws its held-out trajectories by a permutation,
+    # which must be another one.
     stream = np.random.SeedSequence(seed, spawn_key=(0,))
-    shuffled[involved] = np.random.default_rng(stream).permutation(involved)
-    return Preferences(
-        shuffled[preferences.better],
-        shuffled[preferences.worse],
-        preferences.weight,
-        f"random instead of {preferences.source}",
-    )
+    shuffled[compared] = np.random.default_rng(stream).permutation(compared)
+    better, worse = shuffled[preferences.better], shuffled[preferences.worse]
+    return Preferences(better, worse, preferences.weight, f"random instead of {preferences.source}")
 
 
 def balance_weights(*ranked: RankedTrajectories) -> list[RankedTrajectories]:
-    """The same rankings with weights of one sum, so that many pairs do not drown few when combined."""
+    """The same rankings with weights of one sum, so that each has the same influence when combined."""
     sums = [float(part.preferences.weight.sum()) for part in ranked]
-    return [
-        RankedTrajectories(
-            part.trajectories,
-            replace(
-                part.preferences, weight=(part.preferences.weight * (max(sums) / total)).astype(np.float32)
-            ),
-        )
-        for part, total in zip(ranked, sums, strict=True)
-    ]
+    balanced = []
+    for part, total in zip(ranked, sums, strict=True):
+        weight = (part.preferences.weight * (max(sums) / total)).astype(np.float32)
+        balanced.append(replace(part, preferences=replace(part.preferences, weight=weight)))
+    return balanced
 
 
 def combine(*ranked: RankedTrajectories) -> RankedTrajectories:
     """All trajectories and all preferences of several rankings; nothing is compared across them."""
+    trajectories = Trajectories.concatenate([part.trajectories for part in ranked])
+    pairs = [part.preferences for part in ranked]
     offsets = np.cumsum([0] + [len(part.trajectories) for part in ranked[:-1]])
-    preferences = Preferences(
-        np.concatenate(
-            [part.preferences.better + offset for part, offset in zip(ranked, offsets, strict=True)]
-        ),
-        np.concatenate(
-            [part.preferences.worse + offset for part, offset in zip(ranked, offsets, strict=True)]
-        ),
-        np.concatenate([part.preferences.weight for part in ranked]),
-        " + ".join(dict.fromkeys(part.preferences.source for part in ranked)),
-    )
-    return RankedTrajectories(Trajectories.concatenate([part.trajectories for part in ranked]), preferences)
+    better = np.concatenate([part.better + offset for part, offset in zip(pairs, offsets, strict=True)])
+    worse = np.concatenate([part.worse + offset for part, offset in zip(pairs, offsets, strict=True)])
+    weight = np.concatenate([part.weight for part in pairs])
+    source = " + ".join(dict.fromkeys(part.source for part in pairs))
+    return RankedTrajectories(trajectories, Preferences(better, worse, weight, source))
 
 
 def _indices(given: npt.ArrayLike, source: str) -> npt.NDArray[np.int64]:
-    """Whole numbers as int64; others are refused rather than cut off."""
+    """Integers as int64; other numbers are refused, not truncated."""
     array = np.asarray(given)
     if array.size and not np.issubdtype(array.dtype, np.integer):
-        raise UserError(
-            f"preferences from {source}",
-            expected="trajectory indices, whole numbers",
-            found=f"{array.dtype} {array.reshape(-1)[0]}",
-        )
+        found = f"{array.dtype} {array.reshape(-1)[0]}"
+        raise _wrong(source, "trajectory indices, whole numbers", found)
     return array.astype(np.int64)

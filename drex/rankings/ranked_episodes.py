@@ -1,4 +1,4 @@
-"""All that a run ranks, by noise (D-REX), by the user (T-REX), or by both."""
+"""The ranked episodes of a run, by noise (D-REX), by the user (T-REX), or by both."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from drex.rankings.rollout_policy import RolloutPolicyChoice
 
 @dataclass(frozen=True, eq=False)
 class RankedEpisodes:
-    """What the reward is learned from, and its true returns for evaluation.
+    """The input of reward learning, and its true returns for evaluation.
 
     Args:
         ranked: trajectories and preferences; the user's demonstrations come before noisy rollouts.
-        true_returns: one an episode, for evaluation alone; NaN where unknown.
-        user: the user's ranking of the demonstrations; ``None`` where there is none.
-        noise: the noisy rollouts among them; ``None`` where there are none.
-        rollout_policy: how the clone that they come from was chosen; ``None`` where the settings named it.
+        true_returns: one per episode, for evaluation only; NaN where unknown.
+        user: the user's ranking of the demonstrations, if any.
+        noise: the noisy rollouts, if any.
+        rollout_policy: the choice of the rollout policy; ``None`` if the settings name it.
     """
 
     ranked: RankedTrajectories
@@ -46,17 +46,13 @@ def from_user_ranking(
     minimum_gap: float = MINIMUM_GAP,
     rollout_policy: RolloutPolicyChoice | None = None,
 ) -> RankedEpisodes:
-    """T-REX: demonstrations as the user ranks them, alone or with noisy rollouts ranked among themselves.
+    """T-REX: the user's ranking of demonstrations, alone or with noisy rollouts ranked by noise.
 
-    Nothing is compared across the two, and each has half of the weight, however many pairs it has.
+    Nothing is compared across the two, and each has half of the total weight.
     """
     user = ranked.preferences
     if extra is None:
         return RankedEpisodes(ranked, demonstrations.true_returns, user)
-    return RankedEpisodes(
-        combine(*balance_weights(ranked, extra.ranked(minimum_gap=minimum_gap))),
-        TrueReturns.concatenate([demonstrations.true_returns, extra.true_returns]),
-        user,
-        extra,
-        rollout_policy,
-    )
+    both = combine(*balance_weights(ranked, extra.ranked(minimum_gap=minimum_gap)))
+    true_returns = TrueReturns.concatenate([demonstrations.true_returns, extra.true_returns])
+    return RankedEpisodes(both, true_returns, user, extra, rollout_policy)

@@ -1,11 +1,10 @@
-"""Which clone is disturbed: its greedy actions, unless they are stuck where the demonstrator was not.
+"""Choice of the rollout policy: the greedy clone, or the sampling clone if the greedy one gets stuck.
 
-Noise frees a stuck clone, so that more of it makes episodes better and the ranking comes out wrong
-(ALE/Seaquest-v5: 80 points undisturbed, 272 at noise 0.75). A stuck clone's episodes are unlike the
-demonstrations in length, which tells without a look at the true reward. So are those of a clone that has
-left its demonstrator's randomness behind, but on the far side of the demonstrations as uniform random actions
-see them (ALE/SpaceInvaders-v5: 531 steps at random, 791 demonstrated, 1,227 by greedy actions, which score
-half as much again as the demonstrator): these are the better ones to disturb.
+Noise frees a stuck clone, so that the noise ranking is inverted (ALE/Seaquest-v5: 80 points without noise,
+272 at noise 0.75). The episodes of a stuck clone differ from the demonstrations in length, which needs no
+true reward. So do those of a clone that is better than its demonstrator, but in the direction away from random
+actions (ALE/SpaceInvaders-v5: 531 steps at random, 791 demonstrated, 1,227 greedy, with 1.5 times the
+demonstrator's score): this clone remains the rollout policy.
 """
 
 from __future__ import annotations
@@ -25,25 +24,25 @@ from drex.files.atomic import read_json, write_json
 from drex.files.run_layout import ROLLOUT_POLICY
 
 RolloutPolicy = Literal["deterministic", "stochastic"]
-"""A clone's greedy actions, or those that it samples."""
+"""The greedy or the sampling clone."""
 
 EPISODES = 10
-"""Undisturbed episodes of each clone whose lengths are compared with the demonstrations'."""
+"""Episodes of each policy whose lengths are compared with the demonstrations'."""
 UNLIKE = 0.01
-"""Probability of as great a difference in lengths by chance (Mann-Whitney) below which they are unlike."""
+"""Significance level of a difference in episode lengths (Mann-Whitney)."""
 
 
 @dataclass(frozen=True)
 class RolloutPolicyChoice:
-    """What was chosen, and the mean steps of an episode that it rests on.
+    """The rollout policy, and the mean episode lengths in steps on which the choice is based.
 
     Args:
-        chosen: the clone to be disturbed.
-        demonstrations: of those that were cloned.
-        deterministic: of the clone's greedy actions.
-        stochastic: of its sampled actions; ``None`` where the greedy ones gave no reason to look.
+        chosen: the rollout policy.
+        demonstrations: mean length of the cloned demonstrations.
+        deterministic: of the greedy clone.
+        stochastic: of the sampling clone; ``None`` if the greedy one is like the demonstrations.
         uniform: of uniform random actions, likewise.
-        chance: probability of as unlike lengths of demonstrations and greedy actions by chance.
+        chance: p-value of the difference between the demonstrations and the greedy clone.
     """
 
     chosen: RolloutPolicy
@@ -55,22 +54,18 @@ class RolloutPolicyChoice:
 
     @property
     def actions(self) -> str:
-        """Which of its actions the clone takes, in a word."""
+        """``greedy`` or ``sampling``."""
         return {"deterministic": "greedy", "stochastic": "sampling"}[self.chosen]
 
     def steps(self) -> dict[str, float]:
-        """Mean steps of an episode by whose they are, as far as they are known."""
-        all_of_them = {
-            "demonstrated": self.demonstrations,
-            "greedy": self.deterministic,
-            "sampling": self.stochastic,
-            "random": self.uniform,
-        }
-        return {name: mean for name, mean in all_of_them.items() if mean is not None}
+        """Known mean episode lengths by policy."""
+        means = (self.demonstrations, self.deterministic, self.stochastic, self.uniform)
+        pairs = zip(("demonstrated", "greedy", "sampling", "random"), means, strict=True)
+        return {name: mean for name, mean in pairs if mean is not None}
 
     @property
     def environment_steps(self) -> int:
-        """Steps of the episodes that were played for the choice."""
+        """Steps of the episodes played for the choice."""
         played = (self.deterministic, self.stochastic, self.uniform)
         return round(sum(EPISODES * mean for mean in played if mean is not None))
 
@@ -80,7 +75,7 @@ class RolloutPolicyChoice:
 
     @staticmethod
     def load(folder: Path) -> RolloutPolicyChoice:
-        """Read what ``save`` wrote."""
+        """Read the file of ``save``."""
         return RolloutPolicyChoice(**read_json(folder / ROLLOUT_POLICY.files[0]))
 
 
@@ -92,16 +87,16 @@ def choose_rollout_policy(
     *,
     seed: int,
 ) -> RolloutPolicyChoice:
-    """The greedy actions, as published, or the sampled ones where these are nearer to the demonstrations.
+    """The greedy clone, as published, or the sampling clone if its episode lengths are closer.
 
-    The greedy actions are left only if their episodes are unlike the demonstrations in length, not on the
-    far side of them as seen from uniform random ones, and the mean length of sampled ones is nearer on a
-    logarithmic scale. Where every episode has the same length nothing can be told, and they stay.
+    The sampling clone is chosen if the greedy one's episode lengths differ from the demonstrations'
+    (Mann-Whitney) in the direction of random actions, and its own mean length is closer on a logarithmic
+    scale. If all episodes have the same length, the greedy clone is chosen.
 
     Args:
-        demonstrated: (episodes,) steps of the demonstrations that were cloned.
-        deterministic: the clone's greedy actions.
-        stochastic: its sampled ones.
+        demonstrated: (episodes,) steps of the cloned demonstrations.
+        deterministic: the greedy clone.
+        stochastic: the sampling clone.
         environments: made by ``make_environments`` with ``reward="none"``.
         seed: of the collection.
     """

@@ -1,4 +1,4 @@
-"""Rankings that users bring: one small JSON or CSV file beside the demonstrations, read and written (T-REX).
+"""Files of the user's ranking, JSON or CSV (T-REX).
 
 Episodes are numbered from 0 in the order of the demonstrations' file. A JSON file holds one of these keys:
 
@@ -10,10 +10,9 @@ Episodes are numbered from 0 in the order of the demonstrations' file. A JSON fi
 ``file_order``  the number of episodes, in the order in which a learner produced them: later is better
 ==============  ========================================================================================
 
-and optionally ``episodes``, their number, which guards against another file's ranking, and ``format`` (1).
-A CSV file says by its head what it holds: ``better,worse`` or ``better,worse,weight`` (pairs),
-``episode,score`` or ``episode,tier`` (higher is better, empty where there is none), or ``episode`` (order,
-worst first).
+and optionally ``episodes``, their number, which is checked, and ``format`` (1). The header of a CSV file
+determines its form: ``better,worse`` or ``better,worse,weight`` (pairs), ``episode,score`` or
+``episode,tier`` (higher is better, empty where there is none), or ``episode`` (order, worst first).
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from drex.rankings.user_ranking import FORMAT, FORMS, Ranking, is_count
 
 
 def ranking_beside(demonstrations: str | os.PathLike[str]) -> Path:
-    """Where the ranking of a file of demonstrations is looked for, and written to: ``NAME.ranking.json``."""
+    """Default path of a ranking, next to the demonstrations: ``NAME.ranking.json``."""
     return Path(demonstrations).with_suffix(".ranking.json")
 
 
@@ -47,12 +46,9 @@ def load_ranking(path: str | os.PathLike[str]) -> Ranking:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         found = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UserError(
-            str(file),
-            expected="a ranking of the demonstrations, JSON or CSV",
-            found=found,
-            do="write one with: drex demos rank DEMOS --by order EPISODES, worst first",
-        ) from error
+        expected = "a ranking of the demonstrations, JSON or CSV"
+        advice = "write one with: drex demos rank DEMOS --by order EPISODES, worst first"
+        raise UserError(str(file), expected=expected, found=found, do=advice) from error
     readers = {".json": _from_json, ".csv": _from_csv}
     if file.suffix.lower() not in readers:
         found = f"the suffix {file.suffix!r}" if file.suffix else "a name without suffix"
@@ -61,7 +57,7 @@ def load_ranking(path: str | os.PathLike[str]) -> Ranking:
 
 
 def save_ranking(path: str | os.PathLike[str], ranking: Ranking) -> None:
-    """Write a ranking that ``load_ranking`` gives back, at once or not at all.
+    """Write a ranking atomically; ``load_ranking`` reads it back.
 
     Raises:
         UserError: the place cannot be written to, or its suffix is not ``.json``.
@@ -74,22 +70,21 @@ def save_ranking(path: str | os.PathLike[str], ranking: Ranking) -> None:
 
 
 def ranking_of_words(by: str, values: Sequence[str], *, episodes: int) -> Ranking:
-    """The ranking that words of a command line say; see ``drex demos rank --help``.
+    """The ranking of command line arguments; see ``drex demos rank --help``.
 
     Args:
         by: ``order``, ``tiers``, ``scores``, ``pairs``, ``file-order`` or ``file``.
-        values: the words.
-        episodes: how many the demonstrations have.
+        values: the arguments.
+        episodes: number of demonstrations.
 
     Raises:
-        UserError: words that are no numbers, or too many or few of them.
+        UserError: values that are no numbers, or too many or few of them.
     """
     where = f"--by {by}"
     wanted = {"file-order": 0, "file": 1}.get(by)
     if wanted is not None and len(values) != wanted:
-        raise UserError(
-            where, expected="one file" if wanted else "no values", found=" ".join(values) or "none"
-        )
+        expected = "one file" if wanted else "no values"
+        raise UserError(where, expected=expected, found=" ".join(values) or "none")
     if by == "file":
         named = load_ranking(values[0])
         return Ranking(named.form, named.given, named.source, named.episodes or episodes)
@@ -147,24 +142,16 @@ def _pair(cells: Sequence[str], source: str) -> list[float]:
 
 
 def _csv_tiers(rows: list[list[str]], source: str) -> tuple[str, Any]:
-    """Tiers from a number an episode, tier or score alike: only its rank counts."""
-    value_of = _one_an_episode(rows, source)
-    values = sorted({value for value in value_of.values() if value is not None})
-    return "tiers", [[episode for episode, its in value_of.items() if its == value] for value in values]
-
-
-def _one_an_episode(rows: list[list[str]], source: str) -> dict[int, float | None]:
-    values: dict[int, float | None] = {}
+    """Tiers from one number per episode, a tier or a score: only its rank counts."""
+    value_of: dict[int, float | None] = {}
     for row in rows:
         episode = _whole(row[0], source)
-        if episode in values or episode < 0:
-            raise UserError(
-                source,
-                expected="episodes from 0, each named once",
-                found=f"{episode}" + " twice" * (episode >= 0),
-            )
-        values[episode] = _number(row[1], source) if row[1] else None
-    return values
+        if episode in value_of or episode < 0:
+            found = f"{episode}" + " twice" * (episode >= 0)
+            raise UserError(source, expected="episodes from 0, each named once", found=found)
+        value_of[episode] = _number(row[1], source) if row[1] else None
+    values = sorted({value for value in value_of.values() if value is not None})
+    return "tiers", [[episode for episode, its in value_of.items() if its == value] for value in values]
 
 
 def _whole(cell: str, source: str) -> int:

@@ -1,9 +1,9 @@
-"""HDF5 as D4RL lays it out: all steps end to end, each with two flags that say where episodes end.
+"""D4RL's HDF5: all steps end to end, with two flags for the ends of episodes.
 
-``observations``, ``actions``, ``rewards``, ``terminals`` (ended by itself), ``timeouts`` (cut off) and
-optional ``next_observations``, whose row at the end of an episode is its last observation. What follows the
-last flag is an episode that the file cuts off. Task and text lie in ``metadata/drex``, where D4RL's own
-files keep what is known of the algorithm. Format: github.com/Farama-Foundation/D4RL, README, "Using D4RL".
+``observations``, ``actions``, ``rewards``, ``terminals`` (terminated), ``timeouts`` (truncated) and optional
+``next_observations``, whose row at the end of an episode is its last observation. The steps after the last
+flag are a truncated episode. Task and text are in ``metadata/drex``. Format:
+github.com/Farama-Foundation/D4RL, README, "Using D4RL".
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def read(path: Path) -> Arrays:
     """The arrays of the file.
 
     Raises:
-        UserError: a missing field, flags that are none, or what no HDF5 file may be.
+        UserError: a missing field, invalid flags, or an invalid HDF5 file.
     """
     with open_hdf5(path) as file:
         found = {name: read_array(file, name, f"{path}: {name}") for name in _NAMES}
@@ -45,10 +45,8 @@ def read(path: Path) -> Arrays:
         extra = None if metadata is None else read_text(metadata, "drex", f"{path}: metadata/drex")
     for name in ("observations", "actions", "terminals"):
         if found[name] is None:
-            present = ", ".join(name for name in _NAMES if found[name] is not None)
-            raise UserError(
-                f"{path}: {name}", expected="an array of this name", found=present or "none of D4RL's"
-            )
+            present = ", ".join(name for name in _NAMES if found[name] is not None) or "none of D4RL's"
+            raise UserError(f"{path}: {name}", expected="an array of this name", found=present)
     if others:
         _logger.warning("%s: ignored, being no part of the format: %s", path, ", ".join(others))
     arrays = _episodes({name: array for name, array in found.items() if array is not None}, path)
@@ -59,25 +57,20 @@ def read(path: Path) -> Arrays:
 
 
 def write(path: Path, fields: DemonstrationFields) -> None:
-    """Write the file; unknown rewards are left out, since NaN would spoil what is learned from them."""
+    """Write the file; unknown rewards are left out, since other readers would learn from NaN."""
     h5py = library("h5py", str(path))
-    ends = np.cumsum(fields.lengths) - 1
-    steps = len(fields.observations)
-    terminals, timeouts = np.zeros(steps, np.bool_), np.zeros(steps, np.bool_)
+    ends, observations = np.cumsum(fields.lengths) - 1, np.asarray(fields.observations)
+    terminals, timeouts = np.zeros((2, len(observations)), np.bool_)
     terminals[ends] = False if fields.terminated is None else fields.terminated
     timeouts[ends] = ~terminals[ends]
+    arrays = {"observations": observations, "actions": fields.actions}
+    arrays |= {"terminals": terminals, "timeouts": timeouts}
+    if fields.rewards is not None:
+        arrays["rewards"] = fields.rewards
+    if fields.last_observations is not None:
+        arrays["next_observations"] = np.roll(observations, -1, axis=0)
+        arrays["next_observations"][ends] = np.asarray(fields.last_observations)
     with h5py.File(path, "w") as file:
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "observations": np.asarray(fields.observations),
-            "actions": fields.actions,
-            "terminals": terminals,
-            "timeouts": timeouts,
-        }
-        if fields.rewards is not None:
-            arrays["rewards"] = fields.rewards
-        if fields.last_observations is not None:
-            arrays["next_observations"] = np.roll(arrays["observations"], -1, axis=0)
-            arrays["next_observations"][ends] = np.asarray(fields.last_observations)
         for name, array in arrays.items():
             file.create_dataset(name, data=array, compression="gzip", track_times=False)
         file["metadata/drex"] = json.dumps(extra_fields(fields))
@@ -92,9 +85,8 @@ def _episodes(found: Arrays, path: Path) -> Arrays:
     if "timeouts" in found:
         ended |= _flags(found["timeouts"], steps, f"{path}: timeouts")
     else:
-        _logger.warning(
-            "%s: timeouts: missing: where a time limit ended an episode, it runs on into the next one", path
-        )
+        warning = "%s: timeouts: missing: where a time limit ended an episode, it runs on into the next one"
+        _logger.warning(warning, path)
     ended[-1] = True
     ends = np.flatnonzero(ended)
     arrays: Arrays = {name: found[name] for name in ("observations", "actions", "rewards") if name in found}
@@ -109,7 +101,7 @@ def _episodes(found: Arrays, path: Path) -> Arrays:
 
 
 def _flags(array: npt.NDArray[Any], steps: int, where: str) -> npt.NDArray[np.bool_]:
-    """Flags as bool; D4RL's own files also keep them as numbers, 0 and 1."""
+    """Flags as bool; some of D4RL's files hold the numbers 0 and 1."""
     check_shape(array, (steps,), where, "one a step")
     unfit = ~np.isin(array, (0, 1))
     if unfit.any():
@@ -121,14 +113,12 @@ def _flags(array: npt.NDArray[Any], steps: int, where: str) -> npt.NDArray[np.bo
 def _warn_of_jumps(
     seen: npt.NDArray[Any], following: npt.NDArray[Any], ended: npt.NDArray[np.bool_], path: Path
 ) -> None:
-    """An observation that is not what followed the one before it begins an episode that no flag ends."""
+    """Warn of ends of episodes without a flag: next observations that the next row does not repeat."""
     entries = int(np.prod(seen.shape[1:]))
     differs = (seen[1:] != following[:-1]).reshape(len(seen) - 1, entries).any(axis=1) & ~ended[:-1]
     if differs.any():
-        _logger.warning(
+        warning = (
             "%s: next_observations: %d differ from the observation after them, the first in row %d, where no "
-            "flag ends an episode: were episodes cut off there?",
-            path,
-            differs.sum(),
-            int(np.argmax(differs)),
+            "flag ends an episode: were episodes truncated there?"
         )
+        _logger.warning(warning, path, differs.sum(), int(np.argmax(differs)))

@@ -1,6 +1,6 @@
-"""Episodes as Minari and imitation keep them, one after the other, and as learning wants them, end to end.
+"""Single episodes, as in Minari and imitation, joined end to end and split again.
 
-Both have one observation more than actions in each episode: the last one, after which nothing was done.
+Each episode has one observation more than actions: the last one.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class Episode:
         actions: (steps, *action shape).
         rewards: (steps,); ``None`` where unknown.
         terminated: whether it terminated, rather than being truncated.
-        where: the place that it was read from, for the sentence of an error; ends in a separator.
+        where: its place in the file, for errors; ends in a separator.
     """
 
     observations: npt.NDArray[Any]
@@ -41,11 +41,11 @@ def join(episodes: Iterable[Episode], source: str, *, field_names: dict[str, str
 
     Args:
         episodes: at least one.
-        source: name of the file, for the sentence of an error.
-        field_names: what the format calls its fields, likewise.
+        source: name of the file, for errors.
+        field_names: the format's names of fields, for errors.
 
     Raises:
-        UserError: an episode contradicts itself or the one before it.
+        UserError: an inconsistent episode, or one that differs from the first in shape or dtype.
     """
     read: list[Episode] = []
     for episode in episodes:
@@ -71,8 +71,8 @@ def join(episodes: Iterable[Episode], source: str, *, field_names: dict[str, str
 def split(fields: DemonstrationFields) -> Iterator[Episode]:
     """The episodes one by one.
 
-    What is unknown is filled, since both formats demand it: the last observation repeats the one before it,
-    an episode counts as truncated. Rewards stay ``None``.
+    Unknown fields are filled: the last observation repeats the one before, an episode counts as truncated.
+    Unknown rewards remain ``None``.
     """
     ends = np.cumsum(fields.lengths)
     for index, (start, end) in enumerate(zip(ends - fields.lengths, ends, strict=True)):
@@ -85,26 +85,25 @@ def split(fields: DemonstrationFields) -> Iterator[Episode]:
 
 
 def flags_at_the_end(steps: int, *, raised: bool) -> npt.NDArray[np.bool_]:
-    """(steps,) flags, false but for the last, which is raised or not."""
+    """(steps,) flags, false except for the last one."""
     flags = np.zeros(steps, np.bool_)
     flags[-1] = raised
     return flags
 
 
 def ends_raised(flags: npt.NDArray[Any], steps: int, where: str) -> bool:
-    """Whether the flag of the last step is raised; an episode has none before it.
+    """The flag of the last step, which alone may be true.
 
     Raises:
-        UserError: flags of another shape or type, or one that is raised before the last step.
+        UserError: flags of another shape or type, or a true one before the last step.
     """
     check_shape(flags, (steps,), where, "one a step")
     if flags.dtype != np.bool_:
         raise UserError(where, expected="bool", found=str(flags.dtype))
     early = np.flatnonzero(flags[:-1])
     if len(early):
-        raise UserError(
-            where, expected="true on the last step alone", found=f"true in row {early[0]} of {steps}"
-        )
+        found = f"true in row {early[0]} of {steps}"
+        raise UserError(where, expected="true on the last step alone", found=found)
     return bool(flags[-1])
 
 
@@ -123,18 +122,12 @@ def _check(episode: Episode, field_names: dict[str, str]) -> None:
 
 
 def _check_alike(first: Episode, episode: Episode, field_names: dict[str, str]) -> None:
-    for name in ("observations", "actions"):
-        one, other = getattr(first, name), getattr(episode, name)
-        if one.shape[1:] != other.shape[1:] or one.dtype != other.dtype:
-            raise UserError(
-                f"{episode.where}{field_names.get(name, name)}",
-                expected=f"{one.shape[1:]} {one.dtype} a step, as in the first episode",
-                found=f"{other.shape[1:]} {other.dtype}",
-            )
-    if (first.rewards is None) != (episode.rewards is None):
-        words = {True: "none", False: "some"}
-        raise UserError(
-            f"{episode.where}{field_names.get('rewards', 'rewards')}",
-            expected=f"{words[first.rewards is None]}, as in the first episode",
-            found=words[episode.rewards is None],
-        )
+    for name in ("observations", "actions", "rewards"):
+        one, other = _form(getattr(first, name)), _form(getattr(episode, name))
+        if one != other and (name != "rewards" or "none" in (one, other)):
+            where = f"{episode.where}{field_names.get(name, name)}"
+            raise UserError(where, expected=f"{one}, as in the first episode", found=other)
+
+
+def _form(array: npt.NDArray[Any] | None) -> str:
+    return "none" if array is None else f"{array.shape[1:]} {array.dtype} a step"

@@ -1,8 +1,8 @@
-"""What other formats have no place for: a JSON object written beside their fields, so that nothing is lost.
+"""Fields that other formats lack, as a JSON object in their files.
 
-``{"drex": 1, "task": …, "about": {…}, "unknown": [...]}``. ``unknown`` names fields that the demonstrations
-lack but the format demands, and that were therefore filled: rewards with NaN, ends of episodes with "cut
-off", last observations with the ones before them. Reading drops them again.
+``{"drex": 1, "task": …, "about": {…}, "unknown": [...]}``. ``unknown`` names fields that are unknown but
+required by the format, and therefore filled: rewards with NaN, ends of episodes with truncation, last
+observations with the ones before. They are dropped when the file is read.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ _MAY_BE_UNKNOWN = ("rewards", "terminated", "last_observations")
 
 
 def extra_fields(fields: DemonstrationFields) -> dict[str, Any]:
-    """What is written beside a format's own fields."""
+    """The JSON object of ``fields``."""
     unknown = [name for name in _MAY_BE_UNKNOWN if getattr(fields, name) is None]
     return {"drex": FORMAT, "task": fields.task, "about": fields.about, "unknown": unknown}
 
 
 def with_extra_fields(arrays: Arrays, extra: object, where: str) -> Arrays:
-    """The arrays with task and text, and without those that were unknown when they were written.
+    """The arrays with task and ``about``, and without the unknown ones.
 
     Args:
-        arrays: what the format's own fields say.
-        extra: the object that ``extra_fields`` made, back from the file.
-        where: file and place in it, for the sentence of an error.
+        arrays: from the format's own fields.
+        extra: the object of ``extra_fields``, from the file.
+        where: its place in the file, for errors.
 
     Raises:
-        UserError: the object is none of ours, or of a newer format.
+        UserError: not an object of ``extra_fields``, or of a newer format.
     """
     if not isinstance(extra, dict) or type(extra.get("drex")) is not int:
         raise UserError(where, expected='a JSON object with a whole number "drex"', found=repr(extra)[:80])
@@ -55,7 +55,7 @@ def with_extra_fields(arrays: Arrays, extra: object, where: str) -> Arrays:
 
 
 def with_metadata(arrays: Arrays, task: str | None, about: dict[str, Any]) -> Arrays:
-    """The arrays with task and text as drex's npz file has them."""
+    """The arrays with task and ``about`` as in drex's npz file."""
     others = dict(arrays)
     if task:
         others["task"] = np.asarray(task)

@@ -1,9 +1,8 @@
-"""Trajectories as ``imitation`` saves them with Hugging Face ``datasets``: a folder, one row an episode.
+"""Datasets of ``imitation``, saved with Hugging Face ``datasets``: a folder, one row per episode.
 
-Columns ``obs`` (steps + 1), ``acts``, ``infos``, ``terminal`` and, if known, ``rews``. Read and written with
-pyarrow alone, since ``datasets`` pulls in two dozen packages; tests hold both against files that
-``imitation`` made. The infos are left aside: they are jsonpickle, which can run code, and nothing here
-decodes it. Task and text lie in the ``description`` of ``dataset_info.json``. Format: imitation's
+Columns ``obs`` (steps + 1), ``acts``, ``infos``, ``terminal`` and, if known, ``rews``. pyarrow reads and
+writes them, since ``datasets`` depends on two dozen packages. The infos are not decoded: jsonpickle can run
+code. Task and ``about`` are in the ``description`` of ``dataset_info.json``. Format: imitation's
 ``data/huggingface_utils.py``.
 """
 
@@ -40,7 +39,7 @@ _logger = logging.getLogger("drex")
 
 
 def is_dataset(path: Path) -> bool:
-    """Whether the folder looks like one that ``save_to_disk`` made, whole or not."""
+    """Whether the folder looks like one of ``save_to_disk``, complete or not."""
     return any((path / name).exists() for name in (_STATE, _INFO, "dataset_dict.json"))
 
 
@@ -48,13 +47,12 @@ def read(path: Path) -> Arrays:
     """The arrays of all rows of the dataset.
 
     Raises:
-        UserError: anything but a sound dataset of these columns.
+        UserError: not a valid dataset of these columns.
     """
     if (path / "dataset_dict.json").exists() and not (path / _STATE).exists():
-        splits = read_json_object(path / "dataset_dict.json").get("splits")
-        raise UserError(
-            str(path), expected="one dataset", found=f"several: {splits}", do="name the folder of one of them"
-        )
+        found = f"several: {read_json_object(path / 'dataset_dict.json').get('splits')}"
+        advice = "name the folder of one of them"
+        raise UserError(str(path), expected="one dataset", found=found, do=advice)
     arrays = join(_episodes(path), str(path), field_names=FIELD_NAMES)
     info = read_json_object(path / _INFO)
     description = info.get("description") or ""
@@ -107,7 +105,7 @@ def _row(episode: Episode, where: str) -> dict[str, Any]:
 
 
 def _feature(arrow_type: ArrowType) -> dict[str, Any]:
-    """In the words of ``datasets``; old releases know Sequence alone, new ones read it as List."""
+    """A column's type for ``datasets``; new releases read Sequence as List."""
     if arrow_type.num_fields:
         return {"feature": _feature(arrow_type.value_type), "_type": "Sequence"}
     names = {"halffloat": "float16", "float": "float32", "double": "float64"}
@@ -150,14 +148,13 @@ def _episode(batch: Table, row: int, where: str) -> Episode:
 
 
 def _files(path: Path) -> list[Path]:
-    """The data files that ``state.json`` names, all of this very folder."""
+    """The data files that ``state.json`` names, in this folder only."""
     state = read_json_object(path / _STATE)
     where, expected = f"{path / _STATE}: _data_files", "names of files of this folder"
     listed = state.get("_data_files")
     if not isinstance(listed, list) or not listed:
-        raise UserError(
-            where, expected=expected, found=repr(listed)[:80] if "_data_files" in state else "none"
-        )
+        found = repr(listed)[:80] if "_data_files" in state else "none"
+        raise UserError(where, expected=expected, found=found)
     names = [entry.get("filename") if isinstance(entry, dict) else entry for entry in listed]
     for name in names:
         if not isinstance(name, str) or Path(name).name != name:

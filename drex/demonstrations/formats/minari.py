@@ -1,9 +1,8 @@
 """Minari datasets: a folder with ``data/metadata.json`` and the episodes as HDF5, Arrow or Parquet.
 
-Read with h5py or pyarrow alone, since Minari itself pulls in a dozen packages more; tests hold it against
-files that Minari made. Observations that are no Box are laid out flat in gymnasium's order, JPEG images are
-unpacked, infos are left aside. Written as HDF5 with images as they are. The spaces that are written hold the
-data and are no narrower than that, since arrays do not tell the space that they came from. Format:
+h5py or pyarrow reads them, since Minari depends on a dozen more packages. Observations that are no Box are
+flattened in gymnasium's order, JPEG images are decoded, infos are ignored. Datasets are written as HDF5 with
+uncompressed images and with spaces that contain the data, since the original spaces are unknown. Format:
 minari.farama.org/content/dataset_standards, and its storage classes.
 """
 
@@ -35,7 +34,7 @@ from drex.files.untrusted import Arrays, library
 
 FIELD_NAMES = {"terminated": "terminations", "last_observations": "observations", "lengths": "observations"}
 WRITTEN_VERSION = "0.5.4"
-"""Of Minari, whose layout is written; any 0.x is read."""
+"""Version of Minari whose layout is written; any 0.x is read."""
 _FILE, _METADATA = "main_data.hdf5", "metadata.json"
 _DATASET_ID = re.compile(r"(?:[-\w]+/)*[-\w]+-v\d+")
 _FIELDS = ("observations", "actions", "rewards", "terminations", "truncations")
@@ -44,12 +43,12 @@ _logger = logging.getLogger("drex")
 
 
 def data_folder(path: Path) -> Path:
-    """The folder with the metadata: that of the dataset, or the one within it."""
+    """The folder with the metadata: the dataset's, or ``data`` in it."""
     return path / "data" if (path / "data").is_dir() else path
 
 
 def is_dataset(path: Path) -> bool:
-    """Whether the folder looks like a Minari dataset, whole or not."""
+    """Whether the folder looks like a Minari dataset, complete or not."""
     inner = data_folder(path)
     if (inner / _FILE).exists():
         return True
@@ -60,10 +59,7 @@ def is_dataset(path: Path) -> bool:
 
 
 def local_dataset(name: str) -> Path | None:
-    """Where the dataset of this name would lie in Minari's cache; ``None`` for what is no such name.
-
-    The cache is ``MINARI_DATASETS_PATH``, or ``~/.minari/datasets``.
-    """
+    """The path of a dataset name in Minari's cache, ``MINARI_DATASETS_PATH`` or ``~/.minari/datasets``."""
     return _cache() / name if _DATASET_ID.fullmatch(name) else None
 
 
@@ -71,7 +67,7 @@ def read(path: Path) -> Arrays:
     """The arrays of all episodes of the dataset.
 
     Raises:
-        UserError: anything but a sound dataset.
+        UserError: not a valid dataset.
     """
     folder = data_folder(path)
     metadata = _metadata(folder / _METADATA)
@@ -130,10 +126,10 @@ def _cache() -> Path:
 
 
 def _dataset_id(path: Path) -> str:
-    """The name under which Minari finds the dataset, if it lies in its cache; else that of its folder."""
+    """The dataset's name in Minari's cache, or else that of its folder."""
     try:
         parts = path.resolve().relative_to(_cache().resolve()).parts
-        # Minari passes over hidden folders, and what is not yet whole lies in one.
+        # Minari ignores hidden folders, and an unfinished dataset is in one.
         name = "/".join(part for part in parts if not part.startswith("."))
     except ValueError:
         name = path.resolve().name
@@ -142,7 +138,7 @@ def _dataset_id(path: Path) -> str:
 
 
 def _specification(task: str | None) -> str | None:
-    """How gymnasium makes the task, if it knows it without importing anything."""
+    """Gymnasium's specification of a task of its own registry."""
     import gymnasium
 
     try:
@@ -157,10 +153,9 @@ def _metadata(file: Path) -> dict[str, Any]:
         if type(metadata.get(name)) is not wanted:
             found = repr(metadata[name])[:80] if name in metadata else "none"
             raise UserError(f"{file}: {name}", expected=f"one of type {wanted.__name__}", found=found)
-    if not metadata["minari_version"].startswith("0."):
-        raise UserError(
-            f"{file}: minari_version", expected="0.x", found=metadata["minari_version"], do="update drex"
-        )
+    version = metadata["minari_version"]
+    if not version.startswith("0."):
+        raise UserError(f"{file}: minari_version", expected="0.x", found=version, do="update drex")
     if metadata.get("data_format", "hdf5") not in ("hdf5", "arrow", "parquet"):
         found = repr(metadata["data_format"])
         raise UserError(f"{file}: data_format", expected="hdf5, arrow or parquet", found=found)
@@ -188,18 +183,18 @@ def _episodes(folder: Path, metadata: dict[str, Any]) -> Iterator[Episode]:
             _field(node, name, where, spaces.get(name), jpeg=jpeg) for name in _FIELDS
         )
         steps = len(seen) - 1
-        if isinstance(node, _Arrow):  # Minari fills columns up to the length of observations
+        if isinstance(node, _Arrow):  # Minari pads columns to the length of observations
             done, rewards = done[:steps], rewards[:steps]
             terminations, truncations = terminations[:steps], truncations[:steps]
         ended = ends_raised(terminations, len(done), f"{where}terminations")
         unended += not (ended | ends_raised(truncations, len(done), f"{where}truncations"))
         yield Episode(seen, done, rewards, ended, where)
     if unended:
-        _logger.warning("%s: %d episodes end without a flag and count as cut off", folder, unended)
+        _logger.warning("%s: %d episodes end without a flag and count as truncated", folder, unended)
 
 
 def _nodes(folder: Path, metadata: dict[str, Any]) -> Iterator[tuple[str, Node]]:
-    """Each episode and the words that stand before a field's name in an error."""
+    """Each episode, with its place for errors."""
     data_format, episodes = metadata.get("data_format", "hdf5"), range(metadata["total_episodes"])
     if data_format == "hdf5":
         with open_hdf5(folder / _FILE) as file:
@@ -218,13 +213,13 @@ def _field(node: Node, name: str, where: str, space: Space[Any] | None, *, jpeg:
     if name != "observations" or isinstance(space, Box):
         return rows_of(space, inner, f"{where}{name}", jpeg=jpeg)
     rows = flat_rows(space, inner, f"{where}{name}", jpeg=jpeg)
-    # Environments give them in float32. Floats stay as precise as they are, whole numbers become floats.
+    # Floats keep their precision; integers become float32, as in flattened environments.
     return rows if rows.dtype.kind == "f" else rows.astype(np.float32)
 
 
 @dataclass(frozen=True)
 class _Hdf5:
-    """A group or dataset of HDF5; ``above`` and ``name`` say where a dataset lies."""
+    """A group or dataset of HDF5, with its parent and name."""
 
     group: H5
     above: H5 = None
@@ -258,9 +253,8 @@ class _Arrow:
     def part(self, name: str, where: str) -> _Arrow:
         fields = [field.name for field in self.column.type] if self.column.type.num_fields else []
         if name not in fields:
-            raise UserError(
-                where, expected="a column or field of this name", found=", ".join(fields) or "none"
-            )
+            found = ", ".join(fields) or "none"
+            raise UserError(where, expected="a column or field of this name", found=found)
         return _Arrow(self.column.field(name))
 
     def array(self, where: str) -> npt.NDArray[Any]:

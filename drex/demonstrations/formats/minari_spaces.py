@@ -1,8 +1,7 @@
-"""What a Minari dataset says of its observations, and nested ones laid out flat as gymnasium lays them out.
+"""Spaces of Minari datasets, and flattening of whole episodes.
 
-``gymnasium.spaces.utils.flatten`` does so for one observation; here it is done for a whole episode at once,
-in the same order: the parts of a Dict or Tuple one after the other, Discrete and MultiDiscrete as one column
-a value.
+The order is that of ``gymnasium.spaces.utils.flatten``: the parts of a Dict or Tuple one after the other,
+Discrete and MultiDiscrete one-hot.
 """
 
 from __future__ import annotations
@@ -19,14 +18,13 @@ from drex.errors import UserError
 from drex.files.untrusted import check_numbers_dtype
 
 JSON = Any
-"""Whatever a file holds."""
+"""Any JSON value."""
 MOST_OPTIONS = 2**16
-"""Actions below this are taken for the options of a Discrete, greater ones for quantities; observations of
-more options in all are not laid out, since each takes a column."""
+"""Bound of integers that count as options of a Discrete, and of the columns of one-hot observations."""
 
 
 class Node(Protocol):
-    """Part of an episode in a file: an array, images as bytes, or a group of named parts."""
+    """Part of an episode in a file: an array, compressed images, or a group of named parts."""
 
     def part(self, name: str, where: str) -> Node:
         """The part of this name, or of this number."""
@@ -39,27 +37,27 @@ class Node(Protocol):
 
 
 def space_from_json(text: object, where: str) -> Space[Any]:
-    """The space that Minari wrote down; a Dict keeps the order in which it was written.
+    """The space in Minari's JSON; a Dict keeps its order.
 
     Raises:
-        UserError: no JSON, or no space that can be laid out flat.
+        UserError: no JSON, or no space that can be flattened.
     """
-    expected = "a space in JSON, as Minari writes it"
     try:
         return _space(json.loads(text) if isinstance(text, str) else text, where)
     except UserError:
         raise
-    except Exception as error:  # whatever gymnasium says to bounds and sizes that make no sense
-        raise UserError(where, expected=expected, found=f"{str(text)[:80]} ({error})") from error
+    except Exception as error:  # any error of gymnasium on invalid bounds and sizes
+        expected, found = "a space in JSON, as Minari writes it", f"{str(text)[:80]} ({error})"
+        raise UserError(where, expected=expected, found=found) from error
 
 
 def space_to_json(array: npt.NDArray[Any], *, options: bool) -> str:
-    """A space that holds every row of the array, since arrays do not tell the space that they came from.
+    """A space that contains every row of the array, as JSON.
 
     Args:
         array: (rows, ...) numbers.
-        options: single whole numbers are the options of a Discrete, as actions are. Observations are not:
-            those of a Discrete would be laid out as one column an option when they are read again.
+        options: scalar integers are options of a Discrete, as for actions; observations of a Discrete would
+            be read one-hot.
     """
     shape, dtype = array.shape[1:], array.dtype
     if dtype.kind == "f":
@@ -69,24 +67,18 @@ def space_to_json(array: npt.NDArray[Any], *, options: bool) -> str:
     else:
         bounds = np.iinfo(dtype)
         low, high = np.full(shape, bounds.min, dtype), np.full(shape, bounds.max, dtype)
-    box = {
-        "type": "Box",
-        "dtype": str(dtype),
-        "shape": list(shape),
-        "low": low.tolist(),
-        "high": high.tolist(),
-    }
-    return json.dumps(box)
+    bounds_json = {"low": low.tolist(), "high": high.tolist()}
+    return json.dumps({"type": "Box", "dtype": str(dtype), "shape": list(shape), **bounds_json})
 
 
 def rows_of(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDArray[Any]:
-    """(rows, *shape): the rows as they are.
+    """(rows, *shape): the rows, not flattened.
 
     Args:
         space: of one row.
-        node: where the rows lie.
-        where: file and field, for the sentence of an error.
-        jpeg: images are kept as JPEG, as Minari does by itself.
+        node: of the rows.
+        where: file and field, for errors.
+        jpeg: whether images are compressed, as by Minari's default.
 
     Raises:
         UserError: the rows are missing, or of another shape than the space, or the space is nested.
@@ -96,7 +88,7 @@ def rows_of(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDA
     if jpeg and _is_image(space):
         return _images(space, node, where)
     rows = node.array(where)
-    # Minari's Arrow files keep a row of several axes as one of a single axis.
+    # Minari's Arrow files flatten rows of several axes.
     if rows.ndim == 2 and rows.shape[1:] == (int(np.prod(space.shape or ())),):
         rows = rows.reshape(len(rows), *(space.shape or ()))
     if rows.ndim == 0 or rows.shape[1:] != space.shape:
@@ -105,7 +97,7 @@ def rows_of(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDA
 
 
 def flat_rows(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDArray[Any]:
-    """(rows, n): the rows laid out flat; arguments and errors as of ``rows_of``, but for nested spaces."""
+    """(rows, n): flattened rows; arguments and errors as of ``rows_of``, nested spaces included."""
     if isinstance(space, spaces.Dict | spaces.Tuple):
         inner = space.spaces.items() if isinstance(space, spaces.Dict) else enumerate(space.spaces)
         parts = [
@@ -145,32 +137,25 @@ def _columns(
 def _images(space: Space[Any], node: Node, where: str) -> npt.NDArray[Any]:
     from PIL import Image
 
-    images = []
+    expected, images = f"images of {space.shape}, as the space", []
+    height, width = (space.shape or ())[:2]
     for row, content in enumerate(node.images(where)):
         try:
             with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
-                if image.size != (
-                    (space.shape or ())[1],
-                    (space.shape or ())[0],
-                ):  # known before it is unpacked
-                    raise UserError(
-                        where,
-                        expected=f"images of {space.shape}, as the space",
-                        found=f"{image.size} in row {row}",
-                    )
+                if image.size != (width, height):  # before it is decoded
+                    raise UserError(where, expected=expected, found=f"{image.size} in row {row}")
                 images.append(np.asarray(image))
         except UserError:
             raise
         except Exception as error:  # untrusted bytes
             raise UserError(where, expected="JPEG images", found=f"damage in row {row} ({error})") from error
     if not images or any(image.shape != space.shape for image in images):
-        found = f"{images[0].shape}" if images else "none"
-        raise UserError(where, expected=f"images of {space.shape}, as the space", found=found)
+        raise UserError(where, expected=expected, found=f"{images[0].shape}" if images else "none")
     return np.stack(images)
 
 
 def _is_image(space: Space[Any]) -> bool:
-    """Minari compresses these alone (``is_image_space`` in its ``minari_storage.py``)."""
+    """Whether Minari compresses observations of this space (``is_image_space`` in ``minari_storage.py``)."""
     return (
         isinstance(space, spaces.Box)
         and len(space.shape) in (2, 3)
@@ -196,6 +181,5 @@ def _space(said: JSON, where: str) -> Space[Any]:
     if space_type == "Dict":
         parts = {name: _space(inner, where) for name, inner in said["subspaces"].items()}
         return spaces.Dict(list(parts.items()))  # a list keeps its order, a dict would be sorted
-    raise UserError(
-        where, expected="Box, Discrete, MultiDiscrete, MultiBinary, Tuple or Dict", found=str(space_type)
-    )
+    expected = "Box, Discrete, MultiDiscrete, MultiBinary, Tuple or Dict"
+    raise UserError(where, expected=expected, found=str(space_type))

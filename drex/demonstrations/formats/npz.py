@@ -1,4 +1,4 @@
-"""drex's npz file, which ``load_and_save`` documents, in the terms of the other formats."""
+"""drex's npz file, which ``load_and_save`` documents."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from drex.demonstrations.validation import OPTIONAL, REQUIRED, STACKED, DemonstrationFields, check_fields
-from drex.envs.data.stacked_frames import Observations, StackedFrames
+from drex.envs.data.stacked_frames import StackedFrames
 from drex.files.npz import read_npz, write_npz
 from drex.files.untrusted import Arrays
 
@@ -21,41 +21,27 @@ def read(path: Path) -> Arrays:
     """The arrays of the file.
 
     Raises:
-        UserError: what no npz file may be.
+        UserError: not a valid npz file.
     """
     return read_npz(path, REQUIRED + OPTIONAL + STACKED)
 
 
-def write(path: Path, fields: DemonstrationFields) -> None:
-    """Write the file, replacing one that stands there."""
-    others: dict[str, Any] = {name: getattr(fields, name) for name in ("rewards", "terminated", "task")}
-    others["about"] = json.dumps(fields.about) if fields.about else None
-    known = {name: np.asarray(value) for name, value in others.items() if value is not None}
-    arrays = {"actions": fields.actions, "lengths": fields.lengths} | known
-    write_with_observations(path, arrays, fields.observations, last_observations=fields.last_observations)
-
-
-def write_with_observations(
-    path: Path,
-    arrays: Arrays,
-    observations: Observations,
-    *,
-    last_observations: Observations | None,
-    map_frames: bool = False,
-) -> None:
-    """Write the file once it is sure that it can be read again; stacked frames are kept as frames.
+def write(path: Path, fields: DemonstrationFields, *, map_frames: bool = False) -> None:
+    """Write the file, replacing an existing one; stacked frames are stored as frames.
 
     Args:
-        path: the file; replaced if it exists.
-        arrays: all fields but the observations and the number of the format.
-        observations: what the agent saw.
-        last_observations: what it saw after each last action.
-        map_frames: leave stacked frames uncompressed, so that loading reads them in place.
+        path: the file.
+        fields: its content.
+        map_frames: leave stacked frames uncompressed, to be mapped when loaded.
 
     Raises:
         UserError: loading would refuse the file, or the place cannot be written to.
     """
-    arrays = dict(arrays)
+    others: dict[str, Any] = {name: getattr(fields, name) for name in ("terminated", "rewards", "task")}
+    others["about"] = json.dumps(fields.about) if fields.about else None
+    known = {name: np.asarray(value) for name, value in others.items() if value is not None}
+    arrays = {"actions": fields.actions, "lengths": fields.lengths} | known
+    observations, last_observations = fields.observations, fields.last_observations
     frames, order = None, None
     if isinstance(observations, StackedFrames):
         frames, steps = observations.frames, len(observations)

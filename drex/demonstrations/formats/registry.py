@@ -1,4 +1,4 @@
-"""Which format a path is of, and reading and writing by its name."""
+"""Formats by name, and recognition of a path's format."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from types import ModuleType
 from drex.demonstrations.formats import d4rl, imitation, minari, npz
 from drex.demonstrations.validation import DemonstrationFields, check_fields
 from drex.errors import UserError
-from drex.files.atomic import os_errors_as_user_errors, written_whole
+from drex.files.atomic import os_errors_as_user_errors, refuse_existing, written_whole
 
 FORMATS: dict[str, ModuleType] = {"npz": npz, "minari": minari, "imitation": imitation, "d4rl": d4rl}
-"""By the names that commands take."""
+"""By the names of options."""
 _BY_ENDING = {".npz": "npz", ".hdf5": "d4rl", ".h5": "d4rl"}
 
 
@@ -21,20 +21,18 @@ def read(path: str | os.PathLike[str], format_name: str | None = None) -> Demons
 
     Args:
         path: a file or a folder, or the name of a dataset in Minari's cache.
-        format_name: one of ``FORMATS``; ``None`` recognises it.
+        format_name: one of ``FORMATS``; ``None`` recognizes it.
 
     Raises:
         UserError: naming file, field, what was expected and what was found.
     """
     place, format_name = locate(path, format_name)
-    source = os.fspath(path)
-    return check_fields(
-        FORMATS[format_name].read(place), source, field_names=FORMATS[format_name].FIELD_NAMES
-    )
+    format_module = FORMATS[format_name]
+    return check_fields(format_module.read(place), os.fspath(path), field_names=format_module.FIELD_NAMES)
 
 
 def write(path: str | os.PathLike[str], fields: DemonstrationFields, format_name: str | None = None) -> None:
-    """Write demonstrations in any format, at once or not at all, so that reading gives them back unchanged.
+    """Write demonstrations in any format, atomically; ``read`` returns them unchanged.
 
     Args:
         path: a file or folder that does not exist.
@@ -42,20 +40,14 @@ def write(path: str | os.PathLike[str], fields: DemonstrationFields, format_name
         format_name: one of ``FORMATS``; ``None`` takes it from the ending.
 
     Raises:
-        UserError: the place is taken or cannot be written to, or the ending does not tell the format.
+        UserError: the path exists or cannot be written to, or its ending is of no format.
     """
     place = Path(path)
     format_name = _known(format_name) or _BY_ENDING.get(place.suffix.lower())
     if format_name is None:
-        raise UserError(
-            f"{place}: format",
-            expected=f"one of {', '.join(FORMATS)}",
-            found="none, nor an ending that tells it",
-        )
-    if place.exists() or place.is_symlink():
-        raise UserError(
-            str(place), expected="a new place", found="one that exists", do="name another or remove it"
-        )
+        expected, found = f"one of {', '.join(FORMATS)}", "none, nor an ending that tells it"
+        raise UserError(f"{place}: format", expected=expected, found=found)
+    refuse_existing(place)
     with os_errors_as_user_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         with written_whole(place) as whole:
@@ -63,35 +55,25 @@ def write(path: str | os.PathLike[str], fields: DemonstrationFields, format_name
 
 
 def locate(path: str | os.PathLike[str], format_name: str | None = None) -> tuple[Path, str]:
-    """Where the demonstrations lie, and of which format they are.
-
-    Args:
-        path: a file or a folder, or the name of a dataset in Minari's cache.
-        format_name: one of ``FORMATS``; ``None`` recognises it.
+    """Path and format of demonstrations; arguments as of ``read``.
 
     Raises:
-        UserError: nothing is there, or nothing that looks like any of the formats.
+        UserError: nothing is there, or nothing of a known format.
     """
     place, format_name = Path(path), _known(format_name)
     cached = minari.local_dataset(place.as_posix()) if format_name in (None, "minari") else None
     if not place.exists() and cached is not None:
         if not cached.is_dir():
-            raise UserError(
-                str(path),
-                expected=f"a file, a folder, or a dataset in Minari's cache, {cached}",
-                found="none of them",
-                do=f"minari download {path}",
-            )
+            expected = f"a file, a folder, or a dataset in Minari's cache, {cached}"
+            advice = f"minari download {path}"
+            raise UserError(str(path), expected=expected, found="none of them", do=advice)
         return cached, "minari"
     format_name = format_name or _BY_ENDING.get(place.suffix.lower()) or _looks_like(place)
     if format_name is None:
-        episodes = place.is_dir() and any(place.glob("*.npz"))
-        raise UserError(
-            str(path),
-            expected="an npz or HDF5 file, or the folder of a Minari dataset or of an imitation dataset",
-            found=_content(place),
-            do="join npz files of single episodes by drex.Trajectories.from_episodes" if episodes else "",
-        )
+        expected = "an npz or HDF5 file, or the folder of a Minari dataset or of an imitation dataset"
+        single = place.is_dir() and any(place.glob("*.npz"))
+        advice = "join npz files of single episodes by drex.Trajectories.from_episodes" if single else ""
+        raise UserError(str(path), expected=expected, found=_content(place), do=advice)
     if format_name in ("minari", "imitation") and not place.is_dir():
         raise UserError(str(path), expected=f"the folder of {format_name}", found=_content(place))
     return place, format_name
