@@ -1,0 +1,33 @@
+"""Types are checked as tests run: a wrong argument or result stops the test that made it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from conftest import WrongType
+
+from drex.envs.data.trajectories import Trajectories
+from drex.rankings.preferences import from_order
+
+LENGTHS = np.array([2, 1])
+
+
+def test_an_argument_of_another_type_is_noticed():
+    with pytest.raises(WrongType, match="worst_to_best"):
+        from_order([0.5, 1.5])
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"lengths": LENGTHS.astype(np.float64)}, {"terminated": np.zeros(2, np.int64)}, {"actions": [0] * 3}],
+)
+def test_an_array_of_another_dtype_is_noticed(wrong):
+    right = {
+        "observations": np.zeros((3, 2)),
+        "actions": np.zeros(3),
+        "lengths": LENGTHS,
+        "terminated": np.zeros(2, np.bool_),
+    }
+    Trajectories(**right)
+    with pytest.raises(WrongType, match=next(iter(wrong))):
+        Trajectories(**right | wrong)
