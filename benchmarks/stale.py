@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 from collections.abc import Iterator, Mapping
@@ -31,18 +30,14 @@ def settings_today(command: str) -> dict[str, Any]:
         UserError: the command has an option that is refused today.
         SystemExit: the command has an option that there is no more.
     """
-    words = shlex.split(command)[2:]
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name, default in (("--preset", "default"), ("--method", "drex"), ("--seed", "0")):
-        first.add_argument(name, default=default)
-    chosen, rest = first.parse_known_args(words[1:])
-    return _settings(words[0], chosen.preset, chosen.method, tuple(rest))
+    task, *words = shlex.split(command)[2:]
+    seed = words.index("--seed")
+    return _settings(task, *words[:seed], *words[seed + 2 :])
 
 
 @cache
-def _settings(task: str, preset: str, method: Any, rest: tuple[str, ...]) -> dict[str, Any]:  # noqa: ANN401
-    words = ["--preset", preset, "--method", method, *rest]
-    settings = parse_run_options(task, preset, words, method=method).settings
+def _settings(task: str, *words: str) -> dict[str, Any]:
+    settings = parse_run_options(task, words).settings
     read: dict[str, Any] = json.loads(json.dumps(settings_to_json(settings)))
     return read
 

@@ -8,9 +8,15 @@ from __future__ import annotations
 from beartype import BeartypeConf
 from beartype.claw import beartype_packages
 
-CHECKED = ("drex.agents", "drex.envs.data.trajectories", "drex.evaluation", "drex.rankings", "drex.theory")
-"""Packages whose annotations are checked at each call, before they are imported; others import names for type
-checkers alone, or have annotations that beartype cannot read (``ArrayLike``, named tuples)."""
+CHECKED = (
+    "drex.agents",
+    "drex.envs.data.trajectories",
+    "drex.evaluation",
+    "drex.rankings.preferences",
+    "drex.theory",
+)
+"""Packages whose annotations are checked at each call. Others import names for type checkers alone, or have
+annotations that beartype cannot read (``ArrayLike``, named tuples, fields inherited from another module)."""
 
 
 class WrongType(UserWarning):
