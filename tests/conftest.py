@@ -9,14 +9,18 @@ from beartype import BeartypeConf
 from beartype.claw import beartype_packages
 
 CHECKED = (
-    "drex.agents",
+    "drex.agents.behavioral_cloning",
+    "drex.agents.policies",
+    "drex.agents.ppo",
+    "drex.agents.rollouts",
     "drex.envs.data.trajectories",
     "drex.evaluation",
     "drex.rankings.preferences",
     "drex.theory",
 )
 """Packages whose annotations are checked at each call. Others import names for type checkers alone, or have
-annotations that beartype cannot read (``ArrayLike``, named tuples, fields inherited from another module)."""
+annotations that beartype cannot read (``ArrayLike``, named tuples, fields inherited from another module, options
+that the command line must be given)."""
 
 
 class WrongType(UserWarning):
