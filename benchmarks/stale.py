@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -30,20 +31,18 @@ def settings_today(command: str) -> dict[str, Any]:
         UserError: the command has an option that is refused today.
         SystemExit: the command has an option that there is no more.
     """
-    task, *words = shlex.split(command)[2:]
-    seed = words.index("--seed")
-    return _settings(task, *words[:seed], *words[seed + 2 :])
+    _, _, task, *words = shlex.split(re.sub(r" --seed \d+", "", command))
+    return _settings(task, tuple(words))
 
 
 @cache
-def _settings(task: str, *words: str) -> dict[str, Any]:
-    settings = parse_run_options(task, words).settings
-    read: dict[str, Any] = json.loads(json.dumps(settings_to_json(settings)))
+def _settings(task: str, words: tuple[str, ...]) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(json.dumps(settings_to_json(parse_run_options(task, words).settings)))
     return read
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> list[str]:
-    """The fields that differ, each as ``ppo.gamma: 0.99, today 0.98``; a field may be absent on one side."""
+    """The fields that differ, each as ``learner.gamma: 0.99, today 0.98``; one side may lack a field."""
     found = []
     for name in sorted({*then, *now}):
         was, is_ = then.get(name), now.get(name)

@@ -237,7 +237,7 @@ def test_a_run_is_refused_before_it_learns_anything(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"arguments": "[1]"}, "SB3Settings.arguments: expected a JSON object, found [1]"),
+        ({"arguments": "[1]"}, "SB3Settings.arguments: expected a JSON object, found JSON of type list"),
         ({"arguments": "{"}, "SB3Settings.arguments: expected a JSON object"),
         ({"environment_steps": 0}, "SB3Settings.environment_steps: expected at least 1, found 0"),
         ({"environments": 0}, "SB3Settings.environments: expected at least 1, found 0"),
