@@ -6,7 +6,7 @@ A test that means to give a wrong type is marked ``filterwarnings("ignore::conft
 from __future__ import annotations
 
 import numpy.typing as npt
-from beartype import BeartypeConf, BeartypeHintOverrides
+from beartype import BeartypeConf, FrozenDict
 from beartype.claw import beartype_packages
 
 CHECKED = (
@@ -35,7 +35,7 @@ beartype_packages(
         is_pep484_tower=True,
         claw_is_pep526=False,
         violation_type=WrongType,
-        hint_overrides=BeartypeHintOverrides({npt.ArrayLike: object}),
+        hint_overrides=FrozenDict({npt.ArrayLike: object}),
     ),
 )
 
