@@ -5,8 +5,7 @@ A test that means to give a wrong type is marked ``filterwarnings("ignore::conft
 
 from __future__ import annotations
 
-import numpy.typing as npt
-from beartype import BeartypeConf, FrozenDict
+from beartype import BeartypeConf
 from beartype.claw import beartype_packages
 
 CHECKED = (
@@ -16,27 +15,20 @@ CHECKED = (
     "drex.agents.rollouts",
     "drex.envs.data.trajectories",
     "drex.evaluation",
-    "drex.rankings.preferences",
     "drex.theory",
 )
 """Packages whose annotations are checked at each call. Others import names for type checkers alone, or have
-annotations that beartype cannot read: named tuples, fields inherited from another module, options that the
-command line must be given."""
+annotations that beartype cannot read: ``ArrayLike``, named tuples, fields inherited from another module,
+options that the command line must be given."""
 
 
 class WrongType(UserWarning):
     """An argument or a result is not what its annotation says; an error, as every warning is."""
 
 
-# int for float is as PEP 484 has it; variables keep their casts; a tuple of numbers is like an array
+# int for float is as PEP 484 has it; variables keep their casts
 beartype_packages(
-    CHECKED,
-    conf=BeartypeConf(
-        is_pep484_tower=True,
-        claw_is_pep526=False,
-        violation_type=WrongType,
-        hint_overrides=FrozenDict({npt.ArrayLike: object}),
-    ),
+    CHECKED, conf=BeartypeConf(is_pep484_tower=True, claw_is_pep526=False, violation_type=WrongType)
 )
 
 import tiny_environments  # noqa: E402, F401  registers drex-tests/...

@@ -328,7 +328,6 @@ def test_shuffled_labels_leave_pairs_to_hold_out_by_the_same_seed():
         (lambda: ranked(from_pairs([-1], [1]), 3), "indices from 0 to 2, found -1 to 1"),
     ],
 )
-@pytest.mark.filterwarnings("ignore::conftest.WrongType")
 def test_rankings_that_are_none_are_refused_in_one_sentence(make, sentence):
     with pytest.raises(UserError, match=re.escape(sentence)):
         make()

@@ -7,14 +7,8 @@ import pytest
 from conftest import WrongType
 
 from drex.envs.data.trajectories import Trajectories
-from drex.rankings.preferences import from_order
 
 LENGTHS = np.array([2, 1])
-
-
-def test_an_argument_of_another_type_is_noticed():
-    with pytest.raises(WrongType, match="worst_to_best"):
-        from_order([0.5, 1.5])
 
 
 @pytest.mark.parametrize(
