@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -31,24 +31,18 @@ def settings_today(command: str) -> dict[str, Any]:
         UserError: the command has an option that is refused today.
         SystemExit: the command has an option that there is no more.
     """
-    words = shlex.split(command)[2:]
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name, default in (("--preset", "default"), ("--method", "drex"), ("--seed", "0")):
-        first.add_argument(name, default=default)
-    chosen, rest = first.parse_known_args(words[1:])
-    return _settings(words[0], chosen.preset, chosen.method, tuple(rest))
+    _, _, task, *words = shlex.split(re.sub(r" --seed \d+", "", command))
+    return _settings(task, tuple(words))
 
 
 @cache
-def _settings(task: str, preset: str, method: Any, rest: tuple[str, ...]) -> dict[str, Any]:  # noqa: ANN401
-    words = ["--preset", preset, "--method", method, *rest]
-    settings = parse_run_options(task, preset, words, method=method).settings
-    read: dict[str, Any] = json.loads(json.dumps(settings_to_json(settings)))
+def _settings(task: str, words: tuple[str, ...]) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads(json.dumps(settings_to_json(parse_run_options(task, words).settings)))
     return read
 
 
 def differences(then: Mapping[str, Any], now: Mapping[str, Any], above: str = "") -> list[str]:
-    """The fields that differ, each as ``ppo.gamma: 0.99, today 0.98``; a field may be absent on one side."""
+    """The fields that differ, each as ``learner.gamma: 0.99, today 0.98``; one side may lack a field."""
     found = []
     for name in sorted({*then, *now}):
         was, is_ = then.get(name), now.get(name)

@@ -72,7 +72,11 @@ def test_a_stage_whose_policy_raises_leaves_no_environments(
     file = demonstrate(tmp_path / "walk.npz", WALK, with_rewards=True)
     open_environments.clear()  # the demonstrator's
     monkeypatch.setattr(f"drex.stages.{place}.{name}", lambda *_, **__: fail)
-    settings = replace(TINY, rollout_policy="auto") if name == "deterministic" else TINY
+    settings = (
+        replace(TINY, ranking=replace(TINY.ranking, rollout_policy="auto"))
+        if name == "deterministic"
+        else TINY
+    )
     with pytest.raises(PolicyError):
         start(tmp_path / "run", file, settings=settings)
     assert not open_environments
@@ -86,7 +90,7 @@ def test_ppo_whose_reward_raises_leaves_no_environments(rollouts, open_environme
         calls.append(len(observations))
         return observations[:, 0] if len(calls) < rollouts else fail()
 
-    settings = replace(TINY.ppo, start_from="scratch", critic_warmup_rollouts=0)  # a rollout a segment
+    settings = replace(TINY.learner, start_from="scratch", critic_warmup_rollouts=0)  # a rollout a segment
     with pytest.raises(PolicyError):
         train_ppo(
             lambda count, seed: make_environments(WALK, count, seed=seed),

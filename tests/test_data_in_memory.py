@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from test_pipeline import WEIGHTS, demonstrate, same_weights, start, timeless
-from test_trex import PAPER
+from test_trex import OWN, PAPER
 from tiny_environments import WALK
 
 from drex.demonstrations.load_and_save import load_demonstrations
@@ -107,11 +107,11 @@ def test_a_ranking_in_memory_gives_the_weights_of_its_file(file, tmp_path):
 def test_a_ranking_is_asked_for_and_refused_as_a_file_is(file, tmp_path):
     trajectories = load_demonstrations(file).trajectories
     with pytest.raises(UserError, match="ranking: expected a ranking of the demonstrations in memory"):
-        start(tmp_path / "run", trajectories, method="trex")
+        start(tmp_path / "run", trajectories, method="trex", settings=OWN)
     with pytest.raises(UserError, match="ranking: expected none with method drex, found pairs"):
         start(tmp_path / "run", trajectories, ranking=from_pairs([0], [1]))
     with pytest.raises(
         UserError, match="preferences from pairs: pairs: expected episodes from 0 to 3, found 9"
     ):
-        start(tmp_path / "run", trajectories, ranking=from_pairs([9], [1]), method="trex")
+        start(tmp_path / "run", trajectories, ranking=from_pairs([9], [1]), method="trex", settings=OWN)
     assert not (tmp_path / "run").exists()

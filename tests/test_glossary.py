@@ -19,9 +19,9 @@ TEXT = (ROOT / "docs" / "glossary.md").read_text()
 
 @pytest.mark.parametrize("option", sorted(set(re.findall(r"`--([\w.-]+?)(?:\.\*)?(?: [^`]*)?`", TEXT))))
 def test_every_option_of_the_glossary_is_one_of_a_run(option):
-    found = RunOptions(task="ALE/Breakout-v5", settings=preset("default", "ALE/Breakout-v5"))
     first, *rest = option.replace("-", "_").split(".")
-    value = getattr(found if hasattr(found, first) else found.settings, first)
+    found = RunOptions(task="ALE/Breakout-v5", settings=preset("default", "ALE/Breakout-v5"))
+    value = getattr(found.settings if hasattr(found.settings, first) else found, first)
     for name in rest:
         value = getattr(value, name)
 

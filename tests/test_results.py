@@ -80,7 +80,7 @@ def test_options_of_a_command_are_in_its_settings():
     changed = settings_today("drex run Hopper-v5 --seed 1 --reward.l2 0.5 --controls constant")
     assert differences(plain, changed) == [f"reward.l2: {plain['reward']['l2']}, today 0.5"]
     small = settings_today("drex run ALE/Breakout-v5 --seed 0 --preset small --method trex")
-    assert small["ppo"]["environment_steps"] == 500_000
+    assert small["learner"]["environment_steps"] == 500_000
 
 
 @pytest.fixture

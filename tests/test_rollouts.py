@@ -276,6 +276,7 @@ def test_a_schedule_has_every_kind_level_and_repeat_once(levels, repeats, kinds)
         ({"hold_steps": 0}, r"NoiseSchedule.hold_steps: expected at least 1, found 0"),
     ],
 )
+@pytest.mark.filterwarnings("ignore::conftest.WrongType")
 def test_a_schedule_of_nonsense_is_refused(wrong, sentence):
     with pytest.raises(UserError, match=sentence):
         NoiseSchedule(**wrong)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_pipeline import demonstrate, start
+from test_pipeline import TINY, demonstrate, start
 from test_trex import OWN
 from tiny_environments import WALK
 
@@ -21,6 +21,7 @@ from drex.files.run_layout import (
     control_stage,
     stage_labels,
 )
+from drex.rankings.settings import UserRanking
 
 PACKAGE = Path(drex.__file__).parent
 NAMES = {stage.name for stage in STAGES}
@@ -82,7 +83,9 @@ def test_a_run_leaves_the_files_of_the_table(tmp_path):
     """T-REX with noise, folds and controls: every stage that there is, but for the choice by lengths."""
     file = demonstrate(tmp_path / "walk.npz", WALK, with_rewards=True)
     (tmp_path / "walk.ranking.json").write_text('{"file_order": 4}')
-    settings = replace(OWN, trex=replace(OWN.trex, mix_noise=True, clone_share=1.0), rollout_policy="auto")
+    settings = replace(
+        OWN, ranking=UserRanking(clone_share=1.0, noise=replace(TINY.ranking, rollout_policy="auto"))
+    )
     start(tmp_path / "run", file, settings=settings, method="trex", controls=tuple(CONTROLS))
     controls = [control_stage(stage, name) for name in CONTROLS for stage in STAGES]
     left = {}

@@ -16,14 +16,19 @@ from test_pipeline import demonstrate, start
 from tiny_environments import WALK
 
 WIDE = shlex.split("--policy.policy-hidden-sizes 64 64 --bc.gradient-steps 50 --bc.batch-size 256")
-WORDS = [*OPTIONS, "--ppo.environment-steps", "512", *WIDE]  # wide enough that two threads change the clone
+WORDS = [
+    *OPTIONS,
+    "--learner.environment-steps",
+    "512",
+    *WIDE,
+]  # wide enough that two threads change the clone
 WEIGHTS = ("bc/policy.safetensors", "reward/reward.safetensors", "policy/policy.safetensors")
 PYTHON = """
 import sys
 import drex, tiny_environments, torch
 from drex.cli.run_options import parse_run_options
 torch.set_num_threads(int(sys.argv[1]))
-options = parse_run_options(sys.argv[2], "default", sys.argv[5:])
+options = parse_run_options(sys.argv[2], sys.argv[5:])
 drex.run(sys.argv[2], run_dir=sys.argv[3], demonstrations=sys.argv[4], settings=options.settings, seed=3,
          quiet=True, report=False)
 assert torch.get_num_threads() == int(sys.argv[1])

@@ -158,6 +158,7 @@ def with_nan(array):
         ),
     ],
 )
+@pytest.mark.filterwarnings("ignore::conftest.WrongType")
 def test_what_does_not_fit_is_named(wrong, sentence):
     with pytest.raises(UserError, match=sentence):
         dataclasses.replace(EXAMPLE, **wrong)

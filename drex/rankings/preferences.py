@@ -173,7 +173,9 @@ def from_order(worst_to_best: Sequence[int], *, source: str = "order") -> Prefer
     return from_tiers([[trajectory] for trajectory in worst_to_best], source=source)
 
 
-def from_tiers(tiers: Sequence[Sequence[int]], *, source: str = "tiers") -> Preferences:
+def from_tiers(
+    tiers: Sequence[Sequence[int] | npt.NDArray[np.integer]], *, source: str = "tiers"
+) -> Preferences:
     """Tiers of trajectory indices, worst tier first; no pairs within a tier, nor with other trajectories.
 
     Raises:

@@ -2,8 +2,8 @@
 
 Noise frees a stuck clone, so that the noise ranking is inverted (ALE/Seaquest-v5: 80 points without noise,
 272 at noise 0.75). The episodes of a stuck clone differ from the demonstrations in length, which needs no
-true reward. So do those of a clone that is better than its demonstrator, but in the direction away from random
-actions (ALE/SpaceInvaders-v5: 531 steps at random, 791 demonstrated, 1,227 greedy, with 1.5 times the
+true reward. So do those of a clone that is better than its demonstrator, but in the direction away from
+random actions (ALE/SpaceInvaders-v5: 531 steps at random, 791 demonstrated, 1,227 greedy, with 1.5 times the
 demonstrator's score): this clone remains the rollout policy.
 """
 
