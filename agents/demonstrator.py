@@ -105,11 +105,7 @@ class PolicyHistory(BaseCallback):
         self._weights: dict[int, dict[str, torch.Tensor]] = {}
 
     def spread(self, policies: int) -> list[ActorCriticPolicy]:
-        """This number of policies, evenly spaced over the training, earliest first.
-
-        Raises:
-            UserError: fewer than two, or more than the training had.
-        """
+        """At least two policies, evenly spaced over the training, earliest first; UserError for too many."""
         updates = sorted(self._weights)
         if not 2 <= policies <= len(updates):
             expected = f"2 to {len(updates)} policies of this training"

@@ -8,12 +8,7 @@ import torch
 
 
 class EarlyStopping:
-    """The weights of a module with the lowest held-out loss.
-
-    Args:
-        module: in training; its present weights are the best until a loss is known.
-        patience: evaluations in a row without improvement before training stops.
-    """
+    """The module's weights with the lowest held-out loss; stops after ``patience`` evaluations above it."""
 
     def __init__(self, module: torch.nn.Module, *, patience: int) -> None:
         self._module, self._patience = module, patience

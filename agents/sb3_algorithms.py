@@ -63,11 +63,7 @@ class SB3Settings:
         return ALGORITHMS[self.name].takes_clone and self.start_from == "clone"
 
     def parsed(self) -> dict[str, Any]:
-        """The arguments, with tuples for lists.
-
-        Raises:
-            UserError: they are no JSON object.
-        """
+        """The arguments, with tuples for lists; UserError if they are no JSON object."""
         found = json_object(self.arguments, "SB3Settings.arguments")
         return {name: tuple(value) if isinstance(value, list) else value for name, value in found.items()}
 

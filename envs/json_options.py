@@ -9,11 +9,7 @@ from drex.errors import UserError
 
 
 def parse_json(text: str | bytes, where: str, *, expected: str = "JSON") -> Any:  # noqa: ANN401
-    """The value of a JSON text; ``where`` (an option or file) and ``expected`` are for the error's sentence.
-
-    Raises:
-        UserError: the text is not JSON.
-    """
+    """The value of a JSON text; UserError, with ``where`` and ``expected``, if it is not JSON."""
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as reason:
@@ -21,11 +17,7 @@ def parse_json(text: str | bytes, where: str, *, expected: str = "JSON") -> Any:
 
 
 def json_object(text: str | bytes, where: str) -> dict[str, Any]:
-    """The JSON object in a text.
-
-    Raises:
-        UserError: the text is not JSON, or JSON of another type.
-    """
+    """The JSON object in a text; UserError if it is not JSON, or JSON of another type."""
     expected = "a JSON object"
     value = parse_json(text, where, expected=expected)
     if not isinstance(value, dict):

@@ -74,10 +74,8 @@ def make_environments(
     if backend == "gymnasium" or (backend == "auto" and not _served_by_envpool(task)):
         return TrueRewardLedger(GymnasiumVecEnv(task, count, seed=seed), expose=reward == "true")
     if not _served_by_envpool(task):
-        expected, found = (
-            "a task that EnvPool is known to run as gymnasium does",
-            "none such in the installed EnvPool",
-        )
+        expected = "a task that EnvPool is known to run as gymnasium does"
+        found = "none such in the installed EnvPool"
         raise UserError(where, expected=expected, found=found, do="use backend='gymnasium'")
     pool = EnvPoolVecEnv(task, count, seed=seed, threads=threads or usable_cores())
     return TrueRewardLedger(pool, expose=reward == "true")

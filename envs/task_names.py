@@ -75,11 +75,7 @@ def task_name(
 
 
 def read_task_name(task: str) -> EnvironmentSpec:
-    """The parts of a task's name, without importing anything.
-
-    Raises:
-        UserError: the name cannot be read.
-    """
+    """The parts of a task's name, without importing anything; UserError if it cannot be read."""
     starts = [place for place in (task.find("{"), task.find("|")) if place >= 0]
     maker, rest = (task[: min(starts)], task[min(starts) :]) if starts else (task, "")
     kwargs: Any = {}
@@ -102,11 +98,7 @@ def read_task_name(task: str) -> EnvironmentSpec:
 
 
 def factory_of(maker: str) -> Factory | None:
-    """The class or function of the name ``module:factory``; ``None`` for a gymnasium id.
-
-    Raises:
-        ImportError: there is no such module.
-    """
+    """The class or function ``module:factory``; ``None`` for a gymnasium id, ImportError for no module."""
     if ":" not in maker:
         return None
     module, name = maker.split(":")
@@ -115,11 +107,7 @@ def factory_of(maker: str) -> Factory | None:
 
 
 def wrapper_of(name: str) -> Factory:
-    """The wrapper of the name ``module:Wrapper``.
-
-    Raises:
-        UserError: there is none.
-    """
+    """The wrapper ``module:Wrapper``; UserError if there is none."""
     (module, attribute), where = name.split(":"), f"wrapper {name!r}"
     try:
         found = _attribute(importlib.import_module(module), attribute)

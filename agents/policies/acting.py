@@ -72,11 +72,7 @@ def uniform_actions(
 
 
 def actions_at(space: gymnasium.Space[Any], shares: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Actions (n, *action shape) at shares in [0, 1) of a Box's width, or of the options of each choice.
-
-    Raises:
-        TypeError: a space of another type.
-    """
+    """Actions (n, *action shape) at shares in [0, 1) of a Box's width, or of the options of each choice."""
     if isinstance(space, gymnasium.spaces.Box):
         return np.asarray(space.low + shares * (space.high - space.low), np.float32)
     if isinstance(space, gymnasium.spaces.Discrete):

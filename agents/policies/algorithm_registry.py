@@ -39,20 +39,13 @@ class Algorithm:
         return self.actions is None or isinstance(space, self.actions)
 
     def load(self) -> type[BaseAlgorithm]:
-        """Its class.
-
-        Raises:
-            UserError: the library is not installed.
-        """
+        """Its class; UserError if the library is not installed."""
         try:
             return cast("type[BaseAlgorithm]", getattr(importlib.import_module(self.module), self.class_name))
         except ImportError as reason:
-            raise UserError(
-                f"algorithm {self.class_name}",
-                expected=f"{self.module} to be installed",
-                found="no such module",
-                do=f"pip install {self.module.replace('_', '-')}",
-            ) from reason
+            where, expected = f"algorithm {self.class_name}", f"{self.module} to be installed"
+            advice = f"pip install {self.module.replace('_', '-')}"
+            raise UserError(where, expected=expected, found="no such module", do=advice) from reason
 
 
 _BOX, _DISCRETE = gymnasium.spaces.Box, gymnasium.spaces.Discrete

@@ -18,11 +18,7 @@ from gymnasium.spaces import Discrete, MultiBinary, MultiDiscrete
 
 
 def choices(space: gymnasium.Space[Any], logits: torch.Tensor) -> list[torch.Tensor]:
-    """The logits of each choice, (n, options) each, from a policy's concatenated logits (n, logits).
-
-    Raises:
-        TypeError: the action space has no choices.
-    """
+    """The logits of each choice, (n, options) each, from a policy's concatenated logits (n, logits)."""
     if isinstance(space, Discrete):
         return [logits]
     if isinstance(space, MultiDiscrete):

@@ -74,11 +74,7 @@ class StandardizedObservations(BaseFeaturesExtractor):
 def make_features(
     observation_space: gymnasium.Space[Any], image_precision: Precision = "single"
 ) -> BaseFeaturesExtractor:
-    """The feature extractor for an observation space: Nature CNN (images) or standardization.
-
-    Raises:
-        UserError: images whose channels come last.
-    """
+    """The feature extractor for an observation space: Nature CNN (images) or standardization."""
     if holds_images(observation_space):
         return BytesCNN(cast("gymnasium.spaces.Box", observation_space), precision=image_precision)
     return StandardizedObservations(observation_space)

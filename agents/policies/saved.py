@@ -33,12 +33,7 @@ from drex.files.atomic import read_json_object, write_json
 
 
 def as_callable(policy: BasePolicy, *, seed: int | None) -> Policy:
-    """A policy of any stable-baselines3 algorithm as a plain callable.
-
-    Args:
-        policy: the policy.
-        seed: of the sampled actions; ``None`` takes greedy ones. DQN, TD3 and DDPG are always greedy.
-    """
+    """A policy of stable-baselines3 as a plain callable that samples with this seed, or greedy (``None``)."""
     if isinstance(policy, ActorCriticPolicy):
         return deterministic(policy) if seed is None else stochastic(policy, seed=seed)
     stream = torch.Generator().manual_seed(0 if seed is None else seed).get_state()
@@ -55,13 +50,7 @@ def as_callable(policy: BasePolicy, *, seed: int | None) -> Policy:
 
 
 def save_trained(model: BaseAlgorithm, settings: PolicySettings, folder: Path) -> None:
-    """Write ``policy.safetensors``, ``policy.json`` and stable-baselines3's ``policy.zip`` into a folder.
-
-    Args:
-        model: the trained algorithm.
-        settings: of the actor-critic network; unread for other networks.
-        folder: without these files.
-    """
+    """Write ``policy.safetensors``, ``policy.json`` and stable-baselines3's ``policy.zip`` into a folder."""
     if isinstance(model.policy, ActorCriticPolicy):
         save_policy(model.policy, settings, folder)
     else:
@@ -104,11 +93,7 @@ def build_policy(
     arguments: Any,  # noqa: ANN401 (what a JSON file holds)
     where: str,
 ) -> BasePolicy:
-    """An untrained policy of an algorithm.
-
-    Raises:
-        UserError: arguments that its class does not take, or spaces that it does not support.
-    """
+    """An untrained policy of an algorithm; UserError for arguments or spaces that its class does not take."""
     algorithm_class = ALGORITHMS[algorithm].load()
     network = "CnnPolicy" if holds_images(observation_space) else "MlpPolicy"
     try:

@@ -49,11 +49,7 @@ def load_policy(
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of a policy by name.
-
-    Raises:
-        UserError: the file is missing or unreadable.
-    """
+    """The weights of a policy by name; UserError if the file is missing or unreadable."""
     file = folder / "policy.safetensors"
     try:
         return load_file(file)
@@ -62,11 +58,7 @@ def read_weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def load_weights(policy: BasePolicy, weights: dict[str, torch.Tensor], where: str) -> None:
-    """Load weights into a policy.
-
-    Raises:
-        UserError: names or shapes differ.
-    """
+    """Load weights into a policy; UserError if names or shapes differ."""
     wanted = {name: tuple(tensor.shape) for name, tensor in policy.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if wanted != found:

@@ -342,9 +342,7 @@ class PPO(StablePPO):
         """Refuse to train without the parts that ``load`` does not restore."""
         found = "none, since it is not saved with the algorithm"
         if self.uses_reward_function and buffer.reward is None:
-            advice = (
-                "call set_reward(reward) after load, or set_reward(None) for the environment's own reward"
-            )
+            advice = "call set_reward(reward) after load, or set_reward(None) for the environment's reward"
             raise UserError("PPO", expected="the reward function it was trained on", found=found, do=advice)
         if self.kl_penalty > 0.0 and self._clone is None:
             advice = "after load, call set_reference_policy(clone, penalty=...), or (None, penalty=0.0)"

@@ -68,14 +68,9 @@ def policy_gradient(
     batch: Minibatch,
     loss: LossWeights,
 ) -> PolicyGradient:
-    """The gradient of the policy loss at the network's outputs.
+    """The gradient of the policy loss at the network's outputs: means (n, actions) or logits (n, logits).
 
-    Args:
-        space: of the actions.
-        outputs: (n, actions) means of Gaussians (Box), or logits (n, logits) of choices (others).
-        log_std: (actions,) logarithms of the Gaussians' standard deviations; ``None`` for choices.
-        batch: the minibatch.
-        loss: the coefficients.
+    ``log_std`` (actions,): logarithms of the standard deviations of Box actions; ``None`` for others.
     """
     if log_std is None:
         return _gradient_of_choices(space, outputs, batch, loss)
@@ -152,10 +147,7 @@ def standardized(advantages: torch.Tensor, batch_size: int) -> torch.Tensor:
 def averages(seen: Sequence[MinibatchStats], last_epoch: int, loss: LossWeights) -> dict[str, float]:
     """Scalars of an update as stable-baselines3 logs them: means over minibatches of their means.
 
-    Args:
-        seen: of every minibatch.
-        last_epoch: number of minibatches in the last epoch, over which the KL divergence is averaged.
-        loss: the coefficients.
+    The KL divergence is averaged over the ``last_epoch`` last minibatches.
     """
     if not seen:
         return {}

@@ -87,14 +87,11 @@ class PPOSettings:
 
     @classmethod
     def fast_from_scratch(cls, **changes: Any) -> PPOSettings:
-        """Least wall time from random weights to a return, for dense rewards and episodes of fixed length.
+        """Settings for the least wall time from random weights to a return, on dense rewards.
 
         On HalfCheetah, with two networks of 128-128 ReLU, a mean return of 2000 took 112,000 steps, against
         272,000 with unnormalized observations and 64-64 tanh (one seed each): ``python -m benchmarks
         throughput --only ppo_time_to_return``.
-
-        Args:
-            changes: other values of fields.
         """
         return cls(**{**_FAST_FROM_SCRATCH, **changes})
 

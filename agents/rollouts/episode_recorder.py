@@ -17,13 +17,7 @@ from drex.envs.vector.true_reward_ledger import take_true_return
 
 
 class Recording:
-    """The episode that each environment plays, with its observations and actions.
-
-    Args:
-        space: of the observations.
-        environments: their number.
-        episodes: number of episodes to record.
-    """
+    """The episode that each environment plays, with its observations and actions."""
 
     def __init__(self, space: gymnasium.Space[Any], environments: int, episodes: int) -> None:
         self.unfinished = episodes

@@ -11,11 +11,7 @@ _FOLDER = Path(str(resources.files("drex.demonstrations"))) / "bundled_data"
 
 
 def bundled_demonstrations(task: str) -> Path:
-    """The bundled file of demonstrations for a task.
-
-    Raises:
-        UserError: none is bundled for it.
-    """
+    """The bundled file of demonstrations for a task; UserError if there is none."""
     file = _FOLDER / f"{task.replace('/', '-')}.npz"
     if not file.is_file():
         where, tasks = f"demonstrations for {task}", ", ".join(bundled_tasks()) or "none"

@@ -97,17 +97,12 @@ def check_fields(
 
 
 def check_fits_space(array: Observations, space: Space[Any], where: str) -> None:
-    """Check shape, kind of number (float or integer) and, for integers, range against a space.
+    """Check shape, kind of number (float or integer) and, for integers, range of (steps, *shape) by a space.
 
     Floats outside a Box pass: observation bounds are rarely exact, and actions are clipped later.
 
-    Args:
-        array: (steps, *shape), finite.
-        space: Box, Discrete, MultiDiscrete or MultiBinary.
-        where: file and field, for errors.
-
     Raises:
-        UserError: the array does not fit, or the space is of another type.
+        UserError: the array does not fit, or the space is not Box, Discrete, MultiDiscrete or MultiBinary.
     """
     space_type = type(space).__name__
     if not isinstance(space, (spaces.Box, spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary)):

@@ -19,11 +19,7 @@ Table = Any
 
 
 def read_table(path: Path, container: str) -> Table:
-    """A whole table with validated offsets.
-
-    Args:
-        path: the file.
-        container: ``"stream"`` (as Hugging Face ``datasets`` writes), ``"file"`` or ``"parquet"``.
+    """A whole table; ``container``: ``"stream"`` (Hugging Face ``datasets``), ``"file"`` or ``"parquet"``.
 
     Raises:
         UserError: pyarrow is missing, or the file is absent or damaged.

@@ -26,11 +26,7 @@ _LOG = logging.getLogger("drex")
 
 
 def refuse_existing(file: Path) -> None:
-    """Refuse to overwrite a user's file or folder.
-
-    Raises:
-        UserError: the file exists.
-    """
+    """Refuse to overwrite a user's file or folder, by a UserError."""
     if file.exists() or file.is_symlink():
         advice = "name another or remove it"
         raise UserError(str(file), expected="a new path", found="one that exists", do=advice)
@@ -59,30 +55,18 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, value: JSON) -> None:
-    """Write a JSON file atomically.
-
-    Raises:
-        ValueError: a number is not finite.
-    """
+    """Write a JSON file atomically; ValueError if a number is not finite."""
     with written_whole(path) as place:
         place.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 (any JSON value)
-    """The value in a JSON file.
-
-    Raises:
-        UserError: the file is absent, unreadable or not JSON.
-    """
+    """The value in a JSON file; UserError if it is absent, unreadable or not JSON."""
     return parse_json(_read(path), str(path))
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file.
-
-    Raises:
-        UserError: the file is absent, unreadable or not a JSON object.
-    """
+    """The JSON object in a file; UserError if it is absent, unreadable or not a JSON object."""
     return json_object(_read(path), str(path))
 
 

@@ -49,12 +49,7 @@ def settings_to_json(settings: DataclassInstance) -> dict[str, JSON]:
 
 
 def settings_from_json(cls: type[AnySettings], values: Mapping[str, JSON], where: str) -> AnySettings:
-    """The settings of a JSON object; absent keys take the field's default.
-
-    Args:
-        cls: the dataclass.
-        values: the object; integers are accepted where a float is declared.
-        where: the file or argument of the values, for the message.
+    """The settings of a JSON object (of ``where``); absent keys take the default, integers fit float fields.
 
     Raises:
         UserError: an unknown key, an absent key without default, a value of another type, or one that the

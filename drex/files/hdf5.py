@@ -1,4 +1,7 @@
-"""Arrays from untrusted HDF5 files: external links, objects and oversized data are refused."""
+"""Arrays from untrusted HDF5 files: external links, objects and oversized data are refused.
+
+All functions raise a UserError, named by ``where``, for these and for damage.
+"""
 
 from __future__ import annotations
 
@@ -25,11 +28,7 @@ def _reading(where: str) -> AbstractContextManager[None]:
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[H5]:
-    """The file (an ``h5py.File``), read-only.
-
-    Raises:
-        UserError: h5py is missing, or the file is absent, no HDF5 or damaged.
-    """
+    """The file (an ``h5py.File``), read-only."""
     h5py = library("h5py", str(path))
     if not (path.is_file() and _begins_as_hdf5(path)):
         raise UserError(str(path), expected="an HDF5 file", found=describe_path(path))
@@ -40,21 +39,13 @@ def open_hdf5(path: Path) -> Iterator[H5]:
 
 
 def members(group: H5) -> list[str]:
-    """Names of the group's members.
-
-    Raises:
-        UserError: the file is damaged.
-    """
+    """Names of the group's members."""
     with _reading(f"{group.file.filename}: {group.name}"):
         return sorted(group)
 
 
 def member(group: H5, name: str, where: str) -> H5:
-    """A group or dataset of this file; ``None`` if there is none of this name.
-
-    Raises:
-        UserError: a link to another place, or damage.
-    """
+    """A group or dataset of this file; ``None`` if there is none of this name."""
     h5py = library("h5py", where)
     with _reading(where):
         link = group.get(name, getlink=True)
@@ -66,27 +57,18 @@ def member(group: H5, name: str, where: str) -> H5:
 
 
 def read_array(group: H5, name: str, where: str) -> npt.NDArray[Any] | None:
-    """An array of numbers or flags, in native byte order; ``None`` if there is none of this name.
-
-    Raises:
-        UserError: no plain numbers, data in another file, too many bytes, or damage.
-    """
+    """An array of numbers or flags, in native byte order; ``None`` if there is none of this name."""
     dataset = _dataset(group, name, where)
     if dataset is None:
         return None
     check_numbers_dtype(dataset.dtype, where)
-    _check_size(dataset, where)
     with _reading(where):
         array = np.asarray(dataset[()])
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def read_bytes_rows(group: H5, name: str, where: str) -> list[bytes]:
-    """Rows of bytes of equal or varying length, such as compressed images.
-
-    Raises:
-        UserError: none of this name, or no rows of bytes.
-    """
+    """Rows of bytes of equal or varying length, such as compressed images."""
     dataset = _dataset(group, name, where)
     expected = "rows of bytes, one an image"
     if dataset is None:
@@ -94,17 +76,12 @@ def read_bytes_rows(group: H5, name: str, where: str) -> list[bytes]:
     varying = library("h5py", where).check_vlen_dtype(dataset.dtype)
     if varying != np.uint8 and (dataset.dtype != np.uint8 or dataset.ndim != 2):
         raise UserError(where, expected=expected, found=f"{dataset.dtype} of shape {dataset.shape}")
-    _check_size(dataset, where)
     with _reading(where):
         return [bytes(np.asarray(row, np.uint8)) for row in dataset[()]]
 
 
 def read_text(group: H5, name: str, where: str) -> str | None:
-    """One string; ``None`` if there is none of this name.
-
-    Raises:
-        UserError: no string.
-    """
+    """One string; ``None`` if there is none of this name."""
     dataset = _dataset(group, name, where)
     if dataset is None:
         return None
@@ -127,13 +104,10 @@ def _dataset(group: H5, name: str, where: str) -> H5:
         raise UserError(where, expected="the data itself", found="data that lie in another file")
     if shape is None:
         raise UserError(where, expected="an array", found="nothing (an empty dataset)")
-    return found
-
-
-def _check_size(dataset: H5, where: str) -> None:
-    if dataset.nbytes > LARGEST_BYTES:
+    if found.nbytes > LARGEST_BYTES:
         expected = f"at most {LARGEST_BYTES} bytes once unpacked"
-        raise UserError(where, expected=expected, found=f"{dataset.nbytes}")
+        raise UserError(where, expected=expected, found=f"{found.nbytes}")
+    return found
 
 
 def _begins_as_hdf5(path: Path) -> bool:

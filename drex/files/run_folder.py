@@ -43,11 +43,7 @@ _ADVICE = "ask for what the folder holds, or name another folder"
 
 @final
 class RunFolder:
-    """One run's folder, locked against other processes until it is closed; a context manager.
-
-    Attributes:
-        path: the folder.
-    """
+    """One run's folder, locked against other processes until it is closed; a context manager."""
 
     def __init__(self, path: Path, lock: FolderLock) -> None:
         self.path = path

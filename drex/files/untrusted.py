@@ -18,11 +18,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def library(name: str, where: str) -> ModuleType:
-    """Import a library that only some formats need.
-
-    Raises:
-        UserError: it is not installed; with the line that installs it.
-    """
+    """Import a library that only some formats need; UserError if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:

@@ -66,8 +66,7 @@ class Ranking:
 
     def wrong(self, expected: str, found: object) -> UserError:
         """The error of a ranking that is not as expected."""
-        text = found if isinstance(found, str) else _short(found)
-        return UserError(f"{self.source}: {self.form}", expected=expected, found=text)
+        return UserError(f"{self.source}: {self.form}", expected=expected, found=_short(found))
 
     def to_json(self) -> dict[str, Any]:
         """The content of a ranking file."""

@@ -72,11 +72,6 @@ def save_ranking(path: str | os.PathLike[str], ranking: Ranking) -> None:
 def ranking_of_words(by: str, values: Sequence[str], *, episodes: int) -> Ranking:
     """The ranking of command line arguments; see ``drex demos rank --help``.
 
-    Args:
-        by: ``order``, ``tiers``, ``scores``, ``pairs``, ``file-order`` or ``file``.
-        values: the arguments.
-        episodes: number of demonstrations.
-
     Raises:
         UserError: values that are no numbers, or too many or few of them.
     """

@@ -21,9 +21,6 @@ class AtariScreen(gymnasium.Env[npt.NDArray[np.uint8], np.int64]):
 
     ALE's vectorized emulator returns either preprocessed frames or the screen, so two emulators play the same
     game, with equal seeds and without sticky actions.
-
-    Args:
-        task: ``ALE/<game>-v5``.
     """
 
     def __init__(self, task: str) -> None:
@@ -70,14 +67,9 @@ class AtariScreen(gymnasium.Env[npt.NDArray[np.uint8], np.int64]):
     def replay(
         self, observations: npt.NDArray[np.uint8], actions: npt.NDArray[np.integer[Any]]
     ) -> list[npt.NDArray[np.uint8]] | None:
-        """The screens of a recorded game, replayed in the emulator.
+        """The screens (n) of the first n steps of a recorded game, replayed in the emulator.
 
-        Args:
-            observations: (n, stack, height, width), the first n steps of an episode.
-            actions: (n,).
-
-        Returns:
-            One screen for each observation; ``None`` if no start reproduces every observation.
+        ``None`` if no start reproduces every observation (n, stack, height, width) with the actions (n,).
         """
         seeds = range(_STARTS_TRIED)
         start = next((seed for seed in seeds if self._reproduces(seed, observations, actions)), None)

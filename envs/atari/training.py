@@ -14,13 +14,7 @@ from drex.envs.atari.options import AtariOptions
 
 
 class AtariTraining(VecEnvWrapper):
-    """Ends episodes at lost lives and clips rewards; true returns are those of whole games, unclipped.
-
-    Args:
-        environments: the ``TrueRewardLedger`` around ``engine``.
-        engine: the games, which report lost lives.
-        options: which of the two to do.
-    """
+    """Ends episodes at lost lives and clips rewards, outside of the ledger of true returns."""
 
     def __init__(self, environments: VecEnv, engine: AleVecEnv, options: AtariOptions) -> None:
         super().__init__(environments)

@@ -41,10 +41,8 @@ class StackedFrames:
             found = f"{rows.shape} {rows.dtype}"
             raise UserError("stacks", expected="(observations, stack) integers", found=found)
         if len(rows) and not 0 <= int(rows.min()) <= int(rows.max()) < len(frames):
-            expected, found = (
-                f"rows of the {len(frames)} frames, from 0",
-                f"rows from {rows.min()} to {rows.max()}",
-            )
+            expected = f"rows of the {len(frames)} frames, from 0"
+            found = f"rows from {rows.min()} to {rows.max()}"
             raise UserError("stacks", expected=expected, found=found)
         self.frames, self.rows = frames, rows
         self._frames_since_release = 0
@@ -117,11 +115,7 @@ SMALLEST_IMAGE = 36
 
 
 def holds_images(space: gymnasium.Space[Any]) -> bool:
-    """Whether observations are images: a uint8 Box (stack, height, width) of 36×36 pixels or more.
-
-    Raises:
-        UserError: images whose channels come last.
-    """
+    """Whether a space is of images, uint8 (stack, height, width) from 36×36; UserError for channels last."""
     if not isinstance(space, gymnasium.spaces.Box) or space.dtype != np.uint8 or len(space.shape) != 3:
         return False
     height, width, last = space.shape

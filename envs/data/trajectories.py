@@ -58,7 +58,7 @@ class Trajectories:
             raise UserError("last_observations", expected=f"{shape}", found=f"{last.shape}")
         frames = [getattr(array, "frames", None) for array in (self.observations, last)]
         if last is not None and frames[0] is not frames[1]:
-            expected, found = "stacks of the same frames as observations", "observations kept in another way"
+            expected, found = "stacks of the same frames as observations", "observations without these frames"
             raise UserError("last_observations", expected=expected, found=found)
         for name in ("observations", "actions", "last_observations"):
             array = getattr(self, name)

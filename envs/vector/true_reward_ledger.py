@@ -18,9 +18,7 @@ _ROWS = 1024
 class TrueRewardLedger(VecEnvWrapper):
     """Rewards of 0, and a finished episode's ``TrueReturns`` in ``info["true_return"]``.
 
-    Args:
-        environments: with their true rewards.
-        expose: return the true rewards as well, for demonstrators only.
+    With ``expose`` the true rewards are returned as well, for demonstrators only.
     """
 
     def __init__(self, environments: VecEnv, *, expose: bool = False) -> None:

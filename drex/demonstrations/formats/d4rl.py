@@ -33,11 +33,7 @@ _logger = logging.getLogger("drex")
 
 
 def read(path: Path) -> Arrays:
-    """The arrays of the file.
-
-    Raises:
-        UserError: a missing field, invalid flags, or an invalid HDF5 file.
-    """
+    """The arrays of the file."""
     with open_hdf5(path) as file:
         found = {name: read_array(file, name, f"{path}: {name}") for name in _NAMES}
         others = [name for name in members(file) if name not in (*_NAMES, "metadata")]

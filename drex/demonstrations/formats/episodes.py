@@ -37,12 +37,7 @@ class Episode:
 
 
 def join(episodes: Iterable[Episode], source: str, *, field_names: dict[str, str] | None = None) -> Arrays:
-    """Lay episodes end to end.
-
-    Args:
-        episodes: at least one.
-        source: name of the file, for errors.
-        field_names: the format's names of fields, for errors.
+    """Lay episodes end to end; ``source`` (the file) and ``field_names`` of the format are for errors.
 
     Raises:
         UserError: an inconsistent episode, or one that differs from the first in shape or dtype.
@@ -84,19 +79,8 @@ def split(fields: DemonstrationFields) -> Iterator[Episode]:
         yield Episode(np.concatenate([seen, last]), fields.actions[start:end], rewards, terminated)
 
 
-def flags_at_the_end(steps: int, *, raised: bool) -> npt.NDArray[np.bool_]:
-    """(steps,) flags, false except for the last one."""
-    flags = np.zeros(steps, np.bool_)
-    flags[-1] = raised
-    return flags
-
-
 def ends_raised(flags: npt.NDArray[Any], steps: int, where: str) -> bool:
-    """The flag of the last step, which alone may be true.
-
-    Raises:
-        UserError: flags of another shape or type, or a true one before the last step.
-    """
+    """The flag of the last step; UserError for flags of another shape or type, or an earlier true one."""
     check_shape(flags, (steps,), where, "one a step")
     if flags.dtype != np.bool_:
         raise UserError(where, expected="bool", found=str(flags.dtype))

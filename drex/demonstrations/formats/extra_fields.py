@@ -28,12 +28,7 @@ def extra_fields(fields: DemonstrationFields) -> dict[str, Any]:
 
 
 def with_extra_fields(arrays: Arrays, extra: object, where: str) -> Arrays:
-    """The arrays with task and ``about``, and without the unknown ones.
-
-    Args:
-        arrays: from the format's own fields.
-        extra: the object of ``extra_fields``, from the file.
-        where: its place in the file, for errors.
+    """The format's arrays with task and ``about`` of the object ``extra``, and without the unknown ones.
 
     Raises:
         UserError: not an object of ``extra_fields``, or of a newer format.

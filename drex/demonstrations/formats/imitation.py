@@ -44,11 +44,7 @@ def is_dataset(path: Path) -> bool:
 
 
 def read(path: Path) -> Arrays:
-    """The arrays of all rows of the dataset.
-
-    Raises:
-        UserError: not a valid dataset of these columns.
-    """
+    """The arrays of all rows of the dataset."""
     if (path / "dataset_dict.json").exists() and not (path / _STATE).exists():
         found = f"several: {read_json_object(path / 'dataset_dict.json').get('splits')}"
         advice = "name the folder of one of them"

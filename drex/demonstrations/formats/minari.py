@@ -22,7 +22,7 @@ import numpy.typing as npt
 from gymnasium import Space
 from gymnasium.spaces import Box
 
-from drex.demonstrations.formats.episodes import Episode, ends_raised, flags_at_the_end, join, split
+from drex.demonstrations.formats.episodes import Episode, ends_raised, join, split
 from drex.demonstrations.formats.extra_fields import extra_fields, with_extra_fields, with_metadata
 from drex.demonstrations.formats.minari_spaces import Node, flat_rows, rows_of, space_from_json, space_to_json
 from drex.demonstrations.validation import DemonstrationFields
@@ -64,11 +64,7 @@ def local_dataset(name: str) -> Path | None:
 
 
 def read(path: Path) -> Arrays:
-    """The arrays of all episodes of the dataset.
-
-    Raises:
-        UserError: not a valid dataset.
-    """
+    """The arrays of all episodes of the dataset."""
     folder = data_folder(path)
     metadata = _metadata(folder / _METADATA)
     arrays = join(_episodes(folder, metadata), str(folder))
@@ -91,15 +87,14 @@ def write(path: Path, fields: DemonstrationFields) -> None:
     with h5py.File(folder / _FILE, "w", track_order=True) as file:
         for index, episode in enumerate(split(fields)):
             steps = len(episode.actions)
-            group = file.create_group(f"episode_{index}")
+            group, last = file.create_group(f"episode_{index}"), np.arange(1, steps + 1) == steps
             group.attrs.update({"id": index, "total_steps": steps})
-            rewards = np.full(steps, np.nan) if episode.rewards is None else episode.rewards
             parts = {
                 "observations": episode.observations,
                 "actions": episode.actions,
-                "rewards": rewards,
-                "terminations": flags_at_the_end(steps, raised=bool(episode.terminated)),
-                "truncations": flags_at_the_end(steps, raised=not episode.terminated),
+                "rewards": np.full(steps, np.nan) if episode.rewards is None else episode.rewards,
+                "terminations": last & episode.terminated,
+                "truncations": last & (not episode.terminated),
             }
             for name, array in parts.items():
                 group.create_dataset(name, data=array, chunks=True, maxshape=(None, *array.shape[1:]))

@@ -37,11 +37,7 @@ class Node(Protocol):
 
 
 def space_from_json(text: object, where: str) -> Space[Any]:
-    """The space in Minari's JSON; a Dict keeps its order.
-
-    Raises:
-        UserError: no JSON, or no space that can be flattened.
-    """
+    """The space in Minari's JSON, a Dict in its order; UserError for other JSON and other spaces."""
     try:
         return _space(json.loads(text) if isinstance(text, str) else text, where)
     except UserError:
@@ -52,12 +48,9 @@ def space_from_json(text: object, where: str) -> Space[Any]:
 
 
 def space_to_json(array: npt.NDArray[Any], *, options: bool) -> str:
-    """A space that contains every row of the array, as JSON.
+    """A space that contains every row of the array (rows, ...), as JSON.
 
-    Args:
-        array: (rows, ...) numbers.
-        options: scalar integers are options of a Discrete, as for actions; observations of a Discrete would
-            be read one-hot.
+    With ``options``, as for actions, scalar integers are of a Discrete; observations would be read one-hot.
     """
     shape, dtype = array.shape[1:], array.dtype
     if dtype.kind == "f":
@@ -72,13 +65,7 @@ def space_to_json(array: npt.NDArray[Any], *, options: bool) -> str:
 
 
 def rows_of(space: Space[Any], node: Node, where: str, *, jpeg: bool) -> npt.NDArray[Any]:
-    """(rows, *shape): the rows, not flattened.
-
-    Args:
-        space: of one row.
-        node: of the rows.
-        where: file and field, for errors.
-        jpeg: whether images are compressed, as by Minari's default.
+    """(rows, *shape): the rows of a node, not flattened; ``jpeg``: whether images are compressed.
 
     Raises:
         UserError: the rows are missing, or of another shape than the space, or the space is nested.

@@ -18,21 +18,12 @@ FIELD_NAMES: dict[str, str] = {}
 
 
 def read(path: Path) -> Arrays:
-    """The arrays of the file.
-
-    Raises:
-        UserError: not a valid npz file.
-    """
+    """The arrays of the file."""
     return read_npz(path, REQUIRED + OPTIONAL + STACKED)
 
 
 def write(path: Path, fields: DemonstrationFields, *, map_frames: bool = False) -> None:
-    """Write the file, replacing an existing one; stacked frames are stored as frames.
-
-    Args:
-        path: the file.
-        fields: its content.
-        map_frames: leave stacked frames uncompressed, to be mapped when loaded.
+    """Write the file, replacing an existing one; with ``map_frames`` stacked frames are not compressed.
 
     Raises:
         UserError: loading would refuse the file, or the place cannot be written to.

@@ -17,14 +17,9 @@ _BY_ENDING = {".npz": "npz", ".hdf5": "d4rl", ".h5": "d4rl"}
 
 
 def read(path: str | os.PathLike[str], format_name: str | None = None) -> DemonstrationFields:
-    """Read and check demonstrations of any format.
+    """Read and check demonstrations: a file, a folder, or the name of a dataset in Minari's cache.
 
-    Args:
-        path: a file or a folder, or the name of a dataset in Minari's cache.
-        format_name: one of ``FORMATS``; ``None`` recognizes it.
-
-    Raises:
-        UserError: naming file, field, what was expected and what was found.
+    ``format_name`` is one of ``FORMATS``; ``None`` recognizes it. Any problem is a UserError.
     """
     place, format_name = locate(path, format_name)
     format_module = FORMATS[format_name]
@@ -32,15 +27,10 @@ def read(path: str | os.PathLike[str], format_name: str | None = None) -> Demons
 
 
 def write(path: str | os.PathLike[str], fields: DemonstrationFields, format_name: str | None = None) -> None:
-    """Write demonstrations in any format, atomically; ``read`` returns them unchanged.
-
-    Args:
-        path: a file or folder that does not exist.
-        fields: what to write.
-        format_name: one of ``FORMATS``; ``None`` takes it from the ending.
+    """Write demonstrations to a new file or folder, atomically; ``read`` returns them unchanged.
 
     Raises:
-        UserError: the path exists or cannot be written to, or its ending is of no format.
+        UserError: the path exists or cannot be written to, or its ending is unknown without ``format_name``.
     """
     place = Path(path)
     format_name = _known(format_name) or _BY_ENDING.get(place.suffix.lower())
@@ -55,11 +45,7 @@ def write(path: str | os.PathLike[str], fields: DemonstrationFields, format_name
 
 
 def locate(path: str | os.PathLike[str], format_name: str | None = None) -> tuple[Path, str]:
-    """Path and format of demonstrations; arguments as of ``read``.
-
-    Raises:
-        UserError: nothing is there, or nothing of a known format.
-    """
+    """Path and format of demonstrations; arguments and errors as of ``read``."""
     place, format_name = Path(path), _known(format_name)
     cached = minari.local_dataset(place.as_posix()) if format_name in (None, "minari") else None
     if not place.exists() and cached is not None:
