@@ -16,7 +16,8 @@ from drex.presets.atari import (
     small_atari,
 )
 from drex.presets.mujoco import _TASKS, _family, _paper_drex, _paper_trex
-from drex.presets.settings import Method, Settings
+from drex.presets.names import Method
+from drex.presets.settings import Settings
 from drex.rankings.settings import UserRanking
 
 

@@ -12,8 +12,7 @@ from drex.agents.sb3_algorithms import SB3Settings
 from drex.envs.atari.options import AtariOptions
 from drex.errors import UserError
 from drex.evaluation.evaluate import EvaluationSettings
-from drex.presets.names import Control as Control
-from drex.presets.names import Method as Method
+from drex.presets.names import Method
 from drex.ranges import Range, check_ranges, located, paths_of, refuse_unread
 from drex.rankings.settings import NoiseRanking, UserRanking
 from drex.rewards.normalize import RewardNormalization
