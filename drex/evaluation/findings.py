@@ -42,8 +42,7 @@ def assemble(
     returns = {name: (reward.returns(found.trajectories), found.returns) for name, found in scored.items()}
     return {
         "demonstrator": demonstrator,
-        "bc": None,
-        "bc_stochastic": None,
+        **dict.fromkeys(("random", "bc", "bc_stochastic")),  # no clone: null
         **summaries,
         "beats_best_demonstration": policy["mean"] > demonstrator["best"] if known else None,
         "reward": agreement(predicted, ranked_returns)
