@@ -137,7 +137,4 @@ def _learn_and_evaluate(
     found = evaluate(run, demos, bc, ranked, reward, policy)
     found["controls"] = {name: evaluate_control(run, name, control) for name, control in baselines.items()}
     found["reward"] |= {"held_out_accuracy": held_out.accuracy, "held_out_pairs": held_out.pairs}
-    return found | {
-        "seconds": run.folder.seconds(),
-        "environment_steps": environment_steps(run, ranked),
-    }
+    return found | {"seconds": run.folder.seconds(), "environment_steps": environment_steps(run, ranked)}

@@ -37,11 +37,7 @@ def count_ordered(reward: LearnedReward, ranked: RankedTrajectories) -> HeldOutP
 
 
 def cross_validate(
-    ranked: RankedTrajectories,
-    learn: Callable[[RankedTrajectories], LearnedReward],
-    *,
-    folds: int,
-    seed: int,
+    ranked: RankedTrajectories, learn: Callable[[RankedTrajectories], LearnedReward], *, folds: int, seed: int
 ) -> HeldOutPairs:
     """Learn once without each fold of the compared trajectories; evaluate on all pairs that touch the fold.
 

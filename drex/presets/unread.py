@@ -16,10 +16,7 @@ from drex.ranges import located, paths_of, refuse_unread
 
 
 def refuse_unread_by_task(
-    settings: Settings,
-    task: str,
-    observation_space: gymnasium.Space[Any],
-    action_space: gymnasium.Space[Any],
+    settings: Settings, task: str, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]
 ) -> None:
     """Refuse settings other than their defaults that only another kind of task reads.
 

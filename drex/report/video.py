@@ -162,10 +162,7 @@ def _positions_left_out(environment: gymnasium.Env[Any, Any], demonstrations: Tr
 
 
 def _replay(
-    environment: gymnasium.Env[Any, Any],
-    demonstrations: Trajectories,
-    skipped: int,
-    timing: tuple[int, int],
+    environment: gymnasium.Env[Any, Any], demonstrations: Trajectories, skipped: int, timing: tuple[int, int]
 ) -> Iterator[Frame]:
     """The longest demonstration, set from its observations; places they leave out follow from speeds."""
     stride, frames = timing

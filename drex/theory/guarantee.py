@@ -19,13 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drex.errors import UserError
-from drex.theory.mdps import (
-    Floats,
-    TabularMDPs,
-    expected_returns,
-    feature_expectations,
-    optimal_policies,
-)
+from drex.theory.mdps import Floats, TabularMDPs, expected_returns, feature_expectations, optimal_policies
 
 
 @dataclass(frozen=True, kw_only=True)

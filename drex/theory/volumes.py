@@ -148,12 +148,7 @@ def consistent_rewards(
         log_share[open_sets] += np.log(alive.mean(1))
         kept = _refill(points[open_sets], alive, generator)
         points[open_sets] = hit_and_run(
-            kept,
-            unit[open_sets],
-            moves=steps,
-            generator=generator,
-            floor=floor,
-            population=points[open_sets],
+            kept, unit[open_sets], moves=steps, generator=generator, floor=floor, population=points[open_sets]
         )
         open_sets = open_sets[floor < 0]
         if not len(open_sets):
