@@ -1,4 +1,4 @@
-"""Warnings of a finished run: failed assumptions of the method, and results that mislead."""
+"""Warnings of a finished run: violated assumptions of the method, and misleading results."""
 
 from __future__ import annotations
 
@@ -57,15 +57,13 @@ def _clone_is_random(evaluation: Mapping[str, Any]) -> list[str]:
 
 
 def _noise_does_not_hurt(evaluation: Mapping[str, Any]) -> list[str]:
-    curves: dict[str, list[tuple[float, float | None]]] = {}
-    for point in evaluation.get("noise", []):
-        curves.setdefault(point["name"], []).append((point["level"], point["return"]["mean"]))
-    found = []
-    for noise_name, curve in curves.items():
-        returns = [value for _, value in curve if value is not None]
-        if len(returns) < len(curve) or len(curve) < 3:
+    points, found = evaluation.get("noise", []), []
+    for noise_name in dict.fromkeys(point["name"] for point in points):
+        curve = [point for point in points if point["name"] == noise_name]
+        levels, returns = [p["level"] for p in curve], [p["return"]["mean"] for p in curve]
+        if None in returns or len(curve) < 3:
             continue
-        fall = float(kendalltau([level for level, _ in curve], returns).statistic) if np.ptp(returns) else 0.0
+        fall = float(kendalltau(levels, returns).statistic) if np.ptp(returns) else 0.0
         if fall > FALLING:
             found.append(
                 f"Return does not fall reliably with the level of {noise_name!r} noise (rank correlation "
@@ -112,7 +110,7 @@ def _reward_misled(evaluation: Mapping[str, Any]) -> list[str]:
 def _clone_is_as_good(evaluation: Mapping[str, Any]) -> list[str]:
     policy, demonstrator = evaluation["policy"]["mean"], evaluation["demonstrator"]["mean"]
     if policy is None or demonstrator is None or policy <= demonstrator:
-        return []  # a misleading reward, or one not optimised, is reported instead
+        return []  # covered by the warning about a misleading reward
     clones = {
         "greedy": (evaluation.get("bc"), "cloning without the demonstrator's randomness"),
         "sampling": (evaluation.get("bc_stochastic"), "cloning"),
