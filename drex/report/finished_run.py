@@ -73,9 +73,7 @@ def read_finished_run(path: str | Path) -> FinishedRun:
 
 def read_scalars(folder: Path) -> dict[str, Curve]:
     """All scalars in the folder's TensorBoard files; a step logged again after a resume counts once."""
-    from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
-        EventAccumulator,
-    )
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
     latest: dict[str, dict[int, tuple[float, float]]] = {}
     for file in sorted(folder.glob("events.out.tfevents.*")):

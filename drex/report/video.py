@@ -168,7 +168,7 @@ def _replay(
     stride, frames = timing
     task = cast("Any", environment.unwrapped)
     positions, velocities = task.model.nq - skipped, task.model.nv
-    observations = demonstration.observations.astype(np.float64)
+    observations = np.asarray(demonstration.observations, np.float64)
     length = len(observations)
     speeds = observations[:, positions : positions + velocities]
     places = np.cumsum(speeds[:, :skipped], axis=0) * task.dt
