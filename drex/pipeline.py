@@ -112,9 +112,9 @@ def run(
     if report:
         from drex.report.html import write_report  # slow import: matplotlib
 
-        progress.say("drawing figures and video")
+        progress.write("drawing figures and video")
         for note in write_report(run_dir, tensorboard=True).notes:
-            progress.say(note)
+            progress.write(note)
     return evaluation
 
 

@@ -60,12 +60,8 @@ def evaluate_policy(
     Raises:
         UserError: an action is NaN or infinite.
     """
+    count = min(settings.environments, settings.episodes)
     trajectories, true_returns = collect_on(
-        task,
-        policy,
-        settings.episodes,
-        seed=seed,
-        environments=min(settings.environments, settings.episodes),
-        progress=progress,
+        task, policy, settings.episodes, seed=seed, environments=count, progress=progress
     )
     return PolicyEvaluation(true_returns.values_for_evaluation(), trajectories)

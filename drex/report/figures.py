@@ -42,8 +42,8 @@ def noise_and_return(run: FinishedRun) -> Figure | None:
         _reference_lines(axes, run)
     what = "True return per episode" if known else "Steps per episode (true returns unknown)"
     axes.set(xlabel="noise level: probability that an action is replaced", ylabel=what)
-    said = f"{what} against noise (band: ±1 standard deviation)" if known else what
-    axes.set_title(f"{said}\n{run.title}", fontsize=11)
+    title = f"{what} against noise (band: ±1 standard deviation)" if known else what
+    axes.set_title(f"{title}\n{run.title}", fontsize=11)
     axes.legend(fontsize=8)
     return figure
 
@@ -78,9 +78,9 @@ def predicted_and_true(run: FinishedRun) -> Figure | None:
         axes.axvspan(best, high, color="gold", alpha=0.15, linewidth=0, label="beyond the best demonstration")
         axes.set_xlim(low, high)
     tau = run.evaluation["reward"]["kendall_tau"]
-    said = "Kendall tau unknown" if tau is None else f"Kendall tau of ranked trajectories {tau:.2f}"
+    title = "Kendall tau unknown" if tau is None else f"Kendall tau of ranked trajectories {tau:.2f}"
     axes.set(xlabel="true return per episode", ylabel="learned return per episode")
-    axes.set_title(f"Learned against true return; {said}\n{run.title}", fontsize=11)
+    axes.set_title(f"Learned against true return; {title}\n{run.title}", fontsize=11)
     axes.legend(fontsize=8, loc="best")
     return figure
 

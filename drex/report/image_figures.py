@@ -68,10 +68,10 @@ def frames_highest_and_lowest(run: FinishedRun) -> Figure | None:
     both = extremes(run, reward, SHOWN)
     figure = Figure(figsize=(11.0, 5.0), dpi=120, layout="constrained")
     grid = figure.subplots(2, SHOWN, squeeze=False)
-    for row, said, frames in zip(grid, ("highest", "lowest"), both, strict=True):
+    for row, label, frames in zip(grid, ("highest", "lowest"), both, strict=True):
         for axes, frame in _filled(row, frames):
             _show(axes, frame, reward)
-        row[0].set_ylabel(f"{said} reward")
+        row[0].set_ylabel(f"{label} reward")
     title = "Steps of highest and lowest learned reward, in standard deviations"
     figure.suptitle(f"{title}\n{run.title}", fontsize=11)
     return figure
@@ -88,14 +88,14 @@ def attention(run: FinishedRun) -> Figure | None:
     figure = Figure(figsize=(11.0, 4.6), dpi=120, layout="constrained")
     grid = figure.subplots(2, 2 * MAPPED, squeeze=False)
     drawn = None
-    for row, said, frames, found in zip(grid, ("highest", "lowest"), both, maps, strict=True):
+    for row, label, frames, found in zip(grid, ("highest", "lowest"), both, maps, strict=True):
         for axes, frame in _filled(row[::2], frames):
             _show(axes, frame, reward)
         for (axes, frame), changes in zip(_filled(row[1::2], frames), found, strict=True):
             _show(axes, frame, reward, titled=False)
             opacity = np.abs(changes / limit) ** 0.5
             drawn = axes.imshow(changes, cmap=_LOWERS_RAISES, vmin=-limit, vmax=limit, alpha=opacity)
-        row[0].set_ylabel(f"{said} reward")
+        row[0].set_ylabel(f"{label} reward")
     if drawn is not None:
         figure.colorbar(drawn, ax=grid, shrink=0.7, label="change of the reward by this region")
     figure.suptitle(f"Occlusion maps of the learned reward\n{run.title}", fontsize=11)

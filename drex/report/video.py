@@ -63,7 +63,7 @@ def make_video(run: FinishedRun, file: Path) -> str | None:
     reason = ""
     for driver in (named,) if named else _DRIVERS:
         environment = os.environ | {"MUJOCO_GL": driver, "OMP_NUM_THREADS": "1"}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # for own environments
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # for custom environments
         command = [sys.executable, "-m", "drex.report.video", str(run.path), str(file)]
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT)
@@ -71,13 +71,13 @@ def make_video(run: FinishedRun, file: Path) -> str | None:
             return f"no video: rendering took more than {_TIMEOUT:.0f} seconds"
         if done.returncode == 0 and file.is_file():
             return None
-        said = done.stderr.strip().splitlines()
-        reason = f"{driver}: {said[-1] if said else f'exit status {done.returncode}'}"
+        lines = done.stderr.strip().splitlines()
+        reason = f"{driver}: {lines[-1] if lines else f'exit status {done.returncode}'}"
     return f"no video: no driver renders here ({reason})"
 
 
 def render(run: FinishedRun, file: Path) -> None:
-    """Render the panels in this process and write the video."""
+    """Render the panels in this process and write them in two columns."""
     environment = _make(run.task)
     rate = float(environment.metadata.get("render_fps") or _FRAMES_PER_SECOND)
     stride = max(1, round(rate / _FRAMES_PER_SECOND))
@@ -85,25 +85,20 @@ def render(run: FinishedRun, file: Path) -> None:
     panels = [list(panel) for panel in _panels(run, environment, stride, frames)]
     environment.close()
     shown = min(frames, max(map(len, panels)))
+    width, height = 2 * PANEL[0], (len(panels) + 1) // 2 * PANEL[1]
     with written_whole(file) as place:
-        _write_panels(place, panels, rate / stride, shown)
-
-
-def _write_panels(file: Path, panels: list[list[Frame]], rate: float, shown: int) -> None:
-    """The panels side by side in two columns, ``shown`` frames of each."""
-    rows = (len(panels) + 1) // 2
-    writer = imageio_ffmpeg.write_frames(
-        str(file), (2 * PANEL[0], rows * PANEL[1]), fps=rate, codec="libx264", macro_block_size=8
-    )
-    writer.send(None)
-    for index in range(shown):
-        canvas = np.zeros((rows * PANEL[1], 2 * PANEL[0], 3), np.uint8)
-        for place, panel in enumerate(panels):
-            top, left = (place // 2) * PANEL[1], (place % 2) * PANEL[0]
-            # after its end an episode shows its last frame
-            canvas[top : top + PANEL[1], left : left + PANEL[0]] = panel[min(index, len(panel) - 1)]
-        writer.send(canvas.tobytes())
-    writer.close()
+        writer = imageio_ffmpeg.write_frames(
+            str(place), (width, height), fps=rate / stride, codec="libx264", macro_block_size=8
+        )
+        writer.send(None)
+        for step in range(shown):
+            canvas = np.zeros((height, width, 3), np.uint8)
+            for index, panel in enumerate(panels):
+                top, left = (index // 2) * PANEL[1], (index % 2) * PANEL[0]
+                # after its end an episode shows its last frame
+                canvas[top : top + PANEL[1], left : left + PANEL[0]] = panel[min(step, len(panel) - 1)]
+            writer.send(canvas.tobytes())
+        writer.close()
 
 
 def _panels(
@@ -138,8 +133,8 @@ def _act(
     over = False
     for step in range(stride * frames):
         if step % stride == 0 or over:
-            said = f"{name}   step {step}" + ("   (ended)" if over else "")
-            yield _captioned(environment.render(), said)
+            caption = f"{name}   step {step}" + ("   (ended)" if over else "")
+            yield _captioned(environment.render(), caption)
         if over:
             return
         action = policy(np.asarray(observation)[None])[0]
@@ -188,11 +183,11 @@ def _recorded(
     last, steps = len(demonstration.actions) - 1, slice(0, stride * frames)
     seen, actions = demonstration.observations[steps], demonstration.actions[steps]
     screens = environment.replay(seen, actions) if isinstance(environment, AtariScreen) else None
-    said = "demonstrator, as recorded" if screens is None else "demonstrator, played again"
+    caption = "demonstrator, as recorded" if screens is None else "demonstrator, played again"
     for step in range(0, len(seen), stride):
         over = "   (ended)" if step == last else ""
         shown = np.repeat(seen[step, -1][..., None], 3, axis=-1) if screens is None else screens[step]
-        yield _captioned(shown, f"{said}   step {step}{over}")
+        yield _captioned(shown, f"{caption}   step {step}{over}")
 
 
 def _captioned(frame: Any, words: str) -> Frame:  # noqa: ANN401 (what an environment renders)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,7 @@ from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 from drex.rewards.cnn import EnsembleCNN, ImageInputs, ImageLayers
 from drex.rewards.mlp import EnsembleMLP, as_tensor, options_of, transition_features
-
-if TYPE_CHECKING:
-    from drex.rewards.settings import RewardSettings
+from drex.rewards.settings import RewardSettings
 
 StepInputs: TypeAlias = torch.Tensor | ImageInputs
 """(steps, features), or the images of all steps."""
@@ -39,8 +37,12 @@ def step_inputs(
             expected = "observations or next_observations alone, not standardised, where those are images"
             found = f"{', '.join(settings.inputs)}, standardize_inputs {settings.standardize_inputs}"
             raise UserError("reward.inputs", expected=expected, found=found)
-        seen = trajectories.observations if settings.inputs == ("observations",) else ahead
-        return ImageInputs(seen, device=get_device(device)), np.zeros(0, np.float32), np.zeros(0, np.float32)
+        chosen = trajectories.observations if settings.inputs == ("observations",) else ahead
+        return (
+            ImageInputs(chosen, device=get_device(device)),
+            np.zeros(0, np.float32),
+            np.zeros(0, np.float32),
+        )
     if top + bottom:
         where, found = "reward.mask_top, reward.mask_bottom", f"{top} and {bottom}"
         raise UserError(where, expected="0 for observations that are no images", found=found)

@@ -115,12 +115,10 @@ class LearnedReward:
             expected = "a network of drex, which load_reward can rebuild"
             found, do = f"a custom network, {type(network).__name__}", "save its weights yourself"
             raise UserError("saving a reward", expected=expected, found=found, do=do)
+        members, sizes = network.members, network.hidden_sizes
+        image = network.image if isinstance(network, EnsembleCNN) else None
         facts = RewardFacts(
-            format=FORMAT,
-            hidden_sizes=network.hidden_sizes,
-            members=network.members,
-            image=network.image if isinstance(network, EnsembleCNN) else None,
-            **vars(self.fields),
+            format=FORMAT, hidden_sizes=sizes, members=members, image=image, **vars(self.fields)
         )
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)

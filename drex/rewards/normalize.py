@@ -60,16 +60,13 @@ def normalize_reward(
     Raises:
         UserError: a control cost for actions other than real numbers.
     """
-    if settings.control_cost and not np.issubdtype(trajectories.actions.dtype, np.floating):
+    cost = settings.control_cost
+    if cost and not np.issubdtype(trajectories.actions.dtype, np.floating):
         where, expected = "normalization.control_cost", "0 for actions that are no real numbers"
-        found = f"{settings.control_cost} for actions of {trajectories.actions.dtype}"
+        found = f"{cost} for actions of {trajectories.actions.dtype}"
         raise UserError(where, expected=expected, found=found)
     plain = reward.with_fields(
-        offset=0.0,
-        scale=1.0,
-        pessimism=settings.pessimism,
-        control_cost=settings.control_cost,
-        squash=settings.squash,
+        offset=0.0, scale=1.0, pessimism=settings.pessimism, control_cost=cost, squash=settings.squash
     )
     steps = plain.per_step(trajectories).astype(np.float64)
     can_end = bool(trajectories.terminated.any())

@@ -55,7 +55,7 @@ def build_network(
 
 
 def _check_facts(facts: RewardFacts, where: str) -> None:
-    """Raise a ``UserError`` for facts that contradict each other, and for zeros that would divide."""
+    """Raise a ``UserError`` for inconsistent facts and for divisors that are not positive."""
     features, members, sizes = len(facts.input_shift), facts.members, facts.hidden_sizes
     inputs, options = list(facts.inputs), list(facts.action_options)
     lone = not features and inputs in (["observations"], ["next_observations"])

@@ -60,5 +60,5 @@ def _choose(run: Context, cloned: Trajectories, bc: ActorCriticPolicy) -> Rollou
         inputs=[CLONE],
     )
     steps = ", ".join(f"{name} {mean:,.0f}" for name, mean in choice.steps().items())
-    run.progress.say(f"noise is injected into the {choice.actions} clone (steps an episode: {steps})")
+    run.progress.write(f"noise is injected into the {choice.actions} clone (steps an episode: {steps})")
     return choice

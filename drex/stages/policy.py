@@ -78,7 +78,7 @@ def _train(
         "device": run.device,
     }
     if isinstance(learner, SB3Settings):
-        run.progress.say(learner.how_it_starts(cloned=bc is not None))
+        run.progress.write(learner.how_it_starts(cloned=bc is not None))
         return train(environments, learner, **shared)
     return train_ppo(environments, learner, checkpoints=run.folder.unfinished(stage.name), **shared)
 

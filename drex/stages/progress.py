@@ -57,7 +57,7 @@ class Progress:
 
         return log
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         """One line on the terminal."""
         if not self._quiet:
             tqdm.write(line)

@@ -152,13 +152,13 @@ def optimal_policies(mdps: TabularMDPs, rewards: Floats) -> Floats:
     choices = np.zeros(rewards.shape, np.int64)
     while True:
         policies = deterministic_policies(choices, mdps.actions)
-        worth = action_values(mdps, state_values(mdps, policies, rewards), rewards)
-        kept = np.take_along_axis(worth, choices[..., None], -1)[..., 0]
-        scale = 1 + np.abs(worth).max(-1)
-        better = worth.max(-1) > kept + _SAME * scale
+        q = action_values(mdps, state_values(mdps, policies, rewards), rewards)
+        current = np.take_along_axis(q, choices[..., None], -1)[..., 0]
+        scale = 1 + np.abs(q).max(-1)
+        better = q.max(-1) > current + _SAME * scale
         if not better.any():
             return policies
-        choices = np.where(better, worth.argmax(-1), choices)
+        choices = np.where(better, q.argmax(-1), choices)
 
 
 def occupancies(mdps: TabularMDPs, policies: Floats) -> Floats:

@@ -66,8 +66,8 @@ def softmax_policies(mdps: TabularMDPs, rewards: Floats, *, temperature: Floats)
             spread is the standard deviation of the optimal action values within states.
     """
     values = state_values(mdps, optimal_policies(mdps, rewards), rewards)
-    worth = action_values(mdps, values, rewards)
-    advantage = worth - worth.mean(-1, keepdims=True)
+    q = action_values(mdps, values, rewards)
+    advantage = q - q.mean(-1, keepdims=True)
     spread = np.sqrt((advantage**2).mean((1, 2), keepdims=True))
     logits = advantage / (np.where(spread > 0, spread, 1) * temperature[:, None, None])
     odds = np.exp(logits - logits.max(-1, keepdims=True))

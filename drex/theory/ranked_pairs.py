@@ -44,9 +44,9 @@ def clone_policies(
     """Behavioral cloning by counting actions, a tenth of a count added to each: (mdps, states, actions)."""
     count, states, actions = demonstrators.shape
     which = np.repeat(np.arange(count), demonstrations)
-    seen, taken = sample_rollouts(mdps, demonstrators[which], which=which, steps=steps, generator=generator)
+    visits, taken = sample_rollouts(mdps, demonstrators[which], which=which, steps=steps, generator=generator)
     counts = np.full((count, states, actions), 0.1)
-    np.add.at(counts, (np.repeat(which[:, None], steps, 1), seen, taken), 1.0)
+    np.add.at(counts, (np.repeat(which[:, None], steps, 1), visits, taken), 1.0)
     return np.asarray(counts / counts.sum(-1, keepdims=True))
 
 

@@ -95,10 +95,10 @@ def run_ambiguity(
         expected = "differences of shape (pairs, features) and at least 2 repeats"
         found = f"shape {differences.shape}, {repeats} repeats"
         raise UserError("run_ambiguity", expected=expected, found=found)
-    kept, contradicted = _agreeing_pairs(differences, weights)
-    basis, spectrum = _span(kept)
+    agreeing, contradicted = _agreeing_pairs(differences, weights)
+    basis, spectrum = _span(agreeing)
     dimensions = len(basis)
-    normals = np.repeat((kept @ basis.T)[None], repeats, 0)
+    normals = np.repeat((agreeing @ basis.T)[None], repeats, 0)
     sampled = consistent_rewards(normals, particles=particles, seed=seed)
     halvings = -sampled.log_share / np.log(2)
     half_width = float(student.ppf(0.975, repeats - 1) * halvings.std(ddof=1) / np.sqrt(repeats))
@@ -113,7 +113,7 @@ def run_ambiguity(
     mean = float(halvings.mean())
     return RunAmbiguity(
         pairs=len(differences),
-        used=len(kept),
+        used=len(agreeing),
         contradicted=contradicted,
         dimensions=dimensions,
         effective_rank=float(np.exp(-(spectrum * np.log(spectrum)).sum())),
@@ -184,8 +184,8 @@ def _agreeing_pairs(differences: Floats, weights: Floats | None) -> tuple[Floats
         expected = "at least one pair that differs in features and that the reward orders as labelled"
         found = f"none of {len(differences)}"
         raise UserError("run_ambiguity: differences", expected=expected, found=found)
-    kept = differences[agrees]
-    return kept / np.linalg.norm(kept, axis=1, keepdims=True), int(differing.sum() - agrees.sum())
+    agreeing = differences[agrees]
+    return agreeing / np.linalg.norm(agreeing, axis=1, keepdims=True), int(differing.sum() - agrees.sum())
 
 
 def _span(normals: Floats) -> tuple[Floats, Floats]:

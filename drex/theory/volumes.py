@@ -103,9 +103,9 @@ def shares_by_adding_pairs(
         shares[:, pair + 1] = np.exp(log_before) * fraction
         refill = np.flatnonzero((fraction < 0.5) & (fraction > 0))
         if len(refill):
-            kept = _refill(points[refill], alive[refill], generator)
+            inside = _refill(points[refill], alive[refill], generator)
             points[refill] = hit_and_run(
-                kept, unit[refill, : pair + 1], moves=steps, generator=generator, population=points[refill]
+                inside, unit[refill, : pair + 1], moves=steps, generator=generator, population=points[refill]
             )
             log_before[refill] += np.log(fraction[refill])
             alive[refill] = True
@@ -143,9 +143,14 @@ def consistent_rewards(
         if not alive.any(1).all():
             break
         log_share[open_sets] += np.log(alive.mean(1))
-        kept = _refill(points[open_sets], alive, generator)
+        inside = _refill(points[open_sets], alive, generator)
         points[open_sets] = hit_and_run(
-            kept, unit[open_sets], moves=steps, generator=generator, floor=floor, population=points[open_sets]
+            inside,
+            unit[open_sets],
+            moves=steps,
+            generator=generator,
+            floor=floor,
+            population=points[open_sets],
         )
         open_sets = open_sets[floor < 0]
         if not len(open_sets):
