@@ -19,20 +19,24 @@ Format = Literal["npz", "minari", "imitation", "d4rl"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeOptions:
-    """Train a demonstrator on the true reward, stop it while imperfect, and record its episodes."""
-
+class _NewFile:
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """Output file (npz); an existing file is not overwritten."""
     seed: Seed = 0
-    """Random seed of training and recording."""
+    """Random seed of the command."""
+
+    def __post_init__(self) -> None:
+        check_ranges(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeOptions(_NewFile):
+    """Train a demonstrator on the true reward, stop it while imperfect, and record its episodes."""
+
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
     """Show no progress bar."""
     settings: Annotated[MakingSettings, tyro.conf.arg(name="")] = field(default_factory=MakingSettings)
     """Settings of demonstrator and recording."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
 
 def parse_make_options(task: str, arguments: Sequence[str]) -> MakeOptions:
@@ -46,20 +50,13 @@ def parse_make_options(task: str, arguments: Sequence[str]) -> MakeOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordOptions:
+class RecordOptions(_NewFile):
     """Record episodes of a trained policy."""
 
     policy: Annotated[str, tyro.conf.arg(metavar="FILE")]
     """Run folder, stage of one, or zip saved by stable-baselines3; nothing is unpickled."""
-    out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
-    """Output file (npz); an existing file is not overwritten."""
-    seed: Seed = 0
-    """Random seed of environments, sampled actions and noise."""
     settings: Annotated[RecordingSettings, tyro.conf.arg(name="")] = field(default_factory=RecordingSettings)
     """Settings of the recording."""
-
-    def __post_init__(self) -> None:
-        check_ranges(self)
 
 
 def parse_record_options(task: str, arguments: Sequence[str]) -> RecordOptions:

@@ -13,6 +13,7 @@ from drex.report.finished_run import METHODS
 
 UNKNOWN = "unknown"
 """For null in ``evaluation.json``."""
+_ANSWERS = {True: "yes", False: "no", None: UNKNOWN}
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,7 @@ def findings_table(evaluation: Mapping[str, Any]) -> Table:
         "Findings",
         ("quantity", "value"),
         (
-            ("mean return above the best demonstration", yes_or_no(evaluation["beats_best_demonstration"])),
+            ("mean return above the best demonstration", _ANSWERS[evaluation["beats_best_demonstration"]]),
             *rollout_policy,
             (f"preferences, from {ranking.get('source', UNKNOWN)}", number(ranking.get("pairs"))),
             ("contradicted by other preferences", percent(ranking.get("contradictions"))),
@@ -140,8 +141,3 @@ def interval(bounds: tuple[float, float] | None) -> str:
 def percent(share: float | None) -> str:
     """A share from 0 to 1 as percent; ``UNKNOWN`` for null."""
     return UNKNOWN if share is None else f"{share:.1%}"
-
-
-def yes_or_no(answer: bool | None) -> str:
-    """``yes`` or ``no``; ``UNKNOWN`` for null."""
-    return UNKNOWN if answer is None else ("yes" if answer else "no")

@@ -52,7 +52,8 @@ def learn_reward(
         UserError: a custom network with another output shape than (members, n), or settings that do not fit
             the observations.
     """
-    training, held_out, generator = _split(ranked, settings, seed)
+    generator, count = np.random.default_rng(seed), len(ranked.trajectories)
+    training, held_out = split_train_held_out(ranked.preferences, count, settings.held_out, generator)
     inputs, shift, spread = step_inputs(ranked.trajectories, settings, device)
     net = make_network(inputs.shape[1:], settings, seed=seed, network=network)
     if isinstance(inputs, ImageInputs):
@@ -166,13 +167,6 @@ def held_out_pairs(
     ranked: RankedTrajectories, settings: RewardSettings, *, seed: int
 ) -> RankedTrajectories | None:
     """The ranked pairs that ``learn_reward`` holds out with this seed; ``None`` if it trains on all pairs."""
-    _, held_out, _ = _split(ranked, settings, seed)
+    generator, count = np.random.default_rng(seed), len(ranked.trajectories)
+    _, held_out = split_train_held_out(ranked.preferences, count, settings.held_out, generator)
     return None if held_out is None else RankedTrajectories(ranked.trajectories, held_out)
-
-
-def _split(
-    ranked: RankedTrajectories, settings: RewardSettings, seed: int
-) -> tuple[Preferences, Preferences | None, np.random.Generator]:
-    """Training and held-out pairs, and the generator for the snippets."""
-    generator, trajectories = np.random.default_rng(seed), len(ranked.trajectories)
-    return *split_train_held_out(ranked.preferences, trajectories, settings.held_out, generator), generator
