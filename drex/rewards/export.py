@@ -1,12 +1,4 @@
-"""Export of a learned reward as one ``.pt2`` file of ``torch.export``, which torch runs without drex.
-
-Usage::
-
-    reward = torch.export.load("reward.pt2").module()
-    rewards = reward(observations, actions, next_observations)
-
-Shapes are (n, *observation shape), (n, *action shape) and (n, *observation shape), n at least 1, to (n,).
-"""
+"""Export of a learned reward as one ``.pt2`` file of ``torch.export``, which torch runs without drex."""
 
 from __future__ import annotations
 
@@ -39,8 +31,8 @@ def export_reward(
 ) -> None:
     """Write a reward, also one with a custom network, as a ``.pt2`` file that torch runs on the CPU.
 
-    ``torch.export.load(file).module()`` maps observations, actions and next observations to rewards. Tensors
-    have the dtypes of the spaces; discrete actions are int64.
+    ``torch.export.load(file).module()`` maps tensors (n, *obs), (n, *act), (n, *obs), n at least 1, to (n,)
+    rewards. Tensors have the dtypes of the spaces; discrete actions are int64.
 
     Args:
         reward: the reward.

@@ -46,21 +46,13 @@ def given_demonstrations(
 
 def copy_demonstrations(run: Context, given: Demonstrations) -> Demonstrations:
     """A copy of the demonstrations in the run folder."""
-    file = DEMONSTRATIONS.files[0]
-
-    def save(demonstrations: Demonstrations, place: Path) -> None:
-        save_demonstrations(
-            place / file,
-            demonstrations.trajectories,
-            rewards=demonstrations.true_returns.step_values_for_evaluation(),
-            task=run.task,
-            about=demonstrations.about,
-        )
-
+    file, rewards = DEMONSTRATIONS.files[0], given.true_returns.step_values_for_evaluation()
     return run.load_or_make(
         DEMONSTRATIONS,
         lambda _: given,
-        save=save,
+        save=lambda demos, place: save_demonstrations(
+            place / file, demos.trajectories, rewards=rewards, task=run.task, about=demos.about
+        ),
         load=lambda place: load_demonstrations(place / file),
         settings={"sha256": content_sha256(given)},
     )
