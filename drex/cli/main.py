@@ -75,7 +75,8 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _overview() -> str:
-    commands = "\n".join(f"  drex {name:<13}  {summary}" for name, (_, summary) in _COMMANDS.items())
+    width = max(map(len, _COMMANDS))
+    commands = "\n".join(f"  drex {name:<{width}}  {summary}" for name, (_, summary) in _COMMANDS.items())
     return (
         "Learn a reward from imperfect demonstrations, and train an agent that beats the demonstrator.\n\n"
         f"{commands}\n\n"
