@@ -1,14 +1,14 @@
-"""The one kind of error a user sees: where it is, what was expected, what was found, and what to do."""
+"""The error type for users' mistakes."""
 
 
 class UserError(Exception):
-    """A mistake that the user can mend; printed as one sentence, exit status 2.
+    """A mistake that the user can correct, in one sentence; exit status 2 on the command line.
 
     Args:
         where: the file, field or argument at fault, for example ``"demos.npz: actions"``.
-        expected: what would have been right.
-        found: what stands there instead.
-        do: one short advice, or empty when the first three say it all.
+        expected: a correct value.
+        found: the actual value.
+        do: short advice, or empty.
     """
 
     def __init__(self, where: str, *, expected: str, found: str, do: str = "") -> None:

@@ -19,8 +19,9 @@ from drex.files.atomic import write_json
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_folder import RunFolder, versions
 from drex.files.run_layout import RESULT
+from drex.presets.names import Control, Device, Method
 from drex.presets.presets import preset
-from drex.presets.settings import Control, Method, Settings
+from drex.presets.settings import Settings
 from drex.presets.unread import refuse_unread_by_task
 from drex.ranges import SEEDS
 from drex.rankings.preferences import Preferences
@@ -29,7 +30,7 @@ from drex.stages.cloning import clone_best, clone_demonstrations
 from drex.stages.context import Context
 from drex.stages.controls import train_control
 from drex.stages.demonstrations import copy_demonstrations, given_demonstrations
-from drex.stages.device import Device, limit_torch_threads, resolve_device
+from drex.stages.device import limit_torch_threads, resolve_device
 from drex.stages.evaluation import evaluate, evaluate_control
 from drex.stages.held_out import held_out_accuracy
 from drex.stages.policy import environment_steps, train_policy
@@ -62,21 +63,20 @@ def run(
 
     Args:
         task: a gymnasium id (``module:Id`` imports the module first), or a class or function that makes an
-            environment, itself or by its name ``module:factory``.
-        run_dir: the folder that the run leaves; see the README for what it holds.
-        env_kwargs: keyword arguments of the environment, of what JSON can hold.
-        wrappers: classes or functions around each environment, or their names ``module:Wrapper``, innermost
-            first.
+            environment, or its name ``module:factory``.
+        run_dir: output folder; the README lists its files.
+        env_kwargs: keyword arguments of the environment, of types that JSON has.
+        wrappers: wrapper classes or functions, or their names ``module:Wrapper``, innermost first.
         demonstrations: a file or folder of any format (docs/demonstrations.md), or data in memory; ``None``
             takes the bundled ones.
-        method: ``"drex"`` for unranked demonstrations, ``"trex"`` for those that carry a ranking.
-        ranking: the user's ranking, a JSON or CSV file or in memory; ``None`` takes the file next to the
+        method: ``"drex"`` ranks noisy rollouts, ``"trex"`` takes the user's ranking.
+        ranking: T-REX only: a JSON or CSV file, or a ranking in memory; ``None`` takes the file next to the
             demonstrations.
         settings: ``None`` takes the default preset for the task and the method.
-        seed: of the whole run; each stage draws its own stream from it.
-        controls: baseline rewards, trained from the same start and evaluated in the same table. They may be
+        seed: of the whole run; each stage has a stream of its own.
+        controls: baseline rewards, trained from the same start and evaluated in the same table; they can be
             added to a finished run.
-        resume: continue in a run folder that holds a part of this very run.
+        resume: continue an unfinished run of the same configuration.
         quiet: no progress bars.
         device: for PPO and, for images, for cloning and the reward. ``"auto"`` takes the CPU for flat
             observations, else a GPU where there is one.
@@ -86,14 +86,12 @@ def run(
         The content of ``evaluation.json``.
 
     Raises:
-        UserError: anything that the user can fix.
+        UserError: any mistake that the user can correct.
     """
     task = task_name(task, kwargs=env_kwargs, wrappers=wrappers)
     settings = preset("default", task, method) if settings is None else settings
     if settings.method != method:
-        raise UserError(
-            "method", expected=f"{settings.method}, whose ranking the settings hold", found=method
-        )
+        raise UserError("method", expected=f"{settings.method}, the method of the settings", found=method)
     SEEDS.check("seed", seed)
     observation_space, action_space, _ = task_spaces(task)
     refuse_unread_by_task(settings, task, observation_space, action_space)
@@ -109,28 +107,27 @@ def run(
         closing(Progress(folder.path, quiet=quiet)) as progress,
     ):
         context = Context(task, settings, seed, folder, progress, resolve_device(task, device))
-        evaluation = about | _learn_and_evaluate(context, given, user, controls)
-        evaluation |= {"versions": versions()}
+        evaluation = about | _learn_and_evaluate(context, given, user, controls) | {"versions": versions()}
         write_json(folder.path / RESULT, evaluation)
     if report:
-        from drex.report.html import write_report  # matplotlib takes long to import
+        from drex.report.html import write_report  # slow import: matplotlib
 
-        progress.say("drawing figures and video")
+        progress.write("drawing figures and video")
         for note in write_report(run_dir, tensorboard=True).notes:
-            progress.say(note)
+            progress.write(note)
     return evaluation
 
 
 def _learn_and_evaluate(
     run: Context, given: Demonstrations, user: Ranking | None, controls: Sequence[Control]
 ) -> dict[str, Any]:
-    """The stages in order, and what they found."""
+    """Run the stages in order; returns their results."""
     demos = copy_demonstrations(run, given)
     bc: ActorCriticPolicy | None
-    if user is None:  # D-REX: a clone of all demonstrations, with more and more noise, ranks itself
+    if user is None:  # D-REX: rollouts of the clone are ranked by their noise level
         bc = clone_demonstrations(run, demos.trajectories)
         ranked = rank_noisy_rollouts(run, demos.trajectories, bc)
-    else:  # T-REX: the user ranks the demonstrations, and the best of them are cloned
+    else:  # T-REX: the demonstrations are ranked by the user, and the best are cloned
         bc = clone_best(run, demos.trajectories, user)
         ranked = rank_as_user(run, demos, user, bc)
     reward = learn(run, ranked)
@@ -140,7 +137,4 @@ def _learn_and_evaluate(
     found = evaluate(run, demos, bc, ranked, reward, policy)
     found["controls"] = {name: evaluate_control(run, name, control) for name, control in baselines.items()}
     found["reward"] |= {"held_out_accuracy": held_out.accuracy, "held_out_pairs": held_out.pairs}
-    return found | {
-        "seconds": run.folder.seconds(),
-        "environment_steps": environment_steps(run, ranked),
-    }
+    return found | {"seconds": run.folder.seconds(), "environment_steps": environment_steps(run, ranked)}

@@ -1,7 +1,7 @@
 """Ranges of settings: declared in a field's annotation, checked when the settings are made.
 
-``gamma: Share = 0.99`` is a number from 0 to 1. A field is named by its class, ``PPOSettings.gamma``, since
-settings do not know what holds them; ``located`` puts the path of an option or a JSON key in its place.
+``gamma: Share = 0.99`` is a number from 0 to 1. Errors name a field by its class, ``PPOSettings.gamma``;
+``located`` replaces the class by the path of an option or a JSON key.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, partial
 from numbers import Real
 from typing import TYPE_CHECKING, Annotated, Any, cast, get_args, get_origin, get_type_hints
 
@@ -25,11 +25,11 @@ class Range:
     """The finite numbers that a field may hold.
 
     Args:
-        low: the lowest.
-        high: the highest.
-        above: whether ``low`` itself is left out.
-        below: whether ``high`` itself is left out.
-        nan: whether NaN is allowed, for what is unknown.
+        low: lower bound.
+        high: upper bound.
+        above: exclude ``low``.
+        below: exclude ``high``.
+        nan: allow NaN, for an unknown value.
     """
 
     low: float = -math.inf
@@ -39,11 +39,7 @@ class Range:
     nan: bool = False
 
     def check(self, where: str, value: float) -> None:
-        """Refuse a number outside.
-
-        Raises:
-            UserError: the number is not in the range, infinite, or NaN.
-        """
+        """Raise a ``UserError`` if the number is out of range, infinite, or NaN."""
         inside = self.low <= value <= self.high and abs(value) < math.inf
         edge = (self.above and value == self.low) or (self.below and value == self.high)
         if not (inside and not edge) and not (self.nan and value != value):
@@ -64,31 +60,18 @@ Positive = Annotated[float, Range(0, above=True)]
 NotNegative = Annotated[float, Range(0)]
 Share = Annotated[float, Range(0, 1)]
 SEEDS = Range(0, 2**30 - 1)
-"""What every library here takes as a seed, with room for a stream beside each environment."""
+"""Seeds that every library accepts, with room for one stream per environment."""
 Seed = Annotated[int, SEEDS]
 
 
 def check_ranges(settings: DataclassInstance) -> None:
-    """Refuse settings with a number out of its range; tuples are checked item by item.
-
-    Raises:
-        UserError: names the class and the field.
-    """
+    """Raise a ``UserError`` for the first number out of its range; tuples are checked item by item."""
     for name, hint in _hints(type(settings)).items():
         _check(f"{type(settings).__name__}.{name}", getattr(settings, name), hint)
 
 
 def refuse_unread(settings: DataclassInstance, name: str, *, read_by: str) -> None:
-    """Refuse a field that differs from its default, where nothing would read it.
-
-    Args:
-        settings: that hold the field.
-        name: of the field.
-        read_by: what alone reads it.
-
-    Raises:
-        UserError: the field differs from its default.
-    """
+    """Raise a ``UserError`` if a field that only ``read_by`` reads differs from its default."""
     default = next(field.default for field in fields(settings) if field.name == name)
     found = getattr(settings, name)
     if found != default:
@@ -98,24 +81,22 @@ def refuse_unread(settings: DataclassInstance, name: str, *, read_by: str) -> No
 
 @contextmanager
 def located(paths: Mapping[str, str]) -> Iterator[None]:
-    """Name settings that are refused inside by their path, ``learner.gamma``, instead of by their class.
+    """In errors raised inside, replace the class of a field by its path: ``learner.gamma``.
 
     Args:
-        paths: what stands before the fields of each class, by its name; see ``paths_of``.
+        paths: prefix of the fields of each class, by the name of the class; see ``paths_of``.
     """
     try:
         yield
-    except UserError as mistake:
-        owner, dot, rest = mistake.where.partition(".")
-        if not dot or owner not in paths:
+    except UserError as error:
+        head, dot, rest = error.where.partition(".")
+        if not dot or head not in paths:
             raise
-        raise UserError(
-            paths[owner] + rest, expected=mistake.expected, found=mistake.found, do=mistake.do
-        ) from None
+        raise UserError(paths[head] + rest, expected=error.expected, found=error.found, do=error.do) from None
 
 
 def paths_of(settings: DataclassInstance, prefix: str = "") -> dict[str, str]:
-    """What stands before the fields of each class that these settings are composed of, by its name."""
+    """The prefix of the fields of each class in these settings, by the name of the class."""
     found = {type(settings).__name__: prefix}
     for field in fields(settings):
         value = getattr(settings, field.name)
@@ -124,9 +105,7 @@ def paths_of(settings: DataclassInstance, prefix: str = "") -> dict[str, str]:
     return found
 
 
-@cache
-def _hints(cls: type[DataclassInstance]) -> dict[str, Any]:
-    return get_type_hints(cls, include_extras=True)
+_hints = cache(partial(get_type_hints, include_extras=True))
 
 
 def _check(where: str, value: object, hint: Any) -> None:  # noqa: ANN401 (a type annotation is any object)
@@ -140,5 +119,5 @@ def _check(where: str, value: object, hint: Any) -> None:  # noqa: ANN401 (a typ
         for place, item in enumerate(value):
             _check(where, item, items[0] if items[-1] is Ellipsis else items[min(place, len(items) - 1)])
     else:
-        for option in get_args(hint):  # of a union; a Literal's are values, which hold no range
+        for option in get_args(hint):  # of a union, or the values of a Literal, which have no range
             _check(where, value, option)

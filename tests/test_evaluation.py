@@ -143,9 +143,7 @@ def noisy_rollouts(returns):
 
 def judgement(*returns):
     lengths = np.full(len(returns), 2)
-    return PolicyEvaluation(
-        np.array(returns), lengths, trajectories_of(lengths, np.ones((2 * len(returns), 1)))
-    )
+    return PolicyEvaluation(np.array(returns), trajectories_of(lengths, np.ones((2 * len(returns), 1))))
 
 
 def assembled(demonstrator, rollouts=(8.0, 3.0, 9.0, 1.0), policy=(10.0, 20.0)):

@@ -16,8 +16,9 @@ from drex.envs.atari.options import AtariOptions
 from drex.errors import UserError
 from drex.evaluation.evaluate import EvaluationSettings
 from drex.files.dataclass_json import settings_from_json, settings_to_json
+from drex.presets.names import Method
 from drex.presets.presets import PRESETS, default, paper, preset
-from drex.presets.settings import Method, Settings
+from drex.presets.settings import Settings
 from drex.rankings.settings import UserRanking
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetSettings

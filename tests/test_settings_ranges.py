@@ -402,7 +402,7 @@ def test_no_preset_holds_what_its_task_does_not_read(root):
 
 
 def test_the_method_is_that_of_the_ranking_in_the_settings(tmp_path):
-    with pytest.raises(UserError, match="method: expected trex, whose ranking the settings hold, found drex"):
+    with pytest.raises(UserError, match="method: expected trex, the method of the settings, found drex"):
         drex.run("Hopper-v5", run_dir=tmp_path / "run", settings=Settings(ranking=UserRanking()))
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 
-from drex.presets.names import Control, Method
+from drex.presets.names import Control, Device, Method
 from drex.ranges import Seed, check_ranges
-
-Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +32,7 @@ class CommonOptions:
     """Source of the ranking: noise injected into a clone of the demonstrations (drex), or the user (trex)."""
     ranking: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """T-REX only: ranking of the demonstrations, JSON or CSV, see drex demos rank; default: NAME.ranking.json
-    beside the demonstrations."""
+    next to the demonstrations."""
     mix_noise: tyro.conf.FlagCreatePairsOff[bool] = False
     """T-REX only: learn from noisy rollouts of the clone too, with half of the weight."""
     algo: str = "ppo"
@@ -57,11 +55,7 @@ class CommonOptions:
         check_ranges(self)
 
     def environment(self) -> str:
-        """The task with its arguments and wrappers, in one line.
-
-        Raises:
-            UserError: the arguments are no JSON object, or a name cannot be read.
-        """
+        """The task with its arguments and wrappers as one name; ``UserError`` if one cannot be parsed."""
         from drex.envs.json_options import json_object
         from drex.envs.task_names import task_name
 
@@ -69,27 +63,16 @@ class CommonOptions:
         return task_name(self.task, kwargs=kwargs, wrappers=self.wrappers)
 
     def folder(self) -> Path:
-        """The output folder: as asked for, or named by task, method, preset and seed."""
-        if self.run_dir is not None:
-            return self.run_dir
+        """The output folder: ``run_dir``, or named by task, method, preset and seed."""
         method = "" if self.method == "drex" else f"{self.method}-"
-        name = f"{method}{self.preset}-seed{self.seed}"
-        return Path("runs") / re.sub(r"[^\w.-]+", "-", self.task).strip("-") / name
+        task, name = re.sub(r"[^\w.-]+", "-", self.task).strip("-"), f"{method}{self.preset}-seed{self.seed}"
+        return self.run_dir or Path("runs") / task / name
 
 
 def show_common_options(task: str) -> None:
-    """Print these options, and how to see all others.
-
-    Raises:
-        SystemExit: always, with status 0.
-    """
-    more = (
-        f"The settings of every stage, for example --learner.environment-steps 500000, are listed with their "
-        f"defaults by drex run {task} --help-all."
+    """Print the help of these options and exit with status 0."""
+    description = (
+        f"{CommonOptions.__doc__}\n\nThe settings of every stage, for example "
+        f"--learner.environment-steps 500000, are listed with their defaults by drex run {task} --help-all."
     )
-    tyro.cli(
-        CommonOptions,
-        prog=f"drex run {task}",
-        args=["--help"],
-        description=f"{CommonOptions.__doc__}\n\n{more}",
-    )
+    tyro.cli(CommonOptions, prog=f"drex run {task}", args=["--help"], description=description)

@@ -1,7 +1,4 @@
-"""The options of ``drex demos make``, ``record``, ``inspect`` and ``convert``.
-
-Those of ``make`` and ``record`` are the fields of their settings.
-"""
+"""The options of ``drex demos make``, ``record``, ``inspect`` and ``convert``."""
 
 from __future__ import annotations
 
@@ -22,31 +19,30 @@ Format = Literal["npz", "minari", "imitation", "d4rl"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class MakeOptions:
-    """Train a demonstrator on the true reward, stop it while imperfect, and record its episodes."""
-
+class _NewFile:
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """Output file (npz); an existing file is not overwritten."""
     seed: Seed = 0
-    """Random seed of training and recording."""
-    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
-    """Show no progress bar."""
-    settings: Annotated[MakingSettings, tyro.conf.arg(name="")] = field(default_factory=MakingSettings)
-    """Settings of demonstrator and recording."""
+    """Random seed of the command."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
 
 
-def parse_make_options(task: str, arguments: Sequence[str]) -> MakeOptions:
-    """Parse the options that follow ``drex demos make ENV``.
+@dataclass(frozen=True, kw_only=True)
+class MakeOptions(_NewFile):
+    """Train a demonstrator on the true reward, stop it while imperfect, and record its episodes."""
 
-    Raises:
-        UserError: settings that contradict each other or are out of range.
-        SystemExit: status 2 for what cannot be parsed, 0 after printing help.
-    """
+    quiet: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show no progress bar."""
+    settings: Annotated[MakingSettings, tyro.conf.arg(name="")] = field(default_factory=MakingSettings)
+    """Settings of demonstrator and recording."""
+
+
+def parse_make_options(task: str, arguments: Sequence[str]) -> MakeOptions:
+    """Parse the options after ``drex demos make ENV``; errors as for ``parse_run_options``."""
     settings = demonstrator(task)
-    if math.isnan(settings.target_return):  # no target is known for this task: the user has to choose one
+    if math.isnan(settings.target_return):  # no default target for this task: the option is required
         settings = replace(settings, target_return=tyro.MISSING)
     defaults = MakeOptions(out=tyro.MISSING, settings=MakingSettings(demonstrator=settings))
     with located({"MakeOptions": "", "MakingSettings": ""} | paths_of(settings)):
@@ -54,36 +50,20 @@ def parse_make_options(task: str, arguments: Sequence[str]) -> MakeOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RecordOptions:
+class RecordOptions(_NewFile):
     """Record episodes of a trained policy."""
 
     policy: Annotated[str, tyro.conf.arg(metavar="FILE")]
     """Run folder, stage of one, or zip saved by stable-baselines3; nothing is unpickled."""
-    out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
-    """Output file (npz); an existing file is not overwritten."""
-    seed: Seed = 0
-    """Random seed of environments, sampled actions and noise."""
     settings: Annotated[RecordingSettings, tyro.conf.arg(name="")] = field(default_factory=RecordingSettings)
     """Settings of the recording."""
 
-    def __post_init__(self) -> None:
-        check_ranges(self)
-
 
 def parse_record_options(task: str, arguments: Sequence[str]) -> RecordOptions:
-    """Parse the options that follow ``drex demos record ENV``.
-
-    Raises:
-        UserError: settings that contradict each other or are out of range.
-        SystemExit: status 2 for what cannot be parsed, 0 after printing help.
-    """
+    """Parse the options after ``drex demos record ENV``; errors as for ``parse_run_options``."""
+    flags, prog = (tyro.conf.FlagCreatePairsOff,), f"drex demos record {task}"
     with located({"RecordOptions": "", "RecordingSettings": ""}):
-        return tyro.cli(
-            RecordOptions,
-            prog=f"drex demos record {task}",
-            args=arguments,
-            config=(tyro.conf.FlagCreatePairsOff,),
-        )
+        return tyro.cli(RecordOptions, prog=prog, args=arguments, config=flags)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,21 +90,3 @@ class ConvertOptions:
     """Format of FROM; default: detected."""
     target_format: Annotated[Format | None, tyro.conf.arg(name="to")] = None
     """Format of TO; default: npz for .npz, d4rl for .hdf5 and .h5."""
-
-
-def parse_inspect_options(arguments: Sequence[str]) -> InspectOptions:
-    """Parse the options that follow ``drex demos inspect``.
-
-    Raises:
-        SystemExit: status 2 for what cannot be parsed, 0 after printing help.
-    """
-    return tyro.cli(InspectOptions, prog="drex demos inspect", args=arguments)
-
-
-def parse_convert_options(arguments: Sequence[str]) -> ConvertOptions:
-    """Parse the options that follow ``drex demos convert``.
-
-    Raises:
-        SystemExit: status 2 for what cannot be parsed, 0 after printing help.
-    """
-    return tyro.cli(ConvertOptions, prog="drex demos convert", args=arguments)

@@ -1,6 +1,6 @@
-"""The command line: finds the command, parses its options, makes one public call, and sets the exit status.
+"""The command line: dispatch, parsing, one public call per command, and the exit status.
 
-A command imports what it needs itself, so that ``drex --help`` does not wait for torch.
+Commands import their modules themselves, so that ``drex --help`` does not wait for torch.
 """
 
 from __future__ import annotations
@@ -11,18 +11,19 @@ import shlex
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from drex.errors import UserError
 
 FINISHED, FAILED, USER_MISTAKE = 0, 1, 2
 _GROUPS = ("demos", "reward")
 RANKED_BY = ("order", "tiers", "scores", "pairs", "file-order", "file")
-_RANKING_VALUES = """Episodes count from 0 in the order of the file. VALUES are, for
+_RANKING_VALUES = """Episodes are numbered from 0 in the order of the file. VALUES are, for
   order       episodes, worst first: 3 0 1
   tiers       episodes joined by commas, worst tier first: 0,3 1 2,4
-  scores      a number an episode, higher is better, none where there is none: 0.5 none 2
+  scores      one number per episode, higher is better, or none: 0.5 none 2
   pairs       BETTER,WORSE or BETTER,WORSE,WEIGHT: 1,0 2,0,0.5
-  file-order  nothing: later episodes are better, as a learner produced them
+  file-order  empty: later episodes are better, as a learner produced them
   file        a JSON or CSV file with a ranking, which is checked and copied"""
 
 
@@ -30,20 +31,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Args:
-        arguments: the words after ``drex``; ``None`` takes those of the process.
+        arguments: after ``drex``; ``None`` takes those of the process.
 
     Returns:
-        0 finished, 2 a mistake that the user can mend (one sentence on stderr), 1 anything else (traceback).
+        0 finished, 2 a mistake that the user can correct (one sentence on stderr), 1 other errors.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if "" not in sys.path:
-        sys.path.append("")  # own environments are found in the working directory, as python -m finds them
+        sys.path.append("")  # modules of custom environments in the working directory, as for python -m
     try:
         return _dispatch(words)
     except UserError as mistake:
         print(f"drex: {mistake}", file=sys.stderr)
         return USER_MISTAKE
-    except SystemExit as parsed:  # help was shown, or the options could not be parsed
+    except SystemExit as parsed:  # after help, or for options that could not be parsed
         return parsed.code if isinstance(parsed.code, int) else USER_MISTAKE
     except KeyboardInterrupt:
         print("drex: interrupted; the same command with --resume continues", file=sys.stderr)
@@ -60,18 +61,16 @@ def _dispatch(words: list[str]) -> int:
             command(words[len(path) :])
             return FINISHED
     if words[:1] == ["--version"]:
-        print(_version())
+        from importlib.metadata import version
+
+        print(f"drex {version('drex-rl')}")
     elif set(words) <= {*_GROUPS, "-h", "--help"}:
         print(_overview())
     else:
         asked = " ".join(words[:2] if words[0] in _GROUPS else words[:1])
         near = difflib.get_close_matches(asked, _COMMANDS, n=1)
-        raise UserError(
-            "command",
-            expected=f"one of {', '.join(_COMMANDS)}",
-            found=repr(asked),
-            do=f"did you mean {near[0]}?" if near else "drex --help tells more",
-        )
+        do = f"did you mean {near[0]}?" if near else "see drex --help"
+        raise UserError("command", expected=f"one of {', '.join(_COMMANDS)}", found=repr(asked), do=do)
     return FINISHED
 
 
@@ -83,12 +82,6 @@ def _overview() -> str:
         f"{commands}\n\n"
         "drex COMMAND --help lists the options; drex run ENV --help-all lists all settings of that task."
     )
-
-
-def _version() -> str:
-    from importlib.metadata import version
-
-    return f"drex {version('drex-rl')}"
 
 
 def _run(words: list[str]) -> None:
@@ -169,36 +162,33 @@ def _record_demos(words: list[str]) -> None:
 
 
 def _inspect_demos(words: list[str]) -> None:
-    from drex.cli.demos_options import parse_inspect_options
+    import tyro
 
-    asked = parse_inspect_options(words)
+    from drex.cli.demos_options import InspectOptions
+
+    asked = tyro.cli(InspectOptions, prog="drex demos inspect", args=words)
 
     from drex.demonstrations.inspect import describe
     from drex.demonstrations.load_and_save import load_demonstrations
 
-    if asked.task is None:
-        demonstrations = load_demonstrations(asked.file, format_name=asked.format)
-    else:
+    fit: dict[str, Any] = {}
+    if asked.task is not None:
         from drex.envs.make import task_spaces
 
-        observations, actions, horizon = task_spaces(asked.task)
-        demonstrations = load_demonstrations(
-            asked.file,
-            observation_space=observations,
-            action_space=actions,
-            horizon=horizon,
-            task=asked.task,
-            format_name=asked.format,
-        )
+        names = ("observation_space", "action_space", "horizon")
+        fit = dict(zip(names, task_spaces(asked.task), strict=True)) | {"task": asked.task}
+    demonstrations = load_demonstrations(asked.file, format_name=asked.format, **fit)
     print("\n".join(describe(demonstrations).lines()))
     if asked.task is not None:
         print(f"fits {asked.task}: shapes, numbers and ranges are those of its spaces")
 
 
 def _convert_demos(words: list[str]) -> None:
-    from drex.cli.demos_options import parse_convert_options
+    import tyro
 
-    asked = parse_convert_options(words)
+    from drex.cli.demos_options import ConvertOptions
+
+    asked = tyro.cli(ConvertOptions, prog="drex demos convert", args=words)
 
     from drex.demonstrations.inspect import describe
     from drex.demonstrations.load_and_save import convert_demonstrations
@@ -218,10 +208,8 @@ def _rank_demos(words: list[str]) -> None:
     )
     parser.add_argument("file", metavar="FILE", help="the demonstrations")
     parser.add_argument("--by", required=True, choices=RANKED_BY, help="what the values are")
-    parser.add_argument("values", metavar="VALUES", nargs="*", help="the ranking, as said below")
-    parser.add_argument(
-        "--out", metavar="RANKING", help="a .json file; beside the demonstrations if not named"
-    )
+    parser.add_argument("values", metavar="VALUES", nargs="*", help="the ranking, see below")
+    parser.add_argument("--out", metavar="RANKING", help="a .json file; default: next to the demonstrations")
     asked = parser.parse_intermixed_args(words)
 
     from pathlib import Path
@@ -244,10 +232,8 @@ def _export_reward(words: list[str]) -> None:
         description="Write a learned reward as one .pt2 file that torch runs without drex.",
     )
     parser.add_argument("folder", metavar="DIR", help="a run folder, or the folder of a reward")
-    parser.add_argument("out", metavar="FILE", help="the file to write; its name ends in .pt2")
-    parser.add_argument(
-        "--task", metavar="ENV", help="whose transitions are scored, where no run folder tells it"
-    )
+    parser.add_argument("out", metavar="FILE", help="output file, a name that ends in .pt2")
+    parser.add_argument("--task", metavar="ENV", help="task of the reward, if DIR is no run folder")
     asked = parser.parse_args(words)
 
     from drex.rewards.export import export_from_folder
@@ -269,7 +255,7 @@ def _report(words: list[str]) -> None:
 
 
 def _task_and_options(command: str, words: list[str]) -> tuple[str, list[str]]:
-    """The task, which stands first, and what follows; without a task, help shows what is common to all."""
+    """The task, which comes first, and the options; help without a task takes the name ENV."""
     if words and not words[0].startswith("-"):
         return words[0], words[1:]
     if {"-h", "--help", "--help-all"} & set(words):
@@ -281,9 +267,9 @@ _COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "run": (_run, "the main job: from demonstrations to a better policy, its reward and a report"),
     "demos make": (_make_demos, "train a demonstrator on the true reward and record its episodes"),
     "demos record": (_record_demos, "record episodes of a run's policy or of stable-baselines3's"),
-    "demos inspect": (_inspect_demos, "tell what a file of demonstrations holds, and what will hurt"),
-    "demos rank": (_rank_demos, "write the ranking that --method trex learns from"),
-    "demos convert": (_convert_demos, "write demonstrations in another format, losing nothing"),
+    "demos inspect": (_inspect_demos, "summarize a file of demonstrations, with warnings"),
+    "demos rank": (_rank_demos, "write the ranking for --method trex"),
+    "demos convert": (_convert_demos, "write demonstrations in another format, without loss"),
     "reward export": (_export_reward, "write a learned reward as one file that torch runs without drex"),
     "report": (_report, "make tables, figures, video and report.html again from a run folder"),
 }

@@ -1,4 +1,4 @@
-"""All options of ``drex run``: the common ones, and every field of the settings over its task's default."""
+"""All options of ``drex run``: the common ones, and every field of the settings."""
 
 from __future__ import annotations
 
@@ -30,18 +30,14 @@ class RunOptions(CommonOptions):
 
 
 def parse_run_options(task: str, arguments: Sequence[str]) -> RunOptions:
-    """Parse all options of a run.
+    """Parse the options after ``drex run ENV``.
 
-    Preset, method and algorithm are read first: the other options, and their defaults, depend on them.
-
-    Args:
-        task: the gymnasium id, for the defaults.
-        arguments: everything after ``drex run ENV``.
+    Preset, method and algorithm are parsed first: the other options and all defaults depend on them.
 
     Raises:
         UserError: no such preset or algorithm, settings that contradict each other or are out of range, or
             an option that the chosen method or algorithm does not read.
-        SystemExit: status 2 for what cannot be parsed, 0 after printing help.
+        SystemExit: status 2 for options that cannot be parsed, 0 after help.
     """
     first = argparse.ArgumentParser(prog=f"drex run {task}", add_help=False, allow_abbrev=False)
     for option in ("preset", "method", "algo"):
@@ -51,26 +47,21 @@ def parse_run_options(task: str, arguments: Sequence[str]) -> RunOptions:
     defaults = RunOptions(task=task, settings=_defaults(task, chosen))
     for word in arguments:
         _refuse_option_of_another(_dashed(word).partition("=")[0], defaults.settings, chosen)
+    config, prog = (tyro.conf.AvoidSubcommands,), f"drex run {task}"
     with located({"RunOptions": ""} | paths_of(defaults.settings)):
-        options = tyro.cli(
-            RunOptions,
-            prog=f"drex run {task}",
-            args=arguments,
-            default=defaults,
-            config=(tyro.conf.AvoidSubcommands,),
-        )
+        options = tyro.cli(RunOptions, prog=prog, args=arguments, default=defaults, config=config)
     _refuse_unread(options, defaults.settings)
     return options
 
 
 def _dashed(word: str) -> str:
-    """An option's name as tyro spells it; values stay as they are."""
+    """The word with the name of an option in tyro's spelling."""
     name, equals, value = word.partition("=")
     return (name.replace("_", "-") + equals + value) if word.startswith("--") else word
 
 
 def _defaults(task: str, chosen: argparse.Namespace) -> Settings:
-    # A method that does not exist is refused by the second step, with those that do.
+    # An unknown method is refused by tyro, which lists the known ones.
     settings = preset(chosen.preset, task, "trex" if chosen.method == "trex" else "drex")
     if chosen.mix_noise:
         if not isinstance(settings.ranking, UserRanking):
@@ -92,7 +83,7 @@ _CHOICES: dict[str, tuple[tuple[type[Any], str], ...]] = {
 
 
 def _refuse_option_of_another(option: str, settings: Settings, chosen: argparse.Namespace) -> None:
-    """Say why an option does not exist here that exists for another algorithm or method."""
+    """Raise a ``UserError`` for an option of another algorithm or method."""
     group, dot, rest = option.removeprefix("--").partition(".")
     if not option.startswith("--") or group not in _CHOICES or not dot:
         return
@@ -108,18 +99,15 @@ def _refuse_option_of_another(option: str, settings: Settings, chosen: argparse.
 
 
 def _refuse_unread(options: RunOptions, defaults: Settings) -> None:
-    """Refuse what was given and is not read, though presets may hold it."""
-    settings = options.settings
+    """Raise a ``UserError`` for a given option that is not read, although presets may set it."""
+    settings, algo = options.settings, options.algo
     if isinstance(settings.learner, SB3Settings):
-        if settings.learner.name != options.algo:
-            raise UserError(
-                "learner.name", expected=f"{options.algo}, as in --algo", found=settings.learner.name
-            )
-        if not ALGORITHMS[options.algo].takes_clone:
-            given = settings.policy.value_hidden_sizes
-            if given != defaults.policy.value_hidden_sizes:
-                readers = "an algorithm that trains the cloned network (ppo, a2c, trpo)"
-                raise UserError("policy.value_hidden_sizes", expected=readers, found=options.algo)
+        if settings.learner.name != algo:
+            raise UserError("learner.name", expected=f"{algo}, as in --algo", found=settings.learner.name)
+        changed = settings.policy.value_hidden_sizes != defaults.policy.value_hidden_sizes
+        if changed and not ALGORITHMS[algo].takes_clone:
+            readers = "an algorithm that trains the cloned network (ppo, a2c, trpo)"
+            raise UserError("policy.value_hidden_sizes", expected=readers, found=algo)
     if not settings.clones:
         for name in _names(CloningSettings):
             if getattr(settings.bc, name) != getattr(defaults.bc, name):

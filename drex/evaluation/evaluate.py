@@ -33,18 +33,16 @@ class PolicyEvaluation:
     """Episodes of one evaluated policy.
 
     Args:
-        returns: (episodes,) true returns; NaN where unknown.
-        lengths: (episodes,) steps.
+        returns: (episodes,) true returns; NaN if unknown.
         trajectories: the episodes.
     """
 
     returns: npt.NDArray[np.float64]
-    lengths: npt.NDArray[np.int64]
     trajectories: Trajectories
 
     def summary(self) -> dict[str, Any]:
-        """Mean, deviation, best, 95% interval of the mean, episodes, mean length; unknowns are null."""
-        return summarize(self.returns) | {"length": float(self.lengths.mean())}
+        """Mean, deviation, best, 95% interval of the mean, episodes, mean length; ``None`` if unknown."""
+        return summarize(self.returns) | {"length": float(self.trajectories.lengths.mean())}
 
 
 def evaluate_policy(
@@ -55,19 +53,15 @@ def evaluate_policy(
     Args:
         policy: maps (n, *observation shape) to (n, *action shape).
         task: a gymnasium id.
-        settings: how many episodes.
+        settings: numbers of episodes and of environments.
         seed: of the environments.
         progress: called with 1 at the end of each episode.
 
     Raises:
-        UserError: the policy acts by NaN or infinity.
+        UserError: an action is NaN or infinite.
     """
+    count = min(settings.environments, settings.episodes)
     trajectories, true_returns = collect_on(
-        task,
-        policy,
-        settings.episodes,
-        seed=seed,
-        environments=min(settings.environments, settings.episodes),
-        progress=progress,
+        task, policy, settings.episodes, seed=seed, environments=count, progress=progress
     )
-    return PolicyEvaluation(true_returns.values_for_evaluation(), trajectories.lengths, trajectories)
+    return PolicyEvaluation(true_returns.values_for_evaluation(), trajectories)

@@ -1,4 +1,4 @@
-"""The findings of a run, in the layout of ``evaluation.json``."""
+"""The results of a run, in the layout of ``evaluation.json``."""
 
 from __future__ import annotations
 
@@ -23,40 +23,27 @@ def assemble(
     reward: LearnedReward,
     evaluated: Mapping[str, PolicyEvaluation],
 ) -> dict[str, Any]:
-    """The findings in the layout of ``evaluation.json``, with the data of the report's figures.
+    """All results but those of the controls, with the data of the figures.
 
     Args:
         demonstrations: with their true returns.
         episodes: the ranked trajectories, with theirs.
         reward: the normalized reward.
-        evaluated: ``random``, ``policy``, ``policy_deterministic``, and ``bc`` and ``bc_stochastic`` where
-            there was a clone.
+        evaluated: ``random``, ``policy``, ``policy_deterministic``, and with a clone ``bc`` and
+            ``bc_stochastic``.
     """
-    demo_returns, ranked_returns = (
-        demonstrations.true_returns.values_for_evaluation(),
-        episodes.true_returns.values_for_evaluation(),
-    )
-    policy = evaluated["policy"].summary()
-    demonstrator = summarize(demo_returns) | {"length": float(demonstrations.trajectories.lengths.mean())}
+    given = PolicyEvaluation(demonstrations.true_returns.values_for_evaluation(), demonstrations.trajectories)
+    ranked_returns = episodes.true_returns.values_for_evaluation()
+    summaries: dict[str, Any] = {name: found.summary() for name, found in evaluated.items()}
+    policy, demonstrator = summaries["policy"], given.summary()
     known = policy["mean"] is not None and demonstrator["best"] is not None
     predicted, pairs = reward.returns(episodes.ranked.trajectories), episodes.ranked.preferences
-    scored = {
-        "demonstrations": (reward.returns(demonstrations.trajectories), demo_returns),
-        "ranked": (predicted, ranked_returns),
-        **{
-            name: (reward.returns(evaluated[name].trajectories), evaluated[name].returns)
-            for name in ("bc", "policy")
-            if name in evaluated
-        },
-    }
+    scored = {"demonstrations": given} | {n: evaluated[n] for n in ("bc", "policy") if n in evaluated}
+    returns = {name: (reward.returns(found.trajectories), found.returns) for name, found in scored.items()}
     return {
         "demonstrator": demonstrator,
-        "random": evaluated["random"].summary(),
-        **{
-            name: evaluated[name].summary() if name in evaluated else None for name in ("bc", "bc_stochastic")
-        },
-        "policy": policy,
-        "policy_deterministic": evaluated["policy_deterministic"].summary(),
+        **dict.fromkeys(("random", "bc", "bc_stochastic")),  # no clone: null
+        **summaries,
         "beats_best_demonstration": policy["mean"] > demonstrator["best"] if known else None,
         "reward": agreement(predicted, ranked_returns)
         | {"pair_accuracy": float((predicted[pairs.better] > predicted[pairs.worse]).mean())},
@@ -64,18 +51,13 @@ def assemble(
         "noise": [] if episodes.noise is None else noise_curve(episodes.noise),
         "predicted_and_true": {
             name: [[_or_null(x), _or_null(y)] for x, y in zip(*both, strict=True)]
-            for name, both in scored.items()
+            for name, both in (returns | {"ranked": (predicted, ranked_returns)}).items()
         },
     }
 
 
 def describe_ranking(episodes: RankedEpisodes, predicted: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Source, size and contradictions of the ranking.
-
-    Args:
-        episodes: the ranked trajectories.
-        predicted: (episodes,) their learned returns, shown against the user's ranking.
-    """
+    """Source, size and contradictions of the ranking, with ``predicted``, (episodes,) learned returns."""
     pairs, user = episodes.ranked.preferences, episodes.user
     shares = np.zeros(0) if user is None else user.win_rate()
     compared = np.zeros(0, np.int64) if user is None else user.trajectories_compared()
@@ -94,7 +76,7 @@ def describe_ranking(episodes: RankedEpisodes, predicted: npt.NDArray[np.float64
 
 
 def noise_curve(rollouts: NoisyRollouts) -> list[dict[str, Any]]:
-    """Mean true return and mean length for every noise and level; the return is null if unknown."""
+    """Mean true return and mean length for every noise and level; the return is ``None`` if unknown."""
     returns, lengths = rollouts.true_returns.values_for_evaluation(), rollouts.trajectories.lengths
     members: dict[tuple[str, float], list[int]] = {}
     for index, job in enumerate(rollouts.jobs):

@@ -14,11 +14,11 @@ from drex.rewards.learned_reward import LearnedReward
 
 @dataclass(frozen=True)
 class HeldOutPairs:
-    """Comparisons of held-out pairs, and how many of them a reward orders correctly.
+    """Comparisons of held-out pairs.
 
     Args:
-        ordered: comparisons ordered correctly.
-        pairs: all comparisons; a pair across two folds is compared twice. Without any, accuracy is unknown.
+        ordered: comparisons that a reward orders correctly.
+        pairs: all comparisons; a pair across two folds is compared twice.
     """
 
     ordered: int
@@ -37,16 +37,12 @@ def count_ordered(reward: LearnedReward, ranked: RankedTrajectories) -> HeldOutP
 
 
 def cross_validate(
-    ranked: RankedTrajectories,
-    learn: Callable[[RankedTrajectories], LearnedReward],
-    *,
-    folds: int,
-    seed: int,
+    ranked: RankedTrajectories, learn: Callable[[RankedTrajectories], LearnedReward], *, folds: int, seed: int
 ) -> HeldOutPairs:
-    """Learn once without each fold of the compared trajectories, and evaluate all pairs that touch the fold.
+    """Learn once without each fold of the compared trajectories; evaluate on all pairs that touch the fold.
 
-    With a dozen trajectories the pairs within one fold would be too few. Every pair is evaluated by rewards
-    trained without at least one of its trajectories; a pair across two folds is evaluated twice.
+    Every pair is evaluated by rewards trained without at least one of its trajectories: with a dozen
+    trajectories, pairs within one fold would be too few. A pair across two folds is evaluated twice.
 
     Args:
         ranked: all trajectories and preferences.
@@ -61,7 +57,7 @@ def cross_validate(
         rest = _among(ranked, [t for t in range(len(ranked.trajectories)) if t not in set(part.tolist())])
         touched = np.isin(ranked.preferences.better, part) | np.isin(ranked.preferences.worse, part)
         if rest is None:
-            continue  # no preference is left without this fold
+            continue  # no preference remains without this fold
         left_out = RankedTrajectories(ranked.trajectories, ranked.preferences.subset(touched))
         found = count_ordered(learn(rest), left_out)
         ordered, pairs = ordered + found.ordered, pairs + found.pairs

@@ -10,7 +10,7 @@ from scipy.stats import kendalltau, pearsonr
 
 
 def summarize(returns: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Mean, standard deviation, best, 95% interval and number of returns; null if any is unknown."""
+    """Mean, standard deviation, best, 95% interval and number of returns; ``None`` if one is unknown."""
     known = len(returns) > 0 and bool(np.isfinite(returns).all())
     if not known:
         return {"mean": None, "std": None, "best": None, "interval": None, "episodes": len(returns)}
@@ -34,12 +34,7 @@ def bootstrap_interval(
 def agreement(
     predicted: npt.NDArray[np.float64], returns: npt.NDArray[np.float64]
 ) -> dict[str, float | None]:
-    """Kendall's tau and Pearson correlation of predicted and true returns; null if unknown.
-
-    Args:
-        predicted: (episodes,) learned returns.
-        returns: (episodes,) true returns.
-    """
+    """Kendall's tau and Pearson correlation of learned and true returns, (episodes,); ``None`` if unknown."""
     if not np.isfinite(returns).all() or len(returns) < 2 or np.ptp(predicted) == 0 or np.ptp(returns) == 0:
         return {"kendall_tau": None, "pearson": None}
     return {

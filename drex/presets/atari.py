@@ -1,4 +1,4 @@
-"""Presets for Atari games: the published protocols, and one that starts from the clone."""
+"""Presets for Atari games: the published protocols, and PPO from the clone."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from drex.rewards.snippets import SnippetSettings
 def paper_atari_drex(task: str) -> Settings:
     """D-REX, section 5.2 and the authors' code.
 
-    It deviates: no bin of episodes without action is ranked lowest; the clone sees the score; every gradient
-    step draws a fresh pair instead of taking from 40,000 drawn once, and the weights that are kept are the
-    best on held-out trajectories, not the last; the sigmoid is of the standardised output.
+    Deviations: episodes without action are not ranked lowest; the input of the clone shows the score; every
+    gradient step samples a new pair instead of one of 40,000, and the final weights are the best on held-out
+    trajectories, not the last; the sigmoid is of the standardised output.
     """
     mask = score_mask(task)
     return Settings(
@@ -93,7 +93,7 @@ _ATARI_NOISE = NoiseRanking(
 def paper_atari_trex(task: str) -> Settings:
     """T-REX, section 5.2 and the authors' code: D-REX's PPO on a smaller network and shorter snippets.
 
-    It deviates where D-REX's does, and draws snippets in every one of its 30,000 gradient steps anew.
+    Deviations: those of D-REX, and new snippets in each of the 30,000 gradient steps.
     """
     settings = paper_atari_drex(task)
     snippets = replace(settings.reward.snippets, maximum_length=99, stride=2)
@@ -112,14 +112,14 @@ def paper_atari_trex(task: str) -> Settings:
 def default_atari(task: str) -> Settings:
     """Sized for hours on a GPU.
 
-    The published networks and noise, but a reward of three members and many pairs a gradient step, and PPO
-    from the clone. Noise is injected into the greedy clone, as published, unless it is stuck:
-    demonstrators of Atari games act at random for much of the time, and the sampling clone may be hardly
-    better than noise (Breakout: 7.5 points against 15.6). Of the same spread PPO has enough at the start, so
-    no entropy is paid for.
+    The published networks and noise, but a reward of three members, many pairs per gradient step, and PPO
+    from the clone. Noise is injected into the greedy clone, as published, unless it is stuck: Atari
+    demonstrators act at random for much of the time, and the sampling clone can be hardly better than noise
+    (Breakout: 7.5 points against 15.6). For the same reason PPO starts with enough entropy and has no entropy
+    bonus.
 
-    In Space Invaders the published order of starts makes a clock of the reward, on which the policy gets
-    worse (192 points after 175,000 steps, from a clone of 280): there, snippets may start anywhere.
+    In Space Invaders snippets may start anywhere: with the published order of starts the reward depends on
+    time, and the policy gets worse (192 points after 175,000 steps, from a clone of 280).
     """
     settings = paper_atari_drex(task)
     snippets = SnippetSettings(
@@ -163,13 +163,11 @@ def default_atari(task: str) -> Settings:
 def small_atari(task: str) -> Settings:
     """The default, sized for less than two hours on two cores without a GPU."""
     settings = default_atari(task)
-    reward = settings.reward
+    snippets = replace(settings.reward.snippets, maximum_length=100, trajectories=12)
     return replace(
         settings,
         bc=replace(settings.bc, gradient_steps=4_000),
-        reward=replace(
-            reward, gradient_steps=500, snippets=replace(reward.snippets, maximum_length=100, trajectories=12)
-        ),
+        reward=replace(settings.reward, gradient_steps=500, snippets=snippets),
         learner=replace(settings.learner, environment_steps=500_000),
     )
 
@@ -177,8 +175,8 @@ def small_atari(task: str) -> Settings:
 def atari_demonstrator(task: str) -> DemonstratorSettings:
     """PPO with RL Zoo's hyperparameters, to the mean score of the paper's demonstrations of the game.
 
-    Training sees clipped rewards and ends episodes at lost lives; the target is the score of whole games.
-    Games that the paper does not play have no target: NaN, which is never reached.
+    Training clips rewards and terminates episodes at lost lives; the target is the score of whole games.
+    Games outside the paper have the target NaN, which is never reached.
     """
     return DemonstratorSettings(
         target_return=_DEMONSTRATOR_SCORES.get(game_name(task), math.nan),
@@ -189,7 +187,7 @@ def atari_demonstrator(task: str) -> DemonstratorSettings:
             environment_steps=10_000_000,
             environments=8,
             batch_size=256,
-            final_learning_rate=_PUBLISHED_PPO.learning_rate,  # held, since where training stops is not known
+            final_learning_rate=_PUBLISHED_PPO.learning_rate,  # constant: the end of the training is unknown
             final_clip_range=None,
         ),
         policy=PolicySettings(policy_hidden_sizes=(), value_hidden_sizes=()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from drex.agents.behavioral_cloning import CloningSettings
@@ -15,12 +14,12 @@ from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetSettings
 
 
-def _paper_drex(task: str) -> Settings:
+def paper_drex(task: str) -> Settings:
     """D-REX, section 5.1 and the authors' code.
 
-    It deviates: the ensemble's mean is the reward, where the published wrapper used the last network alone,
-    divided by 3, by a slip; every gradient step draws fresh pairs instead of taking from 5,000 drawn once;
-    members are standardised on the ranked steps, not by a running mean; PPO has the clone's own network.
+    Deviations: the reward is the mean of the ensemble, where the published wrapper used the last network
+    alone, divided by 3, by mistake; every gradient step samples new pairs instead of a part of 5,000 pairs;
+    members are standardised on the ranked steps, not by a running mean; PPO has the network of the clone.
     """
     return Settings(
         policy=PolicySettings(policy_hidden_sizes=(256, 256, 256, 256), activation="relu"),
@@ -39,7 +38,7 @@ def _paper_drex(task: str) -> Settings:
             held_out=0.0,
         ),
         normalization=RewardNormalization(
-            offset="mean", scale="step", control_cost=_PAPER_CONTROL_COSTS.get(_family(task), 0.0)
+            offset="mean", scale="step", control_cost=_PAPER_CONTROL_COSTS.get(family(task), 0.0)
         ),
         learner=PPOSettings(
             environments=1,
@@ -56,12 +55,12 @@ def _paper_drex(task: str) -> Settings:
 _PAPER_CONTROL_COSTS = {"HalfCheetah": 0.1, "Hopper": 0.001}
 
 
-def _paper_trex(task: str) -> Settings:
+def paper_trex(task: str) -> Settings:
     """T-REX, section 5.1 and the authors' code: D-REX's PPO, from scratch, on another reward.
 
-    It deviates where D-REX's does, and evaluates by the return of 20 episodes, not by the last position of 5.
+    Deviations: those of D-REX, and evaluation by the return of 20 episodes, not by the last position of 5.
     """
-    settings = _paper_drex(task)
+    settings = paper_drex(task)
     snippets = SnippetSettings(scheme="independent", minimum_length=40, maximum_length=40, pairs=64)
     return replace(
         settings,
@@ -69,47 +68,32 @@ def _paper_trex(task: str) -> Settings:
         policy=PolicySettings(policy_hidden_sizes=(64, 64), value_hidden_sizes=(64, 64)),
         reward=replace(settings.reward, members=5, snippets=snippets, gradient_steps=10_000),
         normalization=RewardNormalization(
-            offset="network", scale="step", control_cost=0.1 if _family(task) == "Hopper" else 0.0
+            offset="network", scale="step", control_cost=0.1 if family(task) == "Hopper" else 0.0
         ),
     )
 
 
-def _half_cheetah() -> Settings:
-    # Nothing ends an episode here: what a step earns shows within about 50 steps, and to act more at random
-    # than the clone costs little. Of every step of short snippets a reward learns how the joints shake; a few
-    # steps, far apart, leave progress.
-    return Settings(
+TASKS = {
+    # No episode terminates: the value of a step is visible within about 50 steps, and a larger initial spread
+    # costs little. A reward from all steps of short snippets learns how the joints shake; a few steps, far
+    # apart, leave progress.
+    "HalfCheetah": Settings(
         reward=RewardSettings(
             l2=0.03, snippets=SnippetSettings(minimum_length=200, maximum_length=200, stride=20)
         ),
         learner=PPOSettings(gamma=0.98, gae_lambda=0.92, initial_std=0.5),
-    )
-
-
-def _walker() -> Settings:
-    return Settings(learner=PPOSettings(environment_steps=600_000, kl_penalty=0.03))
-
-
-def _ant() -> Settings:
-    # Uniform noise alone teaches that stillness is best: it shakes every joint, and standing shakes none.
-    return Settings(
+    ),
+    "Walker2d": Settings(learner=PPOSettings(environment_steps=600_000, kl_penalty=0.03)),
+    # With uniform noise alone the reward prefers standing: uniform noise shakes every joint.
+    "Ant": Settings(
         ranking=NoiseRanking(names=("uniform", "sticky"), episodes_per_level=6),
         learner=PPOSettings(environment_steps=600_000, kl_penalty=0.03, initial_std=0.2),
-    )
-
-
-def _swimmer() -> Settings:
-    return Settings(learner=PPOSettings(environment_steps=400_000))
-
-
-_TASKS: dict[str, Callable[[], Settings]] = {
-    "HalfCheetah": _half_cheetah,
-    "Walker2d": _walker,
-    "Ant": _ant,
-    "Swimmer": _swimmer,
+    ),
+    "Swimmer": Settings(learner=PPOSettings(environment_steps=400_000)),
 }
+"""The default by family of tasks."""
 
 
-def _family(task: str) -> str:
-    """``HalfCheetah-v5`` to ``HalfCheetah``: versions of a task share their settings."""
+def family(task: str) -> str:
+    """``HalfCheetah`` for ``HalfCheetah-v5``: versions of a task share their settings."""
     return task.rsplit("-v", 1)[0]

@@ -1,4 +1,4 @@
-"""Names that a run is asked for by; a module of its own, so that ``--help`` does not wait for torch."""
+"""Values of the common options; a module of its own, so that ``--help`` does not wait for torch."""
 
 from __future__ import annotations
 
@@ -9,3 +9,5 @@ Method = Literal["drex", "trex"]
 
 Control = Literal["constant", "shuffled_labels"]
 """``constant``: the same reward for every step; ``shuffled_labels``: a reward learned from shuffled pairs."""
+
+Device = Literal["auto", "cpu", "cuda"]

@@ -15,41 +15,37 @@ from drex.presets.atari import (
     paper_atari_trex,
     small_atari,
 )
-from drex.presets.mujoco import _TASKS, _family, _paper_drex, _paper_trex
-from drex.presets.settings import Method, Settings
+from drex.presets.mujoco import TASKS, family, paper_drex, paper_trex
+from drex.presets.names import Method
+from drex.presets.settings import Settings
 from drex.rankings.settings import UserRanking
 
 
 def default(task: str, method: Method = "drex") -> Settings:
-    """Our best for a task; tasks without values of their own take the generic ones."""
-    settings = default_atari(task) if is_atari(task) else _TASKS.get(_family(task), Settings)()
+    """Our best for a task; the generic settings for other tasks."""
+    settings = default_atari(task) if is_atari(task) else TASKS.get(family(task), Settings())
     return settings if method == "drex" else _for_few_trajectories(settings)
 
 
 def _for_few_trajectories(settings: Settings) -> Settings:
-    # A dozen demonstrations hold a twentieth of what noisy rollouts do: none are left out of the reward, and
-    # what it makes of those it never saw is measured by learning others.
+    # A dozen demonstrations are a twentieth of the data of noisy rollouts: the reward is trained on all of
+    # them, and its held-out accuracy is measured by cross-validation.
     reward = replace(settings.reward, held_out=0.0, patience=0)
     return replace(settings, ranking=UserRanking(), reward=reward, held_out_folds=4)
 
 
 def paper(task: str, method: Method = "drex") -> Settings:
-    """The published MuJoCo or Atari protocol of D-REX or T-REX, as far as it goes here."""
+    """The published MuJoCo or Atari protocol of D-REX or T-REX, with the deviations stated there."""
     if is_atari(task):
         return paper_atari_drex(task) if method == "drex" else paper_atari_trex(task)
-    return _paper_drex(task) if method == "drex" else _paper_trex(task)
+    return paper_drex(task) if method == "drex" else paper_trex(task)
 
 
 def small(task: str, method: Method = "drex") -> Settings:
-    """An Atari game in less than two hours on two cores.
-
-    Raises:
-        UserError: another task, whose default is as small.
-    """
+    """An Atari game in less than two hours on two cores; ``UserError`` for other tasks."""
     if not is_atari(task):
-        raise UserError(
-            "preset", expected="default or paper, since small is for Atari games", found=f"small for {task}"
-        )
+        expected = "default or paper, since small is for Atari games"
+        raise UserError("preset", expected=expected, found=f"small for {task}")
     return _for_few_trajectories(small_atari(task)) if method == "trex" else small_atari(task)
 
 
@@ -58,16 +54,12 @@ PRESETS: dict[str, Callable[[str, Method], Settings]] = {"default": default, "sm
 
 
 def preset(name: str, task: str, method: Method = "drex") -> Settings:
-    """The settings of a named preset for a task and a method.
-
-    Raises:
-        UserError: no such preset.
-    """
+    """The settings of a named preset for a task and a method; ``UserError`` for an unknown name."""
     if name not in PRESETS:
         raise UserError("preset", expected=f"one of {', '.join(PRESETS)}", found=repr(name))
     return PRESETS[name](task, method)
 
 
 def demonstrator(task: str) -> DemonstratorSettings:
-    """How a demonstrator of a task is trained: to the paper's score on Atari, else the generic way."""
+    """The training of a demonstrator: to the score of the paper on Atari, else generic."""
     return atari_demonstrator(task) if is_atari(task) else DemonstratorSettings()

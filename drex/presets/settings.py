@@ -1,4 +1,4 @@
-"""Settings of a whole run: those of every stage, shared by Python, command line and benchmarks."""
+"""Settings of a whole run."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from drex.agents.sb3_algorithms import SB3Settings
 from drex.envs.atari.options import AtariOptions
 from drex.errors import UserError
 from drex.evaluation.evaluate import EvaluationSettings
-from drex.presets.names import Control as Control
-from drex.presets.names import Method as Method
+from drex.presets.names import Method
 from drex.ranges import Range, check_ranges, located, paths_of, refuse_unread
 from drex.rankings.settings import NoiseRanking, UserRanking
 from drex.rewards.normalize import RewardNormalization
@@ -22,7 +21,7 @@ from drex.rewards.settings import RewardSettings
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Everything that a run depends on besides task, demonstrations and seed."""
+    """The settings of all stages."""
 
     policy: PolicySettings = field(default_factory=PolicySettings)
     """Network that is cloned and then trained."""
@@ -32,7 +31,7 @@ class Settings:
     """Ranking: by noise (D-REX), or the user's (T-REX)."""
     held_out_folds: Annotated[int, Range(0)] = 0
     """Cross-validation folds for the held-out accuracy; one more reward is learned per fold. 0 measures on
-    the trajectories that reward.held_out leaves out."""
+    the trajectories of reward.held_out."""
     reward: RewardSettings = field(default_factory=RewardSettings)
     """Reward ensemble."""
     normalization: RewardNormalization = field(default_factory=RewardNormalization)
@@ -40,7 +39,7 @@ class Settings:
     learner: PPOSettings | SB3Settings = field(default_factory=PPOSettings)
     """Training of the policy on the learned reward."""
     atari: AtariOptions = field(default_factory=AtariOptions)
-    """Atari games only: how training differs from recording and evaluation."""
+    """Atari games only: differences of training from recording and evaluation."""
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     """Evaluation at the end."""
 
@@ -54,15 +53,15 @@ class Settings:
 
     @property
     def method(self) -> Method:
-        """The method that this ranking belongs to."""
+        """The method of the ranking."""
         return "drex" if isinstance(self.ranking, NoiseRanking) else "trex"
 
     @property
     def noise(self) -> NoiseRanking | None:
-        """Ranking by noise, if any: D-REX's, or the one beside the user's ranking."""
+        """Ranking by noise, if any: that of D-REX, or the one mixed with the user's ranking."""
         return self.ranking if isinstance(self.ranking, NoiseRanking) else self.ranking.noise
 
     @property
     def clones(self) -> bool:
-        """Whether anything starts from a clone of the demonstrations."""
+        """Whether a stage starts from a clone of the demonstrations."""
         return self.noise is not None or self.learner.starts_from_clone

@@ -1,4 +1,4 @@
-"""Settings that a task cannot use are refused before the first stage, instead of left unread."""
+"""Errors for settings that a task does not read, before the first stage."""
 
 from __future__ import annotations
 
@@ -16,16 +16,9 @@ from drex.ranges import located, paths_of, refuse_unread
 
 
 def refuse_unread_by_task(
-    settings: Settings,
-    task: str,
-    observation_space: gymnasium.Space[Any],
-    action_space: gymnasium.Space[Any],
+    settings: Settings, task: str, observation_space: gymnasium.Space[Any], action_space: gymnasium.Space[Any]
 ) -> None:
-    """Refuse settings other than their defaults that only another kind of task reads.
-
-    Raises:
-        UserError: names the option and what reads it.
-    """
+    """Raise a ``UserError`` for settings that differ from their defaults and that only other tasks read."""
     with located(paths_of(settings)):
         if not is_atari(task):
             for field in fields(settings.atari):
@@ -34,9 +27,8 @@ def refuse_unread_by_task(
             masked = settings.reward.mask_top + settings.reward.mask_bottom
             height = (observation_space.shape or (0, 0))[-2]
             if masked >= height:
-                raise UserError(
-                    "reward.mask_top", expected=f"fewer than {height} masked rows", found=str(masked)
-                )
+                expected = f"fewer than {height} masked rows"
+                raise UserError("reward.mask_top", expected=expected, found=str(masked))
         else:
             refuse_unread(settings.policy, "image_precision", read_by="a task with images")
             for name in ("convolutions", "mask_top", "mask_bottom"):

@@ -1,4 +1,4 @@
-"""A run's figures: noise, ranking, learned and true return, PPO, reward."""
+"""Figures of a run: noise, ranking, learned and true return, PPO, reward."""
 
 from __future__ import annotations
 
@@ -13,27 +13,28 @@ from drex.files.run_layout import CONTROLS, POLICY, control_stage
 from drex.report.finished_run import Curve, FinishedRun
 from drex.report.image_figures import attention, frames_highest_and_lowest
 
-_NOISE_COLOURS = {"uniform": "tab:blue", "sticky": "tab:orange", "no_op": "tab:green"}
-_NOISE_MARKERS = {"uniform": "o", "sticky": "s", "no_op": "^"}
-_NOISE_LABELS = {"uniform": "uniform actions", "sticky": "sticky uniform actions", "no_op": "zero actions"}
+_NOISE = {
+    "uniform": ("tab:blue", "o", "uniform actions"),
+    "sticky": ("tab:orange", "s", "sticky uniform actions"),
+    "no_op": ("tab:green", "^", "zero actions"),
+}
 _NOTE: dict[str, Any] = {"fontsize": 8, "color": "0.35"}
 
 
 def noise_and_return(run: FinishedRun) -> Figure | None:
-    """Mean true return against noise level, for each noise; episode length where returns are unknown."""
+    """Mean true return against noise level, for each noise; episode length if returns are unknown."""
     points = run.evaluation.get("noise", [])
     if not points:
         return None
     known = all(point["return"]["mean"] is not None for point in points)
     figure, axes = _figure()
-    for noise_name, curve in _by_noise_name(points).items():
+    for noise_name in dict.fromkeys(point["name"] for point in points):
+        curve = sorted((p for p in points if p["name"] == noise_name), key=lambda p: float(p["level"]))
         levels = [point["level"] for point in curve]
         means = np.array([point["return"]["mean"] if known else point["length"] for point in curve])
-        colour = _NOISE_COLOURS.get(noise_name)
-        label = f"clone, noise: {_NOISE_LABELS.get(noise_name, noise_name)}"
-        axes.plot(
-            levels, means, marker=_NOISE_MARKERS.get(noise_name, "o"), markersize=4, color=colour, label=label
-        )
+        colour, marker, label = _NOISE.get(noise_name, (None, "o", noise_name))
+        label = f"clone, noise: {label}"
+        axes.plot(levels, means, marker=marker, markersize=4, color=colour, label=label)
         if known:
             spread = np.array([point["return"]["std"] or 0.0 for point in curve])
             axes.fill_between(levels, means - spread, means + spread, color=colour, alpha=0.2, linewidth=0)
@@ -41,8 +42,8 @@ def noise_and_return(run: FinishedRun) -> Figure | None:
         _reference_lines(axes, run)
     what = "True return per episode" if known else "Steps per episode (true returns unknown)"
     axes.set(xlabel="noise level: probability that an action is replaced", ylabel=what)
-    said = f"{what} against noise (band: ±1 standard deviation)" if known else what
-    axes.set_title(f"{said}\n{run.title}", fontsize=11)
+    title = f"{what} against noise (band: ±1 standard deviation)" if known else what
+    axes.set_title(f"{title}\n{run.title}", fontsize=11)
     axes.legend(fontsize=8)
     return figure
 
@@ -51,9 +52,7 @@ def predicted_and_true(run: FinishedRun) -> Figure | None:
     """Learned against true return of ranked rollouts, demonstrations, clone and final policy."""
     points = run.evaluation.get("predicted_and_true", {})
     ranked = points.get("ranked", [])
-    rollouts = ranked[
-        len(ranked) - len(run.noise) :
-    ]  # the user's demonstrations, if ranked, come before them
+    rollouts = ranked[len(ranked) - len(run.noise) :]  # after the demonstrations of the user's ranking
     known = [true for _, true in (*rollouts, *points.get("policy", []))]
     if not known or None in known:
         return None
@@ -67,9 +66,8 @@ def predicted_and_true(run: FinishedRun) -> Figure | None:
         both = points.get(name, [])
         true, predicted = [y for _, y in both], [x for x, _ in both]
         if both and None not in true:
-            axes.scatter(
-                true, predicted, s=size, marker=marker, color=colour, label=label, edgecolors="white"
-            )
+            style: dict[str, Any] = {"color": colour, "label": label, "edgecolors": "white"}
+            axes.scatter(true, predicted, s=size, marker=marker, **style)
         elif both:
             label = f"{label} (true return unknown)"
             axes.axhline(float(np.mean(predicted)), color=colour, linestyle=":", label=label)
@@ -80,9 +78,9 @@ def predicted_and_true(run: FinishedRun) -> Figure | None:
         axes.axvspan(best, high, color="gold", alpha=0.15, linewidth=0, label="beyond the best demonstration")
         axes.set_xlim(low, high)
     tau = run.evaluation["reward"]["kendall_tau"]
-    said = "Kendall tau unknown" if tau is None else f"Kendall tau of ranked trajectories {tau:.2f}"
+    title = "Kendall tau unknown" if tau is None else f"Kendall tau of ranked trajectories {tau:.2f}"
     axes.set(xlabel="true return per episode", ylabel="learned return per episode")
-    axes.set_title(f"Learned against true return; {said}\n{run.title}", fontsize=11)
+    axes.set_title(f"Learned against true return; {title}\n{run.title}", fontsize=11)
     axes.legend(fontsize=8, loc="best")
     return figure
 
@@ -99,17 +97,15 @@ def ranking_and_reward(run: FinishedRun) -> Figure | None:
     for share, point in zip(shares, points, strict=True):
         place = (share, point["predicted"])
         axes.annotate(str(point["episode"]), place, xytext=(4, 4), textcoords="offset points", **_NOTE)
-    axes.set(
-        xlabel="win rate of the demonstration, one win and one loss added (%)",
-        ylabel="learned return of the demonstration",
-    )
-    source = ranking["source"]
-    axes.set_title(f"Learned return against {source}, labelled by episode number\n{run.title}", fontsize=11)
+    axes.set_xlabel("win rate of the demonstration, one win and one loss added (%)")
+    axes.set_ylabel("learned return of the demonstration")
+    title = f"Learned return against {ranking['source']}, labelled by episode number"
+    axes.set_title(f"{title}\n{run.title}", fontsize=11)
     return figure
 
 
 def learning_curve(run: FinishedRun) -> Figure | None:
-    """Learned reward per step, and the true return for evaluation, over the policy's environment steps."""
+    """Learned reward per step, and true return for evaluation, over the environment steps of the policy."""
     learned = run.scalars.get("rollout/learned_reward_per_step", [])
     true = run.scalars.get("eval/true_return", [])
     if not learned:
@@ -136,30 +132,23 @@ def learning_curve(run: FinishedRun) -> Figure | None:
 
 
 def reward_training(run: FinishedRun) -> Figure | None:
-    """Loss and accuracy of the reward, on training and on held-out pairs."""
-    loss = run.scalars.get("reward/loss", [])
-    if not loss:
+    """Loss and accuracy of the reward on training and held-out pairs."""
+    if not run.scalars.get("reward/loss"):
         return None
     figure = Figure(figsize=(9.0, 3.8), dpi=120, layout="constrained")
     left, right = figure.subplots(1, 2)
-    _line(left, loss, color="tab:blue", label="training pairs")
-    held_out = run.scalars.get("reward/held_out_loss", [])
-    if held_out:
-        _line(left, held_out, color="tab:orange", label="held-out pairs")
+    pairs = (("", "tab:blue", "training pairs"), ("held_out_", "tab:orange", "held-out pairs"))
+    for axes, name, factor in ((left, "loss", 1), (right, "accuracy", 100)):
+        for prefix, colour, label in pairs:
+            curve = [(step, factor * value) for step, value in run.scalars.get(f"reward/{prefix}{name}", [])]
+            if curve:
+                _line(axes, curve, color=colour, label=label)
     left.set(xlabel="gradient steps", ylabel="Bradley-Terry loss (nats per pair)", yscale="log")
-    for name, colour, label in (
-        ("reward/accuracy", "tab:blue", "training pairs"),
-        ("reward/held_out_accuracy", "tab:orange", "held-out pairs"),
-    ):
-        curve = [(step, 100 * value) for step, value in run.scalars.get(name, [])]
-        if curve:
-            _line(right, curve, color=colour, label=label)
     right.axhline(50, color="0.6", linestyle=":", label="chance")
     right.set(xlabel="gradient steps", ylabel="snippet pair accuracy (%)", ylim=(None, 101))
     figure.suptitle(f"Learning the reward: {run.title}", fontsize=11)
     for axes in (left, right):
         axes.legend(fontsize=8)
-        axes.grid(alpha=0.25)
     return figure
 
 
@@ -172,7 +161,7 @@ FIGURES: Mapping[str, Callable[[FinishedRun], Figure | None]] = {
     "frames_highest_and_lowest": frames_highest_and_lowest,
     "attention": attention,
 }
-"""Every figure by name; ``None`` without data."""
+"""All figures by name; ``None`` without data."""
 
 
 def draw_figures(run: FinishedRun) -> dict[str, Figure]:
@@ -194,7 +183,7 @@ def _line(axes: Axes, curve: Curve, **style: Any) -> None:
 
 
 def _reference_lines(axes: Axes, run: FinishedRun) -> None:
-    """Demonstrator average and best, and uniform random, as far as they are known."""
+    """Best and mean of the demonstrator and mean of uniform random actions, if known."""
     demonstrator, random = run.evaluation["demonstrator"], run.evaluation.get("random") or {}
     for value, style, label in (
         (demonstrator["best"], "-", "best demonstration"),
@@ -205,30 +194,22 @@ def _reference_lines(axes: Axes, run: FinishedRun) -> None:
             axes.axhline(value, color="0.3", linewidth=1, linestyle=style, label=f"{label}: {value:.0f}")
 
 
-def _by_noise_name(points: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    curves: dict[str, list[dict[str, Any]]] = {}
-    for point in sorted(points, key=lambda point: float(point["level"])):
-        curves.setdefault(point["name"], []).append(point)
-    return curves
-
-
 def _scatter_ranked(
     figure: Figure, axes: Axes, ranked: list[tuple[float, float]], noise: list[tuple[str, float]]
 ) -> None:
     """Noisy rollouts, coloured by their noise level."""
     mapped = None
+    style: dict[str, Any] = {"s": 20, "vmin": 0.0, "vmax": 1.0, "cmap": "viridis_r"}
     for noise_name in dict(noise):
+        _, marker, label = _NOISE.get(noise_name, (None, "o", noise_name))
         rows = [index for index, (its_name, _) in enumerate(noise) if its_name == noise_name]
         mapped = axes.scatter(
             [ranked[row][1] for row in rows],
             [ranked[row][0] for row in rows],
             c=[noise[row][1] for row in rows],
-            s=20,
-            vmin=0.0,
-            vmax=1.0,
-            cmap="viridis_r",
-            marker=_NOISE_MARKERS.get(noise_name, "o"),
-            label=f"ranked rollouts: {_NOISE_LABELS.get(noise_name, noise_name)}",
+            marker=marker,
+            label=f"ranked rollouts: {label}",
+            **style,
         )
     if mapped is not None:
         figure.colorbar(mapped, ax=axes, label="noise level")

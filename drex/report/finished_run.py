@@ -1,4 +1,4 @@
-"""What a finished run left, read from its folder alone: the tables, figures and report are made from this."""
+"""A finished run, read from its folder: the data of tables, figures and report."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ Curve = list[tuple[int, float]]
 
 @dataclass(frozen=True, eq=False)
 class FinishedRun:
-    """One run, evaluated.
+    """One finished run.
 
     Args:
         path: the run folder.
         evaluation: the content of ``evaluation.json``.
-        config: what the run was: task, method, seed and settings.
-        noise: name and level of the noise of each noisy rollout, which are the last of what was
-            ranked; empty where the user's ranking alone was learned from.
-        scalars: the curves logged for TensorBoard, by name.
+        config: task, method, seed and settings.
+        noise: name and level of the noise of each noisy rollout, the last of the ranked trajectories.
+        scalars: the TensorBoard curves by name.
     """
 
     path: Path
@@ -41,13 +40,13 @@ class FinishedRun:
 
     @property
     def title(self) -> str:
-        """Method, task and seed, as they stand over tables and figures."""
+        """Method, task and seed."""
         method = METHODS.get(self.evaluation["method"], self.evaluation["method"])
         return f"{method} on {self.task}, seed {self.evaluation['seed']}"
 
 
 METHODS = {"drex": "D-REX", "trex": "T-REX"}
-"""The methods' written names."""
+"""Labels of the methods."""
 
 
 def read_finished_run(path: str | Path) -> FinishedRun:
@@ -58,12 +57,10 @@ def read_finished_run(path: str | Path) -> FinishedRun:
     """
     folder = Path(path)
     if not (folder / RESULT).is_file():
-        raise UserError(
-            str(folder),
-            expected=f"a finished run, with {RESULT}",
-            found="a folder without one" if folder.is_dir() else "no such folder",
-            do="finish it with: drex run ENV --run-dir DIR --resume" if folder.is_dir() else "",
-        )
+        found, do = "no such folder", ""
+        if folder.is_dir():
+            found, do = "a folder without one", "finish it with: drex run ENV --run-dir DIR --resume"
+        raise UserError(str(folder), expected=f"a finished run, with {RESULT}", found=found, do=do)
     jobs = [job for rollouts in noisy_rollout_folders(folder) for job in read_json(rollouts / NOISE)]
     return FinishedRun(
         folder,
@@ -75,14 +72,12 @@ def read_finished_run(path: str | Path) -> FinishedRun:
 
 
 def read_scalars(folder: Path) -> dict[str, Curve]:
-    """Every scalar in the folder's TensorBoard files; what was logged twice, at a resume, counts once."""
-    from tensorboard.backend.event_processing.event_accumulator import (  # type: ignore[import-untyped]
-        EventAccumulator,
-    )
+    """All scalars in the folder's TensorBoard files; a step logged again after a resume counts once."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # type: ignore[import-untyped]
 
     latest: dict[str, dict[int, tuple[float, float]]] = {}
     for file in sorted(folder.glob("events.out.tfevents.*")):
-        # Each file by itself: two writers in one folder look to TensorBoard like a run that was begun anew.
+        # File by file: TensorBoard takes two writers in one folder for a restarted run.
         events = EventAccumulator(str(file), size_guidance={"scalars": 0}, purge_orphaned_data=False)
         events.Reload()
         for name in events.Tags()["scalars"]:
@@ -90,6 +85,4 @@ def read_scalars(folder: Path) -> dict[str, Curve]:
             for event in events.Scalars(name):
                 if event.step not in curve or curve[event.step][0] <= event.wall_time:
                     curve[event.step] = (event.wall_time, float(event.value))
-    return {
-        name: [(step, value) for step, (_, value) in sorted(curve.items())] for name, curve in latest.items()
-    }
+    return {name: [(step, value) for step, (_, value) in sorted(c.items())] for name, c in latest.items()}

@@ -1,15 +1,12 @@
-"""The report of a run: one HTML file with tables, figures, warnings, settings and versions.
-
-It is made from the run folder alone, so that ``drex report RUN_DIR`` can make it again at any time.
-"""
+"""The report of a run, made from its folder: one HTML file with tables, figures, settings and versions."""
 
 from __future__ import annotations
 
 import base64
-import html
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +58,8 @@ class Report:
     Args:
         path: of ``report.html``.
         tables: of the report.
-        warnings: one sentence each.
-        notes: one line for each omission, with its reason.
+        warnings: one or two sentences each.
+        notes: omissions and their reasons, one line each.
     """
 
     path: Path
@@ -71,14 +68,14 @@ class Report:
     notes: tuple[str, ...]
 
     def lines(self) -> list[str]:
-        """For a terminal: tables, warnings and where the report is."""
+        """For a terminal: tables, warnings and the path of the report."""
         lines = [line for table in self.tables for line in (table.text(), "")]
         lines += [f"warning: {warning}" for warning in self.warnings]
         return [*lines, *self.notes, f"report: {self.path}"]
 
 
 def report_of(run_dir: Path, evaluation: Mapping[str, Any], *, notes: tuple[str, ...] = ()) -> Report:
-    """The report on these findings, as ``write_report`` writes it."""
+    """The report of these results."""
     return Report(run_dir / REPORT, tuple(tables(evaluation)), tuple(warnings_of(evaluation)), notes)
 
 
@@ -87,7 +84,7 @@ def write_report(run_dir: str | Path, *, tensorboard: bool = False) -> Report:
 
     Args:
         run_dir: the folder of a finished run.
-        tensorboard: whether to show the figures in the folder's TensorBoard files, in place of earlier ones.
+        tensorboard: also write the figures to the folder's TensorBoard files, in place of earlier ones.
 
     Raises:
         UserError: the folder holds no finished run.
@@ -123,36 +120,32 @@ def verdict(evaluation: Mapping[str, Any]) -> str:
 
 def _page(run: FinishedRun, report: Report, pictures: Mapping[str, bytes]) -> Iterator[str]:
     yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
-    yield f"<title>{_safe(run.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>"
-    yield f"<h1>{_safe(run.title)}</h1>"
-    yield f'<p class="verdict">{_safe(verdict(run.evaluation))}</p>'
+    yield f"<title>{escape(run.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>"
+    yield f"<h1>{escape(run.title)}</h1>"
+    yield f'<p class="verdict">{escape(verdict(run.evaluation))}</p>'
     for warning in report.warnings:
-        yield f'<p class="warning"><strong>Warning.</strong> {_safe(warning)}</p>'
+        yield f'<p class="warning"><strong>Warning.</strong> {escape(warning)}</p>'
     for table in report.tables:
         yield table.html()
     yield "<h2>Figures</h2>"
     for name, picture in pictures.items():
         source = base64.b64encode(picture).decode()
-        caption = _safe(_CAPTIONS[name])
+        caption = escape(_CAPTIONS[name])
         yield f'<figure>\n<img alt="{caption}" src="data:image/png;base64,{source}">'
         yield f"<figcaption>{caption}</figcaption>\n</figure>"
-    yield from _video(run, report)
-    yield "<h2>Demonstrations</h2>"
-    demonstrations = load_demonstrations(DEMONSTRATIONS.file(run.path))
-    about = [f"{key:<14}{value}" for key, value in demonstrations.about.items()]
-    yield f"<pre>{_safe(chr(10).join([*describe(demonstrations).lines(), *about]))}</pre>"
-    yield "<h2>Settings</h2>"
-    yield _listing("Settings of the run", dict(_flat(run.config)))
-    yield _listing("Versions", read_json(run.path / VERSIONS))
-    yield "</body>\n</html>"
-
-
-def _video(run: FinishedRun, report: Report) -> Iterator[str]:
     yield "<h2>Video</h2>"
     if (run.path / VIDEO).is_file():
         yield f'<video src="{VIDEO}" controls loop muted></video>'
     for note in report.notes:
-        yield f"<p>{_safe(note)}</p>"
+        yield f"<p>{escape(note)}</p>"
+    yield "<h2>Demonstrations</h2>"
+    demonstrations = load_demonstrations(DEMONSTRATIONS.file(run.path))
+    about = [f"{key:<14}{value}" for key, value in demonstrations.about.items()]
+    yield f"<pre>{escape(chr(10).join([*describe(demonstrations).lines(), *about]))}</pre>"
+    yield "<h2>Settings</h2>"
+    yield _listing("Settings of the run", dict(_flat(run.config)))
+    yield _listing("Versions", read_json(run.path / VERSIONS))
+    yield "</body>\n</html>"
 
 
 def _listing(title: str, values: Mapping[str, Any]) -> str:
@@ -180,7 +173,7 @@ def _show_in_tensorboard(folder: Path, pictures: Mapping[str, bytes]) -> None:
     from PIL import Image
     from torch.utils.tensorboard import SummaryWriter
 
-    # A file of their own, so that a run that is resumed or reported again replaces them.
+    # A separate file, which a later report replaces.
     for earlier in folder.glob(f"events.out.tfevents.*{_FIGURES_FILE}"):
         earlier.unlink()
     writer = SummaryWriter(str(folder), filename_suffix=_FIGURES_FILE)
@@ -188,7 +181,3 @@ def _show_in_tensorboard(folder: Path, pictures: Mapping[str, bytes]) -> None:
         pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
         writer.add_image(f"figures/{name}", pixels, dataformats="HWC")
     writer.close()
-
-
-def _safe(words: str) -> str:
-    return html.escape(words)

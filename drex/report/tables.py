@@ -1,4 +1,4 @@
-"""The tables at the end of a run, made from ``evaluation.json``, for terminal, Markdown and HTML."""
+"""The tables of a run, made from ``evaluation.json``, for terminal, Markdown and HTML."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from drex.rankings.rollout_policy import RolloutPolicyChoice
 from drex.report.finished_run import METHODS
 
 UNKNOWN = "unknown"
-"""Stands for null in ``evaluation.json``."""
+"""For null in ``evaluation.json``."""
+_ANSWERS = {True: "yes", False: "no", None: UNKNOWN}
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,8 @@ class Table:
         """For a terminal: aligned by spaces."""
         lines = (self.columns, *self.rows)
         widths = [max(len(line[column]) for line in lines) for column in range(len(self.columns))]
-        aligned = [
-            "  ".join(
-                word.rjust(width) if column else word.ljust(width)
-                for column, (word, width) in enumerate(zip(line, widths, strict=True))
-            ).rstrip()
-            for line in lines
-        ]
+        layout = "  ".join([f"{{:<{widths[0]}}}", *(f"{{:>{width}}}" for width in widths[1:])])
+        aligned = [layout.format(*line).rstrip() for line in lines]
         return "\n".join([self.title, aligned[0], "-" * (sum(widths) + 2 * (len(widths) - 1)), *aligned[1:]])
 
     def markdown(self) -> str:
@@ -51,9 +47,8 @@ class Table:
     def html(self) -> str:
         """For the report."""
         head = "".join(f"<th>{html.escape(word)}</th>" for word in self.columns)
-        rows = "\n".join(
-            "<tr>" + "".join(f"<td>{html.escape(word)}</td>" for word in row) + "</tr>" for row in self.rows
-        )
+        cells = ("".join(f"<td>{html.escape(word)}</td>" for word in row) for row in self.rows)
+        rows = "\n".join(f"<tr>{row}</tr>" for row in cells)
         caption = html.escape(self.title)
         return f"<table>\n<caption>{caption}</caption>\n<tr>{head}</tr>\n{rows}\n</table>"
 
@@ -64,7 +59,7 @@ def tables(evaluation: Mapping[str, Any]) -> list[Table]:
 
 
 def returns_table(evaluation: Mapping[str, Any]) -> Table:
-    """True returns of demonstrator, random policy, clone, baselines and policy, as far as known."""
+    """True returns of demonstrator, random policy, clone, baselines and policy, if known."""
     method = METHODS.get(evaluation["method"], evaluation["method"])
     evaluated: list[tuple[str, Mapping[str, Any] | None]] = [
         ("demonstrator", evaluation["demonstrator"]),
@@ -94,19 +89,27 @@ def returns_table(evaluation: Mapping[str, Any]) -> Table:
 
 
 def findings_table(evaluation: Mapping[str, Any]) -> Table:
-    """Comparison with the best demonstration, facts of the ranking, and accuracy of the reward."""
+    """Comparison with the best demonstration, size of the ranking, and accuracy of the reward."""
     reward, ranking = evaluation["reward"], evaluation.get("ranking", {})
-    rollout_policy = ranking.get("rollout_policy")
+    counted = f" ({reward['held_out_pairs']:,} comparisons)" if reward.get("held_out_pairs") else ""
+    rollout_policy: list[tuple[str, str]] = []
+    if ranking.get("rollout_policy") is not None:
+        choice = RolloutPolicyChoice(**ranking["rollout_policy"])
+        names, steps = ", ".join(choice.steps()), ", ".join(map(number, choice.steps().values()))
+        rollout_policy = [
+            ("noise injected into", f"{choice.actions} clone"),
+            (f"steps per episode: {names}", steps),
+        ]
     return Table(
         "Findings",
         ("quantity", "value"),
         (
-            ("mean return above the best demonstration", yes_or_no(evaluation["beats_best_demonstration"])),
-            *([] if rollout_policy is None else _rollout_policy(RolloutPolicyChoice(**rollout_policy))),
+            ("mean return above the best demonstration", _ANSWERS[evaluation["beats_best_demonstration"]]),
+            *rollout_policy,
             (f"preferences, from {ranking.get('source', UNKNOWN)}", number(ranking.get("pairs"))),
             ("contradicted by other preferences", percent(ranking.get("contradictions"))),
             ("pair accuracy of the learned reward", percent(reward["pair_accuracy"])),
-            (_held_out(reward.get("held_out_pairs")), percent(reward.get("held_out_accuracy"))),
+            (f"held-out pair accuracy{counted}", percent(reward.get("held_out_accuracy"))),
             ("Kendall tau of learned and true return, ranked trajectories", number(reward["kendall_tau"], 2)),
             ("Pearson correlation of learned and true return", number(reward["pearson"], 2)),
             ("environment steps for learning", f"{evaluation['environment_steps']:,}"),
@@ -114,27 +117,12 @@ def findings_table(evaluation: Mapping[str, Any]) -> Table:
     )
 
 
-def _rollout_policy(choice: RolloutPolicyChoice) -> list[tuple[str, str]]:
-    steps = choice.steps()
-    return [
-        ("noise injected into", f"{choice.actions} clone"),
-        (f"steps per episode: {', '.join(steps)}", ", ".join(map(number, steps.values()))),
-    ]
-
-
-def _held_out(pairs: int | None) -> str:
-    counted = f" ({pairs:,} comparisons)" if pairs else ""
-    return f"held-out pair accuracy{counted}"
-
-
 def seconds_table(evaluation: Mapping[str, Any]) -> Table:
     """Wall time of each stage, in the order of the method, and their sum."""
     seconds = evaluation["seconds"]
-    labels = stage_labels()
-    rows = [(label, number(seconds[name], 1)) for name, label in labels.items() if name in seconds]
-    return Table(
-        "Wall time per stage", ("stage", "seconds"), (*rows, ("total", number(sum(seconds.values()), 1)))
-    )
+    rows = [(label, number(seconds[name], 1)) for name, label in stage_labels().items() if name in seconds]
+    total = ("total", number(sum(seconds.values()), 1))
+    return Table("Wall time per stage", ("stage", "seconds"), (*rows, total))
 
 
 def number(value: float | None, digits: int = 0) -> str:
@@ -153,8 +141,3 @@ def interval(bounds: tuple[float, float] | None) -> str:
 def percent(share: float | None) -> str:
     """A share from 0 to 1 as percent; ``UNKNOWN`` for null."""
     return UNKNOWN if share is None else f"{share:.1%}"
-
-
-def yes_or_no(answer: bool | None) -> str:
-    """``yes`` or ``no``; ``UNKNOWN`` for null."""
-    return UNKNOWN if answer is None else ("yes" if answer else "no")

@@ -1,7 +1,7 @@
-"""A short video, side by side: the demonstrator replayed, random actions, the clone and the trained policy.
+"""A short video of demonstrator, random actions, clone and trained policy.
 
-Rendering happens in a process of its own: a graphics driver that fails costs the video and not the run.
-``python -m drex.report.video RUN_DIR FILE`` is that process.
+It is rendered in another process, ``python -m drex.report.video RUN_DIR FILE``, since graphics drivers can
+crash.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from drex.files.run_layout import CLONE, DEMONSTRATIONS, POLICY
 from drex.report.finished_run import METHODS, FinishedRun, read_finished_run
 
 SECONDS, GAME_SECONDS = 10.0, 20.0
-"""Longest video, and longest video of an Atari game."""
+"""Maximum length of a video, and of an Atari game's."""
 PANEL = (320, 240)
 """Width and height of each of the four panels in pixels."""
 _FRAMES_PER_SECOND = 25
@@ -46,16 +46,16 @@ Frame = npt.NDArray[np.uint8]
 
 
 def make_video(run: FinishedRun, file: Path) -> str | None:
-    """Write an mp4 (H.264, 640×480, at most 10 seconds, of Atari 20) of a run, where its task renders.
+    """Write an mp4 (H.264, 640×480, at most 10 seconds, 20 for Atari) of a run, if its task renders.
 
-    MuJoCo renders by the driver that ``MUJOCO_GL`` names, else by egl or osmesa, whichever works first.
+    The MuJoCo driver is ``MUJOCO_GL``, else the first of egl and osmesa that works.
 
     Returns:
-        ``None`` if the video was made, else one line that says why not.
+        ``None`` if the video was made, else the reason in one line.
     """
     try:
         modes = _render_modes(run.task)
-    except UserError as mistake:  # an own environment, reported on where its module is not
+    except UserError as mistake:  # a custom environment whose module is not found
         return f"no video: {mistake}"
     if "rgb_array" not in modes:
         return f"no video: {run.task} does not render"
@@ -63,7 +63,7 @@ def make_video(run: FinishedRun, file: Path) -> str | None:
     reason = ""
     for driver in (named,) if named else _DRIVERS:
         environment = os.environ | {"MUJOCO_GL": driver, "OMP_NUM_THREADS": "1"}
-        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # for own environments
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # for custom environments
         command = [sys.executable, "-m", "drex.report.video", str(run.path), str(file)]
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT)
@@ -71,13 +71,13 @@ def make_video(run: FinishedRun, file: Path) -> str | None:
             return f"no video: rendering took more than {_TIMEOUT:.0f} seconds"
         if done.returncode == 0 and file.is_file():
             return None
-        said = done.stderr.strip().splitlines()
-        reason = f"{driver}: {said[-1] if said else f'exit status {done.returncode}'}"
+        lines = done.stderr.strip().splitlines()
+        reason = f"{driver}: {lines[-1] if lines else f'exit status {done.returncode}'}"
     return f"no video: no driver renders here ({reason})"
 
 
 def render(run: FinishedRun, file: Path) -> None:
-    """Render the panels in this process and write the video."""
+    """Render the panels in this process and write them in two columns."""
     environment = _make(run.task)
     rate = float(environment.metadata.get("render_fps") or _FRAMES_PER_SECOND)
     stride = max(1, round(rate / _FRAMES_PER_SECOND))
@@ -85,25 +85,20 @@ def render(run: FinishedRun, file: Path) -> None:
     panels = [list(panel) for panel in _panels(run, environment, stride, frames)]
     environment.close()
     shown = min(frames, max(map(len, panels)))
+    width, height = 2 * PANEL[0], (len(panels) + 1) // 2 * PANEL[1]
     with written_whole(file) as place:
-        _write_panels(place, panels, rate / stride, shown)
-
-
-def _write_panels(file: Path, panels: list[list[Frame]], rate: float, shown: int) -> None:
-    """The panels side by side in two columns, ``shown`` frames of each."""
-    rows = (len(panels) + 1) // 2
-    writer = imageio_ffmpeg.write_frames(
-        str(file), (2 * PANEL[0], rows * PANEL[1]), fps=rate, codec="libx264", macro_block_size=8
-    )
-    writer.send(None)
-    for index in range(shown):
-        canvas = np.zeros((rows * PANEL[1], 2 * PANEL[0], 3), np.uint8)
-        for place, panel in enumerate(panels):
-            top, left = (place // 2) * PANEL[1], (place % 2) * PANEL[0]
-            # a panel whose episode has ended keeps its last frame
-            canvas[top : top + PANEL[1], left : left + PANEL[0]] = panel[min(index, len(panel) - 1)]
-        writer.send(canvas.tobytes())
-    writer.close()
+        writer = imageio_ffmpeg.write_frames(
+            str(place), (width, height), fps=rate / stride, codec="libx264", macro_block_size=8
+        )
+        writer.send(None)
+        for step in range(shown):
+            canvas = np.zeros((height, width, 3), np.uint8)
+            for index, panel in enumerate(panels):
+                top, left = (index // 2) * PANEL[1], (index % 2) * PANEL[0]
+                # after its end an episode shows its last frame
+                canvas[top : top + PANEL[1], left : left + PANEL[0]] = panel[min(step, len(panel) - 1)]
+            writer.send(canvas.tobytes())
+        writer.close()
 
 
 def _panels(
@@ -113,11 +108,12 @@ def _panels(
     seed = int(run.evaluation["seed"])
     spaces = environment.observation_space, environment.action_space
     demonstrations = load_demonstrations(DEMONSTRATIONS.file(run.path)).trajectories
-    skipped = _positions_left_out(environment, demonstrations)
+    longest = demonstrations.select([int(np.argmax(demonstrations.lengths))])
+    skipped = _skipped_positions(environment, longest)
     if skipped is not None:
-        yield _replay(environment, demonstrations, skipped, (stride, frames))
-    elif are_images(demonstrations.observations):
-        yield _recorded(environment, demonstrations, (stride, frames))
+        yield _replay(environment, longest, skipped, (stride, frames))
+    elif are_images(longest.observations):
+        yield _recorded(environment, longest, (stride, frames))
     actors: dict[str, Policy] = {"uniform random": uniform(environment.action_space, seed=seed)}
     clone = CLONE.folder(run.path)
     if clone.is_dir():
@@ -137,8 +133,8 @@ def _act(
     over = False
     for step in range(stride * frames):
         if step % stride == 0 or over:
-            said = f"{name}   step {step}" + ("   (ended)" if over else "")
-            yield _captioned(environment.render(), said)
+            caption = f"{name}   step {step}" + ("   (ended)" if over else "")
+            yield _captioned(environment.render(), caption)
         if over:
             return
         action = policy(np.asarray(observation)[None])[0]
@@ -146,34 +142,29 @@ def _act(
         over = bool(terminated or truncated)
 
 
-def _positions_left_out(environment: gymnasium.Env[Any, Any], demonstrations: Trajectories) -> int | None:
-    """How many leading positions of MuJoCo observations leave out; ``None`` if they tell too little."""
+def _skipped_positions(environment: gymnasium.Env[Any, Any], demonstration: Trajectories) -> int | None:
+    """Leading positions that MuJoCo observations omit; ``None`` if they do not determine the state."""
     structure = getattr(environment.unwrapped, "observation_structure", None)
     if not isinstance(structure, dict) or "skipped_qpos" not in structure:
         return None
     if environment.observation_space != environment.unwrapped.observation_space:
-        return None  # the user's wrappers have made something else of them
+        return None  # changed by wrappers
     model = cast("Any", environment.unwrapped).model
     skipped = int(structure["skipped_qpos"])
     whole = skipped + structure.get("qpos", 0) == model.nq and structure.get("qvel", 0) == model.nv
-    return (
-        skipped if whole and demonstrations.observations.shape[1] >= model.nq - skipped + model.nv else None
-    )
+    wide = demonstration.observations.shape[1] >= model.nq - skipped + model.nv
+    return skipped if whole and wide else None
 
 
 def _replay(
-    environment: gymnasium.Env[Any, Any],
-    demonstrations: Trajectories,
-    skipped: int,
-    timing: tuple[int, int],
+    environment: gymnasium.Env[Any, Any], demonstration: Trajectories, skipped: int, timing: tuple[int, int]
 ) -> Iterator[Frame]:
-    """The longest demonstration, set from its observations; places they leave out follow from speeds."""
+    """A demonstration rendered from its observations; skipped positions are integrated velocities."""
     stride, frames = timing
     task = cast("Any", environment.unwrapped)
     positions, velocities = task.model.nq - skipped, task.model.nv
-    episode = int(np.argmax(demonstrations.lengths))
-    first, length = int(demonstrations.starts[episode]), int(demonstrations.lengths[episode])
-    observations = demonstrations.observations[first : first + length].astype(np.float64)
+    observations = np.asarray(demonstration.observations, np.float64)
+    length = len(observations)
     speeds = observations[:, positions : positions + velocities]
     places = np.cumsum(speeds[:, :skipped], axis=0) * task.dt
     environment.reset(seed=0)
@@ -185,31 +176,25 @@ def _replay(
 
 
 def _recorded(
-    environment: gymnasium.Env[Any, Any], demonstrations: Trajectories, timing: tuple[int, int]
+    environment: gymnasium.Env[Any, Any], demonstration: Trajectories, timing: tuple[int, int]
 ) -> Iterator[Frame]:
-    """The longest demonstration's newest frames, or the screens of the game where it can be played again."""
+    """The newest frames of a demonstration, or the screens of the game if the emulator reproduces it."""
     stride, frames = timing
-    episode = int(np.argmax(demonstrations.lengths))
-    first, length = int(demonstrations.starts[episode]), int(demonstrations.lengths[episode])
-    steps = slice(first, first + min(length, stride * frames))
-    seen = demonstrations.observations[steps]
-    screens = (
-        environment.replay(seen, demonstrations.actions[steps])
-        if isinstance(environment, AtariScreen)
-        else None
-    )
-    said = "demonstrator, as recorded" if screens is None else "demonstrator, played again"
+    last, steps = len(demonstration.actions) - 1, slice(0, stride * frames)
+    seen, actions = demonstration.observations[steps], demonstration.actions[steps]
+    screens = environment.replay(seen, actions) if isinstance(environment, AtariScreen) else None
+    caption = "demonstrator, as recorded" if screens is None else "demonstrator, played again"
     for step in range(0, len(seen), stride):
-        over = "   (ended)" if step == length - 1 else ""
+        over = "   (ended)" if step == last else ""
         shown = np.repeat(seen[step, -1][..., None], 3, axis=-1) if screens is None else screens[step]
-        yield _captioned(shown, f"{said}   step {step}{over}")
+        yield _captioned(shown, f"{caption}   step {step}{over}")
 
 
 def _captioned(frame: Any, words: str) -> Frame:  # noqa: ANN401 (what an environment renders)
-    """The frame in the panel's size, with words on a dark bar at its top, where high frames give it room."""
+    """The frame in the size of the panel, with a caption on a dark bar at the top, above high frames."""
     picture = Image.fromarray(np.asarray(frame, np.uint8))
     image = Image.new("RGB", PANEL)
-    top = _BAR if picture.height >= picture.width else 0  # a game shows its score up there
+    top = _BAR if picture.height >= picture.width else 0  # games show the score at the top
     image.paste(ImageOps.pad(picture, (PANEL[0], PANEL[1] - top)), (0, top))
     drawing = ImageDraw.Draw(image)
     drawing.rectangle((0, 0, PANEL[0], _BAR), fill=(20, 20, 20))
@@ -221,7 +206,7 @@ def _make(task: str) -> gymnasium.Env[Any, Any]:
     if is_atari(task):
         return AtariScreen(task)
     try:
-        # unasked, the camera may stay where the walker left from
+        # the default camera may not follow the walker
         environment = build_environment(
             task, render_mode="rgb_array", width=PANEL[0], height=PANEL[1], camera_name="track"
         )
@@ -229,7 +214,7 @@ def _make(task: str) -> gymnasium.Env[Any, Any]:
         return build_environment(task, render_mode="rgb_array")
     model = getattr(environment.unwrapped, "model", None)
     if model is not None and hasattr(model, "vis"):
-        # without a graphics card, shadows and smooth edges take nine tenths of the time
+        # without a GPU, shadows and antialiasing take nine tenths of the time
         model.vis.quality.shadowsize = model.vis.quality.offsamples = 0
     return environment
 

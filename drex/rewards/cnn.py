@@ -1,4 +1,4 @@
-"""Ensembles of convolutional reward networks, for images: by default the one published for Atari."""
+"""Ensembles of convolutional reward networks, by default those published for Atari."""
 
 from __future__ import annotations
 
@@ -15,57 +15,50 @@ from drex.errors import UserError
 from drex.ranges import Count
 
 Convolution = tuple[Count, Count, Count]
-"""Channels, side of the kernel in pixels, stride."""
+"""Channels, kernel size in pixels, stride."""
 
 PUBLISHED_CONVOLUTIONS: tuple[Convolution, ...] = ((32, 7, 3), (16, 5, 2), (16, 3, 1), (16, 3, 1))
-"""D-REX's Atari network (appendix, and the authors' code); 64 hidden units follow."""
+"""D-REX's Atari network (appendix, and the authors' code), followed by 64 hidden units."""
 
 IMAGES_AT_ONCE = 256
-"""Images that are in memory at a time, unless a gradient step draws more."""
+"""Images in memory at a time, unless a gradient step draws more."""
 
 _SLOPE = 0.01
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageLayers:
-    """What the network sees of an image, and the convolutions that it begins with."""
+    """The input and the convolutions of a network."""
 
     shape: tuple[int, int, int]
     """(stack, height, width) of the images."""
     convolutions: tuple[Convolution, ...] = PUBLISHED_CONVOLUTIONS
-    """Each layer's channels, side of the kernel in pixels and stride."""
+    """Channels, kernel size in pixels and stride of each layer."""
     mask_top: int = 0
     """Rows at the top that are set to 0, to hide a score."""
     mask_bottom: int = 0
     """Rows at the bottom that are set to 0."""
 
     def __post_init__(self) -> None:
-        height = self.shape[1]
-        if min(self.mask_top, self.mask_bottom) < 0 or self.mask_top + self.mask_bottom >= height:
-            raise UserError(
-                "reward.mask_top, reward.mask_bottom",
-                expected=f"0 or more rows, fewer than {height} together",
-                found=f"{self.mask_top} and {self.mask_bottom}",
-            )
+        height, top, bottom = self.shape[1], self.mask_top, self.mask_bottom
+        if min(top, bottom) < 0 or top + bottom >= height:
+            where, found = "reward.mask_top, reward.mask_bottom", f"{top} and {bottom}"
+            raise UserError(where, expected=f"0 or more rows, fewer than {height} together", found=found)
         if any(min(layer) < 1 for layer in self.convolutions) or min(self.remaining) < 1:
-            raise UserError(
-                "reward.convolutions",
-                expected=f"positive numbers, and kernels that fit into {self.shape[1:]} pixels",
-                found=str([list(layer) for layer in self.convolutions]),
-            )
+            expected = f"positive numbers, and kernels that fit into {self.shape[1:]} pixels"
+            found = str([list(layer) for layer in self.convolutions])
+            raise UserError("reward.convolutions", expected=expected, found=found)
 
     @property
     def remaining(self) -> tuple[int, int]:
-        """Height and width after the last convolution; less than 1 where the kernels do not fit."""
+        """Height and width after the last convolution; less than 1 if the kernels do not fit."""
         height, width = self.shape[1:]
         for _, kernel, stride in self.convolutions:
             height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-            if min(height, width) < 1:
-                return 0, 0
         return height, width
 
     def parameter_shapes(self, members: int, hidden_sizes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
-        """Shape of every parameter of such an ensemble, by its name."""
+        """Shape of every parameter of an ensemble, by name."""
         shapes: dict[str, tuple[int, ...]] = {}
         channels = self.shape[0]
         for layer, (outputs, kernel, _) in enumerate(self.convolutions):
@@ -83,19 +76,14 @@ class EnsembleCNN(torch.nn.Module):
     """``members`` convolutional networks of one shape, leaky ReLU after every layer but the last.
 
     Args:
-        image: what is seen, and the convolutions.
+        image: input and convolutions.
         members: networks in the ensemble.
         hidden_sizes: units in each hidden layer after the convolutions.
-        generator: of the initial weights, drawn as ``torch.nn.Conv2d`` and ``Linear`` draw their own.
+        generator: of the initial weights, distributed as in ``torch.nn.Conv2d`` and ``Linear``.
     """
 
     def __init__(
-        self,
-        image: ImageLayers,
-        *,
-        members: int,
-        hidden_sizes: tuple[int, ...],
-        generator: torch.Generator,
+        self, image: ImageLayers, *, members: int, hidden_sizes: tuple[int, ...], generator: torch.Generator
     ) -> None:
         super().__init__()
         self.image, self.members, self.hidden_sizes = image, members, hidden_sizes
@@ -106,7 +94,7 @@ class EnsembleCNN(torch.nn.Module):
         bound = 0.0
         for name, shape in image.parameter_shapes(members, hidden_sizes).items():
             part = name.split(".")[0]
-            if part in ("kernels", "weights"):  # its bias comes next, and is drawn from the same range
+            if part in ("kernels", "weights"):  # the bias follows and has the same range
                 bound = 1.0 / math.sqrt(math.prod(shape[2:]) if part == "kernels" else shape[1])
             values = torch.empty(shape).uniform_(-bound, bound, generator=generator)
             getattr(self, part).append(torch.nn.Parameter(values))
@@ -114,14 +102,11 @@ class EnsembleCNN(torch.nn.Module):
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """(members or 1, n, stack, height, width) in 0 to 255 to (members, n).
 
-        Members are convolved one after another on channels-last memory: at 3 members of 256 images on one
-        core, grouped convolutions of all members at once took 1.9 times as long forward and 3.3 times as
-        long with gradients.
+        One convolution per member, on channels-last memory: at 3 members of 256 images on one core, grouped
+        convolutions took 1.9 times as long forward and 3.3 times as long with gradients.
         """
         seen = [self._masked(images) for images in inputs]
-        hidden = torch.stack(
-            [self._convolved(seen[member % len(seen)], member) for member in range(self.members)]
-        )
+        hidden = torch.stack([self._convolved(seen[i % len(seen)], i) for i in range(self.members)])
         last = len(self.weights) - 1
         for layer, (weight, bias) in enumerate(zip(self.weights, self.biases, strict=True)):
             hidden = torch.baddbmm(bias, hidden, weight)
@@ -131,7 +116,7 @@ class EnsembleCNN(torch.nn.Module):
 
     def _masked(self, images: torch.Tensor) -> torch.Tensor:
         """Images from 0 to 1, the masked rows 0."""
-        # Laid out anew while they are still bytes, a quarter of the memory to move.
+        # The memory format is changed on bytes: a quarter of the memory of floats.
         images = images.contiguous(memory_format=torch.channels_last).float() / 255.0
         images[:, :, : self.image.mask_top] = 0.0
         images[:, :, images.shape[2] - self.image.mask_bottom :] = 0.0
@@ -139,20 +124,19 @@ class EnsembleCNN(torch.nn.Module):
 
     def _convolved(self, hidden: torch.Tensor, member: int) -> torch.Tensor:
         """(n, features) of one member."""
-        for (_, _, stride), kernels, biases in zip(
-            self.image.convolutions, self.kernels, self.kernel_biases, strict=True
-        ):
+        layers = zip(self.image.convolutions, self.kernels, self.kernel_biases, strict=True)
+        for (_, _, stride), kernels, biases in layers:
             hidden = torch.nn.functional.conv2d(hidden, kernels[member], biases[member], stride=stride)
             hidden = torch.nn.functional.leaky_relu(hidden, _SLOPE, inplace=True)
         return hidden.flatten(1)
 
 
 class ImageInputs:
-    """The images of all steps, read like the tensor of features that other networks see, few at a time.
+    """The images of all steps, indexed like a tensor of features.
 
     Args:
-        images: (steps, stack, height, width); only what is asked for is read.
-        device: where networks want them.
+        images: (steps, stack, height, width), read only when indexed.
+        device: of the tensors.
     """
 
     def __init__(self, images: Observations, *, device: torch.device) -> None:
@@ -168,9 +152,8 @@ class ImageInputs:
         index: Any = steps.cpu().numpy()
         return torch.as_tensor(self._images[index], device=self.device)
 
-    def sample(self, steps: int = 20_000, *, at_once: int = IMAGES_AT_ONCE) -> Iterator[torch.Tensor]:
-        """At most so many steps, evenly spaced over all, a few at a time: enough for means and deviations."""
+    def sample(self) -> Iterator[torch.Tensor]:
+        """At most 20,000 steps, evenly spaced, in chunks: enough for means and standard deviations."""
         count = len(self._images)
-        chosen = torch.linspace(0, count - 1, min(steps, count)).round().long()
-        for chunk in chosen.split(at_once):
-            yield self[chunk]
+        chosen = torch.linspace(0, count - 1, min(20_000, count)).round().long()
+        return (self[chunk] for chunk in chosen.split(IMAGES_AT_ONCE))

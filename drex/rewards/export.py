@@ -1,13 +1,4 @@
-"""A learned reward as one file that runs without drex: anchored, standardised, its members' mean and all.
-
-The file is what ``torch.export`` writes (``.pt2``): a graph of tensor operations and the weights. A program
-that has torch alone runs it::
-
-    reward = torch.export.load("reward.pt2").module()
-    rewards = reward(observations, actions, next_observations)
-
-with (n, *observation shape), (n, *action shape), (n, *observation shape) in, for any n from 1, and (n,) out.
-"""
+"""Export of a learned reward as one ``.pt2`` file of ``torch.export``, which torch runs without drex."""
 
 from __future__ import annotations
 
@@ -38,21 +29,20 @@ def export_reward(
     observation_space: gymnasium.Space[Any],
     action_space: gymnasium.Space[Any],
 ) -> None:
-    """Write the whole reward as one ``.pt2`` file that torch runs without drex, on the CPU.
+    """Write a reward, also one with a custom network, as a ``.pt2`` file that torch runs on the CPU.
 
-    ``torch.export.load(file).module()`` then takes tensors of observations, actions and next observations and
-    computes what the reward computes. Tensors have the spaces' dtypes; choices are int64. Custom networks are
-    exported as well.
+    ``torch.export.load(file).module()`` maps tensors (n, *obs), (n, *act), (n, *obs), n at least 1, to (n,)
+    rewards. Tensors have the dtypes of the spaces; discrete actions are int64.
 
     Args:
-        reward: to write.
+        reward: the reward.
         file: a new file whose name ends in ``.pt2``.
-        observation_space: of the transitions, as ``make_environments`` gives it.
+        observation_space: of the environments of ``make_environments``.
         action_space: likewise.
 
     Raises:
-        UserError: another suffix, a file that exists or cannot be written, or spaces of which the network
-            sees more or fewer numbers than it was made for.
+        UserError: another suffix, a file that exists or cannot be written, or spaces that do not fit the
+            network.
     """
     place = Path(file)
     if place.suffix != SUFFIX:
@@ -63,10 +53,7 @@ def export_reward(
     on_cpu = RewardModule(copy.deepcopy(reward.network).cpu().requires_grad_(False), reward.fields)
     count = torch.export.Dim("n", min=1)
     exported = torch.export.export(
-        on_cpu,
-        (observations, actions, observations.clone()),
-        dynamic_shapes=[{0: count}] * 3,
-        strict=False,
+        on_cpu, (observations, actions, observations.clone()), dynamic_shapes=[{0: count}] * 3, strict=False
     )
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -81,10 +68,10 @@ def export_from_folder(folder: str | Path, file: str | Path, *, task: str | None
     Args:
         folder: of the run or of the reward.
         file: as for ``export_reward``.
-        task: whose transitions are scored; ``None`` takes that of the run.
+        task: of the transitions; ``None`` takes that of the run.
 
     Raises:
-        UserError: no reward there, or no run that tells the task; else as for ``export_reward``.
+        UserError: no reward, or no run folder to take the task from; else as for ``export_reward``.
     """
     place = Path(folder)
     if REWARD.file(place).is_file():
@@ -94,20 +81,16 @@ def export_from_folder(folder: str | Path, file: str | Path, *, task: str | None
     if task is None and config.is_file():
         task = str(read_json(config)["task"])
     if task is None:
-        raise UserError(
-            str(place),
-            expected="a run folder around it, which names the task",
-            found="none",
-            do="add --task ENV",
-        )
+        expected = "a run folder around it, which names the task"
+        raise UserError(str(place), expected=expected, found="none", do="add --task ENV")
     observation_space, action_space, _ = task_spaces(task)
     export_reward(reward, file, observation_space, action_space)
 
 
 def _two(space: gymnasium.Space[Any]) -> torch.Tensor:
-    """Two elements of a space, as tensors; with one, the exporter would take n to be 1 for ever."""
+    """A batch of 2 elements of a space; from a batch of 1, the exporter would infer a constant n = 1."""
     dtype = np.dtype(space.dtype)
-    # bool has no place in arithmetic, and unsigned numbers of more than 8 bits none in torch
+    # bool has no arithmetic, and torch lacks it for unsigned types of more than 8 bits
     if dtype.kind in "iub" and dtype != np.uint8:
         dtype = np.dtype(np.int64)
     return torch.from_numpy(np.zeros((2, *(space.shape or ())), dtype))
@@ -116,7 +99,7 @@ def _two(space: gymnasium.Space[Any]) -> torch.Tensor:
 def _check_features(
     reward: LearnedReward, observations: torch.Tensor, actions: torch.Tensor, *, images: bool
 ) -> None:
-    """Refuse spaces of which the network sees more or fewer numbers than it was made for."""
+    """Raise a ``UserError`` for spaces that do not fit the network."""
     inputs, options = reward.fields.inputs, reward.fields.action_options
     if "actions" in inputs and bool(options) == actions.is_floating_point():
         expected = f"choices among {options}" if options else "real numbers"
@@ -130,9 +113,7 @@ def _check_features(
     features = transition_features(inputs, observations, actions, observations, action_options=options)
     wanted, found = len(reward.fields.input_shift), features.shape[1]
     if found != wanted:
-        raise UserError(
-            "spaces",
-            expected=f"{wanted} numbers a transition in {', '.join(inputs)}",
-            found=f"{found}, of {math.prod(observations.shape[1:])} an observation",
-            do="give the spaces of the task that the reward was learned on",
-        )
+        expected = f"{wanted} numbers a transition in {', '.join(inputs)}"
+        actual = f"{found}, of {math.prod(observations.shape[1:])} an observation"
+        do = "give the spaces of the task that the reward was learned on"
+        raise UserError("spaces", expected=expected, found=actual, do=do)

@@ -1,4 +1,4 @@
-"""All that a learned reward is made of beside its networks' weights, and the reward in tensors."""
+"""The fields of a learned reward besides its networks, and its forward pass on tensors."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from drex.rewards.settings import Squash
 class RewardFields:
     """An ensemble's reward: members standardised, averaged and squashed, minus the offset, times the scale.
 
-    The ranking loss leaves offset and scale free; ``normalize_reward`` sets them by a named rule.
+    ``normalize_reward`` sets offset and scale, which the ranking loss leaves free.
     """
 
     inputs: Inputs
-    """Parts of a transition that the networks see."""
+    """Parts of a transition in the networks' input."""
     input_shift: tuple[float, ...]
-    """(features,) subtracted from the inputs; () for images, which networks see as they are."""
+    """(features,) subtracted from the input; () for images."""
     input_spread: tuple[float, ...]
-    """(features,) divides the inputs."""
+    """(features,) divisor of the input."""
     member_mean: tuple[float, ...]
     """(members,) mean of each member on the ranked transitions."""
     member_std: tuple[float, ...]
@@ -30,26 +30,26 @@ class RewardFields:
     offset: float
     """Subtracted from the averaged, standardised, squashed reward."""
     scale: float
-    """Multiplies what remains."""
+    """Factor of the difference."""
     pessimism: float
     """Standard deviations over members that are subtracted from their mean."""
     control_cost: float
-    """Weight of the action's squared norm, subtracted likewise; Box actions only."""
+    """Coefficient of the action's squared norm, subtracted likewise; Box actions only."""
     squash: Squash = "none"
-    """Bounds the averaged, standardised reward."""
+    """Bound of the averaged, standardised reward."""
     action_options: tuple[int, ...] = ()
-    """Options of each choice of an action, where the networks see actions; () for Box actions."""
+    """Number of options of each discrete action component in the input; () for Box actions."""
 
     @property
     def of_images(self) -> bool:
-        """Whether the networks see images."""
+        """Whether the input is images."""
         return not self.input_shift
 
 
 class RewardModule(torch.nn.Module):
-    """The whole reward in tensors: what ``LearnedReward`` computes and ``export_reward`` writes.
+    """The reward on tensors, for ``LearnedReward`` and ``export_reward``.
 
-    Networks answer in single precision; what follows is in double precision.
+    Networks compute in single precision, the rest is in double precision.
 
     Args:
         network: (members or 1, n, features) to (members, n); images come as (members or 1, n, stack, height,
@@ -106,7 +106,7 @@ class RewardModule(torch.nn.Module):
 
 
 def _mean(members: torch.Tensor) -> torch.Tensor:
-    """(n,) mean of (members, n), summed member by member: the same on every device and for every n."""
+    """(n,) mean of (members, n), summed member by member: equal on every device and for every n."""
     total = members[0]
     for member in range(1, members.shape[0]):
         total = total + members[member]

@@ -1,9 +1,9 @@
-"""What reward networks see of every step, and the networks that fit what they see: vectors or images."""
+"""Inputs of reward networks, vectors or images, and the networks for them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,40 +15,37 @@ from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 from drex.rewards.cnn import EnsembleCNN, ImageInputs, ImageLayers
 from drex.rewards.mlp import EnsembleMLP, as_tensor, options_of, transition_features
-
-if TYPE_CHECKING:
-    from drex.rewards.settings import RewardSettings
+from drex.rewards.settings import RewardSettings
 
 StepInputs: TypeAlias = torch.Tensor | ImageInputs
-"""(steps, features), or the images of all steps; both are indexed by steps."""
+"""(steps, features), or the images of all steps."""
 
 
 def step_inputs(
     trajectories: Trajectories, settings: RewardSettings, device: str
 ) -> tuple[StepInputs, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """What the networks see of every step, and the shift and spread, (features,), that standardised it.
+    """The networks' input at every step, and the shift and spread, (features,), that standardised it.
 
     Raises:
-        UserError: settings that do not go with images, or with anything else.
+        UserError: settings that do not fit images, or observations other than images.
     """
     images, ahead = are_images(trajectories.observations), trajectories.next_observations()
-    masks = settings.mask_top + settings.mask_bottom
-    single = settings.inputs in (("observations",), ("next_observations",))
-    if images and (settings.standardize_inputs or not single):
-        raise UserError(
-            "reward.inputs",
-            expected="observations or next_observations alone, not standardised, where those are images",
-            found=f"{', '.join(settings.inputs)}, standardize_inputs {settings.standardize_inputs}",
-        )
+    top, bottom = settings.mask_top, settings.mask_bottom
     if images:
-        seen = trajectories.observations if settings.inputs == ("observations",) else ahead
-        return ImageInputs(seen, device=get_device(device)), np.zeros(0, np.float32), np.zeros(0, np.float32)
-    if masks:
-        raise UserError(
-            "reward.mask_top, reward.mask_bottom",
-            expected="0 for observations that are no images",
-            found=f"{settings.mask_top} and {settings.mask_bottom}",
+        single = settings.inputs in (("observations",), ("next_observations",))
+        if settings.standardize_inputs or not single:
+            expected = "observations or next_observations alone, not standardised, where those are images"
+            found = f"{', '.join(settings.inputs)}, standardize_inputs {settings.standardize_inputs}"
+            raise UserError("reward.inputs", expected=expected, found=found)
+        chosen = trajectories.observations if settings.inputs == ("observations",) else ahead
+        return (
+            ImageInputs(chosen, device=get_device(device)),
+            np.zeros(0, np.float32),
+            np.zeros(0, np.float32),
         )
+    if top + bottom:
+        where, found = "reward.mask_top, reward.mask_bottom", f"{top} and {bottom}"
+        raise UserError(where, expected="0 for observations that are no images", found=found)
     features: npt.NDArray[np.float32] = transition_features(
         settings.inputs,
         as_tensor(np.asarray(trajectories.observations)),
@@ -57,11 +54,12 @@ def step_inputs(
         action_options=options_of(trajectories.actions),
     ).numpy()
     if settings.inputs in (("observations",), ("actions",)):
-        features = features.copy()  # a network that works in place must not change the trajectories
-    shift, spread = _standardisation(features, settings.standardize_inputs)
-    if settings.standardize_inputs:
-        features = (features - shift) / spread
-    return torch.as_tensor(features), shift, spread
+        features = features.copy()  # so that a network that works in place does not change the trajectories
+    if not settings.standardize_inputs:
+        width = features.shape[1]
+        return torch.as_tensor(features), np.zeros(width, np.float32), np.ones(width, np.float32)
+    shift, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
+    return torch.as_tensor((features - shift) / spread), shift, spread
 
 
 def make_network(
@@ -71,13 +69,13 @@ def make_network(
     seed: int,
     network: Callable[[Any], torch.nn.Module] | None,
 ) -> torch.nn.Module:
-    """The ensemble that the settings describe, or a custom network, its weights drawn from the seed.
+    """The ensemble of the settings, or a custom network.
 
     Args:
         shape: (features,), or (stack, height, width) of images.
         settings: of the ensemble.
         seed: of the weights.
-        network: makes a custom network from the number of features, or from the shape of images.
+        network: maps the number of features, or the shape of images, to a custom network.
 
     Raises:
         UserError: a custom network of another form, or convolutions or masks that do not fit the images.
@@ -103,22 +101,11 @@ def make_network(
 
 
 def _check_network(network: torch.nn.Module, shape: tuple[int, ...]) -> None:
-    """Refuse a custom network by its answer to two inputs, rather than by an error deep in the training."""
+    """Raise a ``UserError`` for a custom network whose output for two inputs has another shape."""
     members = int(getattr(network, "members", 1))
     with torch.no_grad():
         dtype = torch.uint8 if len(shape) == 3 else torch.float32
         found = tuple(network(torch.zeros(members, 2, *shape, dtype=dtype)).shape)
     if found != (members, 2):
-        raise UserError(
-            "network",
-            expected=f"an answer of shape (members, n) = ({members}, 2) to {(members, 2, *shape)}",
-            found=str(found),
-        )
-
-
-def _standardisation(
-    features: npt.NDArray[np.float32], wanted: bool
-) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    if not wanted:
-        return np.zeros(features.shape[1], np.float32), np.ones(features.shape[1], np.float32)
-    return features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
+        expected = f"an answer of shape (members, n) = ({members}, 2) to {(members, 2, *shape)}"
+        raise UserError("network", expected=expected, found=str(found))

@@ -1,4 +1,4 @@
-"""A learned reward: call it on transitions, save it, load it. Files are safetensors and JSON, no pickle."""
+"""A learned reward: calling, saving and loading. Files are safetensors and JSON, no pickle."""
 
 from __future__ import annotations
 
@@ -27,20 +27,18 @@ from drex.rewards.fields import RewardFields, RewardModule
 from drex.rewards.mlp import EnsembleMLP, as_tensor
 from drex.rewards.reward_json import FORMAT, RewardFacts, build_network
 
-_VECTORS_AT_ONCE = 65536
+VECTORS_AT_ONCE = 65536
 _BYTES_AT_ONCE = 2**26
 
 
 @dataclass(frozen=True, eq=False)
 class LearnedReward:
-    """An ensemble's reward, as a callable of arrays.
-
-    Called with (n, *obs), (n, *act), (n, *obs), (n,) it returns (n,) float32.
+    """An ensemble's reward, a function from (n, *obs), (n, *act), (n, *obs), (n,) to (n,) float32.
 
     Args:
         network: (members or 1, n, features) to (members, n); images come as (members or 1, n, stack, height,
             width) uint8.
-        fields: how members are standardised, joined and scaled.
+        fields: standardization of the members, offset and scale.
     """
 
     network: torch.nn.Module
@@ -48,7 +46,7 @@ class LearnedReward:
 
     @cached_property
     def module(self) -> RewardModule:
-        """The same in tensors, on the network's device."""
+        """The reward on tensors, on the network's device."""
         return RewardModule(self.network, self.fields)
 
     def member_rewards(
@@ -74,66 +72,53 @@ class LearnedReward:
         return cast("npt.NDArray[np.float32]", rewards.numpy())
 
     def _in_parts(self, *transitions: npt.NDArray[Any]) -> Iterator[tuple[torch.Tensor, ...]]:
-        """Observations, actions and next observations, a few at a time, on the network's device if seen."""
-        images, seen = self.fields.of_images, (*self.fields.inputs, "actions")
-        at_once = IMAGES_AT_ONCE if images else _VECTORS_AT_ONCE
-        arrays = dict(zip(("observations", "actions", "next_observations"), transitions, strict=True))
-        tensors = {
-            name: as_tensor(array, None if images or name == "actions" else np.float32)
-            for name, array in arrays.items()
-        }
-        for part in zip(*(tensor.split(at_once) for tensor in tensors.values()), strict=True):
-            named = zip(tensors, part, strict=True)
-            yield tuple(tensor.to(self.module.device) if name in seen else tensor for name, tensor in named)
+        """Chunks of observations, actions and next observations, those in the input on its device."""
+        images, read = self.fields.of_images, (*self.fields.inputs, "actions")
+        at_once = IMAGES_AT_ONCE if images else VECTORS_AT_ONCE
+        names, tensors = ("observations", "actions", "next_observations"), []
+        for name, array in zip(names, transitions, strict=True):
+            tensors.append(as_tensor(array, None if images or name == "actions" else np.float32))
+        for part in zip(*(tensor.split(at_once) for tensor in tensors), strict=True):
+            named = zip(names, part, strict=True)
+            yield tuple(tensor.to(self.module.device) if name in read else tensor for name, tensor in named)
 
     def per_step(self, trajectories: Trajectories) -> npt.NDArray[np.float32]:
-        """(steps,) reward of every step of the trajectories; of images, few are in memory at a time."""
-        observations, ahead = trajectories.observations, trajectories.next_observations()
-        terminated = trajectories.terminated_steps()
-        each = max(
-            1, _BYTES_AT_ONCE // max(1, math.prod(observations.shape[1:]) * observations.dtype.itemsize)
-        )
+        """(steps,) reward of every step of the trajectories; few images are in memory at a time."""
+        observations, actions = trajectories.observations, trajectories.actions
+        ahead, terminated = trajectories.next_observations(), trajectories.terminated_steps()
+        size = math.prod(observations.shape[1:]) * observations.dtype.itemsize
+        each = max(1, _BYTES_AT_ONCE // max(1, size))
         parts = [slice(start, start + each) for start in range(0, len(observations), each)]
-        return np.concatenate(
-            [self(observations[p], trajectories.actions[p], ahead[p], terminated[p]) for p in parts]
-        )
+        return np.concatenate([self(observations[p], actions[p], ahead[p], terminated[p]) for p in parts])
 
     def returns(self, trajectories: Trajectories) -> npt.NDArray[np.float64]:
         """(episodes,) sum of rewards of each episode."""
         return np.add.reduceat(self.per_step(trajectories).astype(np.float64), trajectories.starts)
 
     def with_fields(self, **changes: Any) -> LearnedReward:
-        """The same networks with other fields, such as another ``offset`` and ``scale``."""
+        """The same networks with other fields, such as ``offset`` and ``scale``."""
         return LearnedReward(self.network, dataclasses.replace(self.fields, **changes))
 
     def on(self, device: str) -> LearnedReward:
-        """The same reward, its network copied to ``"cpu"``, ``"cuda"`` or what ``"auto"`` finds.
-
-        It takes and gives arrays as before.
-        """
+        """The same reward with a copy of the network on ``"cpu"``, ``"cuda"`` or ``"auto"``."""
         return LearnedReward(copy.deepcopy(self.network).to(get_device(device)), self.fields)
 
     def save(self, folder: str | Path) -> None:
-        """Write ``reward.safetensors`` and ``reward.json`` into a folder, made where there is none.
+        """Write ``reward.safetensors`` and ``reward.json`` into a folder, new or existing.
 
         Raises:
             UserError: a custom network, which ``load_reward`` cannot rebuild.
         """
         network = self.network
-        # A subclass may compute something else from the same weights.
+        # Subclasses are refused: they may have another forward pass.
         if type(network) is not EnsembleMLP and type(network) is not EnsembleCNN:
-            raise UserError(
-                "saving a reward",
-                expected="a network of drex, which load_reward can rebuild",
-                found=f"a custom network, {type(network).__name__}",
-                do="save its weights yourself",
-            )
+            expected = "a network of drex, which load_reward can rebuild"
+            found, do = f"a custom network, {type(network).__name__}", "save its weights yourself"
+            raise UserError("saving a reward", expected=expected, found=found, do=do)
+        members, sizes = network.members, network.hidden_sizes
+        image = network.image if isinstance(network, EnsembleCNN) else None
         facts = RewardFacts(
-            format=FORMAT,
-            hidden_sizes=network.hidden_sizes,
-            members=network.members,
-            image=network.image if isinstance(network, EnsembleCNN) else None,
-            **vars(self.fields),
+            format=FORMAT, hidden_sizes=sizes, members=members, image=image, **vars(self.fields)
         )
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
@@ -146,22 +131,18 @@ def load_reward(folder: str | Path) -> LearnedReward:
     """Read a reward that ``LearnedReward.save`` wrote.
 
     Raises:
-        UserError: a file is missing or unreadable, of another format, or holds what no reward can be made of.
+        UserError: a file is missing or unreadable, of another format, or inconsistent.
     """
-    place = Path(folder)
-    described, where = read_json_object(place / "reward.json"), str(place / "reward.json")
-    weights_file = place / "reward.safetensors"
+    where, weights_file = str(Path(folder) / "reward.json"), str(Path(folder) / "reward.safetensors")
+    described = read_json_object(Path(where))
     try:
         weights = load_file(weights_file)
     except (OSError, SafetensorError) as reason:
-        raise UserError(str(weights_file), expected="weights in safetensors", found=str(reason)) from reason
-    if described.get("format") not in range(1, FORMAT + 1):
-        raise UserError(
-            f"{where}: format",
-            expected=f"at most {FORMAT}",
-            found=str(described.get("format")),
-            do="update drex",
-        )
+        raise UserError(weights_file, expected="weights in safetensors", found=str(reason)) from reason
+    number = described.get("format")
+    if number not in range(1, FORMAT + 1):
+        expected = f"at most {FORMAT}"
+        raise UserError(f"{where}: format", expected=expected, found=str(number), do="update drex")
     facts = settings_from_json(RewardFacts, described, where)
-    network = build_network(facts, weights, facts_file=where, weights_file=str(weights_file))
+    network = build_network(facts, weights, facts_file=where, weights_file=weights_file)
     return LearnedReward(network, facts.of_reward())

@@ -16,13 +16,11 @@ from drex.rankings.preferences import Preferences, RankedTrajectories
 from drex.rewards.cnn import IMAGES_AT_ONCE, ImageInputs
 from drex.rewards.fields import RewardFields
 from drex.rewards.inputs import StepInputs, make_network, step_inputs
-from drex.rewards.learned_reward import LearnedReward
+from drex.rewards.learned_reward import VECTORS_AT_ONCE, LearnedReward
 from drex.rewards.loss import _bradley_terry, _encode, preference_loss
 from drex.rewards.mlp import options_of
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetPairs, batch_snippets, sample_snippet_pairs
-
-_VECTORS_AT_ONCE = 65536
 
 
 def learn_reward(
@@ -40,22 +38,22 @@ def learn_reward(
         ranked: trajectories and preferences between them.
         settings: of the ensemble and its training.
         seed: of weights, held-out trajectories and snippets.
-        network: makes a custom network from the number of input features, for images from their shape (stack,
-            height, width); see ``RewardNetwork``.
-        log: receives ``reward/loss`` and ``reward/accuracy`` of the training pairs, and of the held-out ones
+        network: maps the number of input features, or the shape (stack, height, width) of images, to a custom
+            network; see ``RewardNetwork``.
+        log: receives ``reward/loss`` and ``reward/accuracy`` of the training pairs, and of the held-out pairs
             ``reward/held_out_loss``, ``reward/held_out_accuracy`` and ``reward/ensemble_spread``: the
             standard deviation over members, each standardised, of a step's reward, averaged over steps.
-        device: ``"cpu"``, ``"cuda"`` or ``"auto"``, where networks are trained on images; others stay on the
-            CPU, where they are faster.
+        device: for images: ``"cpu"``, ``"cuda"`` or ``"auto"``; other networks are faster on the CPU.
 
     Returns:
         The reward, each member standardised on the ranked transitions, not yet normalised.
 
     Raises:
-        UserError: a custom network that does not answer (members, n, features) by (members, n), or settings
-            that do not go with images, or with anything else.
+        UserError: a custom network with another output shape than (members, n), or settings that do not fit
+            the observations.
     """
-    training, held_out, generator = _split(ranked, settings, seed)
+    generator, count = np.random.default_rng(seed), len(ranked.trajectories)
+    training, held_out = split_train_held_out(ranked.preferences, count, settings.held_out, generator)
     inputs, shift, spread = step_inputs(ranked.trajectories, settings, device)
     net = make_network(inputs.shape[1:], settings, seed=seed, network=network)
     if isinstance(inputs, ImageInputs):
@@ -63,7 +61,7 @@ def learn_reward(
     _train(net, inputs, ranked.trajectories.lengths, (training, held_out), settings, generator, log)
     net.requires_grad_(False)
     with torch.no_grad():
-        chunks = inputs.sample() if isinstance(inputs, ImageInputs) else inputs.split(_VECTORS_AT_ONCE)
+        chunks = inputs.sample() if isinstance(inputs, ImageInputs) else inputs.split(VECTORS_AT_ONCE)
         scores = torch.cat([net(chunk[None]) for chunk in chunks], dim=1).cpu().double()
     fields = RewardFields(
         inputs=settings.inputs,
@@ -89,30 +87,28 @@ def _train(
     generator: np.random.Generator,
     log: Log | None,
 ) -> None:
-    """Fit the network to (training, held-out) preferences; nothing is read back from it between two looks."""
+    """Fit the network to (training, held-out) preferences."""
     training, held_out = preferences
     members = int(getattr(net, "members", 1))
-    judged = None
+    evaluated = None
     if held_out is not None:
-        # All held-out trajectories, and pairs enough to judge by, however few a gradient step draws.
+        # All held-out trajectories, and at least 64 pairs, however few a gradient step samples.
         snippets = replace(settings.snippets, trajectories=0, pairs=max(settings.snippets.pairs, 64))
-        judged = [sample_snippet_pairs(held_out, lengths, snippets, generator)] * members
-    # Fused: one pass over each parameter, measured 0.2 ms a step less than the default.
-    optimizer = torch.optim.Adam(
-        net.parameters(), lr=settings.learning_rate, weight_decay=settings.l2, fused=True
-    )
-    stopping = EarlyStopping(net, patience=settings.patience) if judged and settings.patience else None
+        evaluated = [sample_snippet_pairs(held_out, lengths, snippets, generator)] * members
+    rate, l2 = settings.learning_rate, settings.l2
+    # Fused: 0.2 ms per step less than the default.
+    optimizer = torch.optim.Adam(net.parameters(), lr=rate, weight_decay=l2, fused=True)
+    stopping = EarlyStopping(net, patience=settings.patience) if evaluated and settings.patience else None
     for step in range(settings.gradient_steps + 1):
         last = step == settings.gradient_steps
-        if judged is not None and (last or step % settings.check_every == 0):
-            held_out_loss = _look(net, inputs, judged, settings, step, log)
+        if evaluated is not None and (last or step % settings.check_every == 0):
+            held_out_loss = _held_out_loss(net, inputs, evaluated, settings, step, log)
             if stopping is not None and stopping.should_stop(held_out_loss):
                 break
         if last:
             break
-        draws = [
-            sample_snippet_pairs(training, lengths, settings.snippets, generator) for _ in range(members)
-        ]
+        snippets = settings.snippets
+        draws = [sample_snippet_pairs(training, lengths, snippets, generator) for _ in range(members)]
         loss, accuracy = preference_loss(net, inputs, draws, settings)
         optimizer.zero_grad()
         loss.backward()
@@ -124,25 +120,25 @@ def _train(
         stopping.restore_best()
 
 
-def _look(
+def _held_out_loss(
     net: torch.nn.Module,
     inputs: StepInputs,
-    judged: list[SnippetPairs],
+    evaluated: list[SnippetPairs],
     settings: RewardSettings,
     step: int,
     log: Log | None,
 ) -> float:
-    """The held-out loss a member; all that is known of held-out snippets goes to the log."""
+    """The held-out loss per member; it is logged with accuracy and spread."""
     with torch.no_grad():
-        batch = batch_snippets(judged)
-        # Held-out snippets are as many as held-out trajectories: few of their images are in memory at a time.
-        at_once = IMAGES_AT_ONCE if isinstance(inputs, ImageInputs) else _VECTORS_AT_ONCE
+        batch = batch_snippets(evaluated)
+        # In chunks, since all held-out trajectories have a snippet.
+        at_once = IMAGES_AT_ONCE if isinstance(inputs, ImageInputs) else VECTORS_AT_ONCE
         parts = torch.as_tensor(batch.steps).split(at_once, dim=1)
         rewards = torch.cat([_encode(net, inputs, steps) for steps in parts], dim=1)
         loss, accuracy = _bradley_terry(rewards, batch, settings)
         scale = rewards.std(dim=1, keepdim=True).clamp(min=1e-8)
         spread = ((rewards - rewards.mean(dim=1, keepdim=True)) / scale).std(dim=0, correction=0).mean()
-    held_out_loss = float(loss) / len(judged)
+    held_out_loss = float(loss) / len(evaluated)
     if log is not None:
         log("reward/held_out_loss", held_out_loss, step)
         log("reward/held_out_accuracy", float(accuracy), step)
@@ -155,8 +151,8 @@ def split_train_held_out(
 ) -> tuple[Preferences, Preferences | None]:
     """Training pairs among one part of the trajectories, held-out pairs among the rest.
 
-    Pairs across the two parts are used by neither, so that no held-out trajectory has been trained on. Where
-    the held-out part is too small to hold a pair, all pairs train.
+    Pairs across the parts are in neither, so that no held-out trajectory is trained on. If one part has no
+    pair, all pairs are training pairs.
     """
     chosen = np.zeros(trajectories, np.bool_)
     chosen[generator.permutation(trajectories)[: round(held_out * trajectories)]] = True
@@ -170,17 +166,7 @@ def split_train_held_out(
 def held_out_pairs(
     ranked: RankedTrajectories, settings: RewardSettings, *, seed: int
 ) -> RankedTrajectories | None:
-    """The ranked pairs that ``learn_reward`` holds out with this seed; ``None`` if it trains on all."""
-    _, held_out, _ = _split(ranked, settings, seed)
+    """The ranked pairs that ``learn_reward`` holds out with this seed; ``None`` if it trains on all pairs."""
+    generator, count = np.random.default_rng(seed), len(ranked.trajectories)
+    _, held_out = split_train_held_out(ranked.preferences, count, settings.held_out, generator)
     return None if held_out is None else RankedTrajectories(ranked.trajectories, held_out)
-
-
-def _split(
-    ranked: RankedTrajectories, settings: RewardSettings, seed: int
-) -> tuple[Preferences, Preferences | None, np.random.Generator]:
-    """Training and held-out pairs, and the generator that goes on to draw the snippets."""
-    generator = np.random.default_rng(seed)
-    training, held_out = split_train_held_out(
-        ranked.preferences, len(ranked.trajectories), settings.held_out, generator
-    )
-    return training, held_out, generator

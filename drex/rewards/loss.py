@@ -17,13 +17,12 @@ def preference_loss(
     draws: list[SnippetPairs],
     settings: RewardSettings,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Bradley-Terry loss summed over members, and the share of pairs ordered rightly, () each.
+    """Bradley-Terry loss summed over members, and the share of pairs ordered correctly, () each.
 
     Args:
         network: (members, n, features) to (members, n).
         inputs: (steps, features) of all trajectories, or the images of all steps.
-        draws: the snippets and pairs of each member; each step is encoded once, whatever the number of
-            snippets that hold it and of pairs that hold those.
+        draws: the snippets and pairs of each member; a step in several snippets is encoded once.
         settings: for the snippet return and the label noise.
     """
     batch = batch_snippets(draws)
@@ -33,18 +32,18 @@ def preference_loss(
 def _encode(
     network: Callable[[torch.Tensor], torch.Tensor], inputs: StepInputs, steps: torch.Tensor
 ) -> torch.Tensor:
-    """(members, n): every member's rewards of the steps, (members, n), that it has to score."""
+    """(members, n) rewards of the steps (members, n)."""
     return network(inputs[steps]).cpu()
 
 
 def _bradley_terry(
     rewards: torch.Tensor, batch: SnippetBatch, settings: RewardSettings
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The loss of all members' pairs at once, and the share ordered rightly."""
+    """The loss of all members' pairs, and the share ordered correctly."""
     begins, counts = torch.as_tensor(batch.begins), torch.as_tensor(batch.counts)
     better, worse = torch.as_tensor(batch.better), torch.as_tensor(batch.worse)
     weights = torch.as_tensor(batch.weight)
-    # In double precision, since a snippet's return is a small difference of two long sums.
+    # Double precision: a snippet's return is a small difference of two long sums.
     sums = torch.nn.functional.pad(rewards.double().flatten().cumsum(0), (1, 0))
     returns = sums[begins + counts] - sums[begins]
     if settings.snippet_return == "mean":

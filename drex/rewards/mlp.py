@@ -1,4 +1,4 @@
-"""Ensembles of reward networks, all members in one batched pass."""
+"""Ensembles of reward networks, with one batched pass for all members."""
 
 from __future__ import annotations
 
@@ -11,14 +11,13 @@ import numpy.typing as npt
 import torch
 
 Inputs = tuple[Literal["observations", "actions", "next_observations"], ...]
-"""Which parts of a transition a reward is a function of."""
+"""The parts of a transition of which a reward is a function."""
 
 
 class RewardNetwork(Protocol):
-    """What reward learning needs of a network: an ensemble as one ``torch.nn.Module``. Own ones plug in here.
+    """The interface of custom networks: an ensemble as one ``torch.nn.Module``.
 
-    A single network that answers (n, features) by (n, 1) is an ensemble of one, for example rewards between
-    -1 and 1::
+    A single network is an ensemble of one, for example with rewards between -1 and 1::
 
         class Bounded(torch.nn.Module):
             members = 1
@@ -43,13 +42,13 @@ class RewardNetwork(Protocol):
 
 
 class EnsembleMLP(torch.nn.Module):
-    """``members`` multilayer perceptrons of one shape, trained and evaluated side by side.
+    """``members`` multilayer perceptrons of one shape.
 
     Args:
         features: numbers in each input.
         members: networks in the ensemble.
         hidden_sizes: units in each hidden layer (ReLU).
-        generator: of the initial weights, drawn as ``torch.nn.Linear`` draws its own.
+        generator: of the initial weights, distributed as in ``torch.nn.Linear``.
     """
 
     def __init__(
@@ -57,10 +56,8 @@ class EnsembleMLP(torch.nn.Module):
     ) -> None:
         super().__init__()
         self.members, self.hidden_sizes = members, hidden_sizes
-        sizes = [features, *hidden_sizes, 1]
-        self.weights = torch.nn.ParameterList()
-        self.biases = torch.nn.ParameterList()
-        for fan_in, fan_out in itertools.pairwise(sizes):
+        self.weights, self.biases = torch.nn.ParameterList(), torch.nn.ParameterList()
+        for fan_in, fan_out in itertools.pairwise([features, *hidden_sizes, 1]):
             bound = 1.0 / math.sqrt(fan_in)
             weight = torch.empty(members, fan_in, fan_out).uniform_(-bound, bound, generator=generator)
             bias = torch.empty(members, 1, fan_out).uniform_(-bound, bound, generator=generator)
@@ -72,7 +69,7 @@ class EnsembleMLP(torch.nn.Module):
         hidden = inputs.expand(self.members, -1, -1)
         *layers, (weight_out, bias_out) = zip(self.weights, self.biases, strict=True)
         for weight, bias in layers:
-            hidden = torch.baddbmm(bias, hidden, weight).relu_()  # in place, 6% faster: nothing is allocated
+            hidden = torch.baddbmm(bias, hidden, weight).relu_()  # in place: 6% faster
         rewards: torch.Tensor = _OneOutput.apply(hidden, weight_out, bias_out)  # type: ignore[no-untyped-call]
         return rewards
 
@@ -80,9 +77,8 @@ class EnsembleMLP(torch.nn.Module):
 class _OneOutput(torch.autograd.Function):
     """The last layer: (members, n, units) to (members, n).
 
-    Its gradients are an outer and a row product, which the matrix library computes 15 times as slowly when
-    they are written as products of matrices, as automatic differentiation writes them: a quarter of a
-    gradient step on networks of 64 units.
+    Its gradients are an outer and a row product. As the matrix products of automatic differentiation they
+    take 15 times as long, a quarter of a gradient step on networks of 64 units.
     """
 
     @staticmethod
@@ -106,11 +102,10 @@ def transition_features(
     *,
     action_options: tuple[int, ...] = (),
 ) -> torch.Tensor:
-    """(n, features) float32: the chosen parts of each transition, flattened and laid side by side.
+    """(n, features) float32: the chosen parts of each transition, flattened and concatenated.
 
-    A single part that is float32 already is not copied. Actions that are choices come as one number an
-    option, 1 where it is taken: an option's index is no quantity. An option beyond ``action_options``, those
-    of each choice, is all zeros.
+    A single float32 part is not copied. Discrete actions are one-hot, with the ``action_options`` of each
+    component; an option beyond them is all zeros.
     """
     count = observations.shape[0]
     if action_options and "actions" in inputs:
@@ -123,12 +118,12 @@ def transition_features(
 
 
 def as_tensor(array: npt.NDArray[Any], dtype: npt.DTypeLike | None = None) -> torch.Tensor:
-    """The array as a tensor, copied only if torch cannot share its memory or the type differs."""
+    """The array as a tensor, copied only if its memory cannot be shared or the type differs."""
     return torch.as_tensor(np.require(array, dtype, ["C", "W"]))
 
 
 def options_of(actions: npt.NDArray[Any]) -> tuple[int, ...]:
-    """Options that each choice of integer actions, (n,) or (n, choices), is seen to have; () for floats."""
+    """Options of each component of integer actions, (n,) or (n, components), in the data; () for floats."""
     if not np.issubdtype(actions.dtype, np.integer):
         return ()
     return tuple((actions.reshape(len(actions), -1).max(axis=0).astype(np.int64) + 1).tolist())

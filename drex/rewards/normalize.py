@@ -1,8 +1,8 @@
-"""Normalising a learned reward: its offset and scale, set by named rules that need no true reward.
+"""Normalization of a learned reward: offset and scale by named rules, without the true reward.
 
-A ranking says nothing about either. Where episodes can end early the offset decides whether living pays: with
-a high one every step costs and the agent dies at once, with a very low one standing still is enough. The
-scale decides how large the values are that PPO has to learn.
+Preferences determine neither. Where episodes can terminate, a high offset makes every step a cost, so that
+the policy terminates at once; with a very low one, standing still suffices. The scale sets the range of PPO's
+values.
 """
 
 from __future__ import annotations
@@ -46,12 +46,8 @@ class RewardNormalization:
     def __post_init__(self) -> None:
         check_ranges(self)
         if self.offset == "network" and self.squash != "none":
-            raise UserError(
-                "RewardNormalization.offset",
-                expected="another rule with a squash",
-                found="network",
-                do="use zero",
-            )
+            where, expected = "RewardNormalization.offset", "another rule with a squash"
+            raise UserError(where, expected=expected, found="network", do="use zero")
         if self.offset not in ("survival", "percentile"):
             refuse_unread(self, "percentile", read_by="offset survival or percentile")
 
@@ -59,23 +55,18 @@ class RewardNormalization:
 def normalize_reward(
     reward: LearnedReward, trajectories: Trajectories, settings: RewardNormalization, *, gamma: float
 ) -> LearnedReward:
-    """Set offset and scale on the ranked trajectories; ``gamma`` is PPO's discount a step.
+    """Set offset and scale on the ranked trajectories; ``gamma`` is PPO's discount factor per step.
 
     Raises:
-        UserError: a control cost for actions that have no size.
+        UserError: a control cost for actions other than real numbers.
     """
-    if settings.control_cost and not np.issubdtype(trajectories.actions.dtype, np.floating):
-        raise UserError(
-            "normalization.control_cost",
-            expected="0 for actions that are no real numbers",
-            found=f"{settings.control_cost} for actions of {trajectories.actions.dtype}",
-        )
+    cost = settings.control_cost
+    if cost and not np.issubdtype(trajectories.actions.dtype, np.floating):
+        where, expected = "normalization.control_cost", "0 for actions that are no real numbers"
+        found = f"{cost} for actions of {trajectories.actions.dtype}"
+        raise UserError(where, expected=expected, found=found)
     plain = reward.with_fields(
-        offset=0.0,
-        scale=1.0,
-        pessimism=settings.pessimism,
-        control_cost=settings.control_cost,
-        squash=settings.squash,
+        offset=0.0, scale=1.0, pessimism=settings.pessimism, control_cost=cost, squash=settings.squash
     )
     steps = plain.per_step(trajectories).astype(np.float64)
     can_end = bool(trajectories.terminated.any())

@@ -1,14 +1,13 @@
-"""What a learned reward attends to in an image: hide a small square, and see how far the reward moves.
+"""Occlusion maps of a learned reward: its change when a small square of the image is hidden.
 
-Occlusion maps, as of Zeiler and Fergus (2014, section 4.2). The authors' published code draws such maps too,
-of a square of 3×3 pixels set to 0 in one frame of the stack at a time. Here it is hidden in all frames at
-once, by the background: what is hidden in one frame alone would seem to have jumped.
+Zeiler and Fergus (2014, section 4.2). The published code of D-REX sets a square of 3×3 pixels to 0 in one
+frame of the stack at a time. Here the square is replaced by the background in all frames; otherwise, it would
+seem to move.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +18,7 @@ from drex.rewards.cnn import IMAGES_AT_ONCE
 from drex.rewards.learned_reward import LearnedReward
 
 SQUARE = 5
-"""Side of the hidden square in pixels; a ball of Breakout is 1×2, its paddle 8×2."""
+"""Side of the hidden square in pixels; the ball of Breakout is 1×2, the paddle 8×2."""
 STRIDE = 2
 """Pixels from one square to the next."""
 
@@ -27,15 +26,12 @@ STRIDE = 2
 def raw_reward(
     reward: LearnedReward, images: Observations, rows: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.float64]:
-    """(n,) mean of the members for some images, before squash, offset and scale.
-
-    Its unit is the standard deviation of a member over what was ranked. A squashed reward would not tell
-    apart what lies at its bounds.
+    """(n,) mean of the members before squash, offset and scale, in standard deviations of a member.
 
     Args:
-        reward: one that sees images.
-        images: (steps, stack, height, width) uint8, of which few are in memory at a time.
-        rows: (n,) which of them.
+        reward: of images.
+        images: (steps, stack, height, width) uint8; few are in memory at a time.
+        rows: (n,) indices of steps.
     """
     parts = [np.zeros(0)]
     for start in range(0, len(rows), IMAGES_AT_ONCE):
@@ -47,18 +43,17 @@ def raw_reward(
 def occlusion_map(
     reward: LearnedReward, stacks: npt.NDArray[np.uint8], *, square: int = SQUARE, stride: int = STRIDE
 ) -> npt.NDArray[np.float64]:
-    """How much every part of an image adds to its learned reward.
+    """The contribution of every part of an image to its learned reward.
 
-    A square is hidden in all frames of a stack, each filled with its own median, which is the background of
-    most games. The map holds, at each pixel, the reward of the whole image minus that of the image without
-    the square, averaged over the squares that cover the pixel: positive where what is hidden raises the
-    reward, 0 where the reward does not look. The published maps are of the absolute change.
+    A square is hidden in all frames of a stack by the median of each frame, the background of most games. The
+    map is the reward of the whole image minus that without the square, averaged over the squares that cover a
+    pixel: positive where the hidden content raises the reward. The published maps show the absolute change.
 
-    It costs at most one call of the network for every square, ``(height / stride) * (width / stride)`` an
-    image; squares that already are all background cost none.
+    The cost is at most one evaluation per square, ``(height / stride) * (width / stride)`` per image, and
+    none for squares of background alone.
 
     Args:
-        reward: one that sees images.
+        reward: of images.
         stacks: (n, stack, height, width) uint8.
         square: side of the square in pixels.
         stride: pixels from one square to the next, at most ``square``; the last square ends at the border.
@@ -67,14 +62,11 @@ def occlusion_map(
         (n, height, width), in the unit of ``raw_reward``.
 
     Raises:
-        UserError: no images, a square that does not fit into them, or a stride that leaves pixels out.
+        UserError: no images, a square larger than the image, or a stride larger than the square.
     """
     if not are_images(stacks):
-        raise UserError(
-            "stacks",
-            expected="(n, stack, height, width) uint8 images",
-            found=f"{stacks.shape} {stacks.dtype}",
-        )
+        found = f"{stacks.shape} {stacks.dtype}"
+        raise UserError("stacks", expected="(n, stack, height, width) uint8 images", found=found)
     height, width = stacks.shape[2:]
     if not 1 <= square <= min(height, width):
         raise UserError("square", expected=f"1 to {min(height, width)} pixels", found=str(square))
@@ -82,20 +74,17 @@ def occlusion_map(
         raise UserError("stride", expected=f"1 to {square} pixels, the side of the square", found=str(stride))
     corners = list(itertools.product(_starts(height, square, stride), _starts(width, square, stride)))
     whole = raw_reward(reward, stacks, np.arange(len(stacks)))
-    found = [
-        _one_map(reward, stack, before, (corners, square))
-        for stack, before in zip(stacks, whole, strict=True)
-    ]
-    return np.array(found).reshape(len(stacks), height, width)
+    maps = [_one_map(reward, *pair, corners, square) for pair in zip(stacks, whole, strict=True)]
+    return np.array(maps).reshape(len(stacks), height, width)
 
 
 def _one_map(
     reward: LearnedReward,
     stack: npt.NDArray[np.uint8],
     before: float,
-    squares: tuple[list[tuple[int, int]], int],
+    corners: list[tuple[int, int]],
+    side: int,
 ) -> npt.NDArray[np.float64]:
-    corners, side = squares
     total, covered = np.zeros(stack.shape[1:]), np.zeros(stack.shape[1:])
     background = np.median(stack, axis=(1, 2)).astype(np.uint8)[:, None, None]
     changing = []
@@ -104,7 +93,8 @@ def _one_map(
         covered[place] += 1.0
         if (stack[:, *place] != background).any():
             changing.append(place)
-    for places in _batches(changing):
+    for start in range(0, len(changing), IMAGES_AT_ONCE):
+        places = changing[start : start + IMAGES_AT_ONCE]
         hidden = np.repeat(stack[None], len(places), axis=0)
         for image, place in zip(hidden, places, strict=True):
             image[:, *place] = background
@@ -114,10 +104,5 @@ def _one_map(
 
 
 def _starts(length: int, square: int, stride: int) -> list[int]:
-    """Where squares begin along an axis; the last one ends at its end."""
+    """First pixels of the squares along an axis; the last square ends at the border."""
     return sorted({*range(0, length - square + 1, stride), length - square})
-
-
-def _batches(places: list[tuple[slice, slice]]) -> Iterator[list[tuple[slice, slice]]]:
-    for start in range(0, len(places), IMAGES_AT_ONCE):
-        yield places[start : start + IMAGES_AT_ONCE]

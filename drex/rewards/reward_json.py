@@ -1,4 +1,4 @@
-"""What a reward's files say of it, and the network that they describe, checked before anything is built."""
+"""The description of a reward in ``reward.json``, and the network that it describes."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from drex.rewards.fields import RewardFields
 from drex.rewards.mlp import EnsembleMLP
 
 FORMAT = 2
-"""Number of the format that is written. Format 1 knew no images, squashes or choices."""
+"""Version of the format. Version 1 has no images, squashes or discrete actions."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RewardFacts(RewardFields):
-    """What ``reward.json`` holds: the reward's fields and the shape of its networks."""
+    """The content of ``reward.json``: the fields of the reward and the shape of its networks."""
 
     format: int
     hidden_sizes: tuple[int, ...]
     members: int
     image: ImageLayers | None = None
-    """Of networks that see images, in place of ``input_shift`` and ``input_spread``."""
+    """For images, in place of ``input_shift`` and ``input_spread``."""
 
     def of_reward(self) -> RewardFields:
-        """The reward's own fields."""
+        """The fields of the reward alone."""
         return RewardFields(**{field.name: getattr(self, field.name) for field in fields(RewardFields)})
 
 
@@ -42,65 +42,46 @@ def build_network(
     _check_facts(facts, facts_file)
     _check_weights(facts, weights, weights_file)
     generator = torch.Generator().manual_seed(0)
+    members, sizes = facts.members, facts.hidden_sizes
     network: EnsembleMLP | EnsembleCNN
     if facts.image is None:
-        network = EnsembleMLP(
-            len(facts.input_shift),
-            members=facts.members,
-            hidden_sizes=facts.hidden_sizes,
-            generator=generator,
-        )
+        features = len(facts.input_shift)
+        network = EnsembleMLP(features, members=members, hidden_sizes=sizes, generator=generator)
     else:
-        network = EnsembleCNN(
-            facts.image, members=facts.members, hidden_sizes=facts.hidden_sizes, generator=generator
-        )
+        network = EnsembleCNN(facts.image, members=members, hidden_sizes=sizes, generator=generator)
     network.load_state_dict(weights)
     network.requires_grad_(False)
     return network
 
 
 def _check_facts(facts: RewardFacts, where: str) -> None:
-    """Refuse facts that contradict each other or that nothing can be divided by."""
-    for name in ("inputs", "input_shift") if facts.image is None else ("inputs",):
-        if not getattr(facts, name):
-            raise UserError(f"{where}: {name}", expected="at least one", found="none")
-    if facts.image is not None and (facts.input_shift or len(facts.inputs) > 1 or "actions" in facts.inputs):
-        raise UserError(
-            f"{where}: image",
-            expected="observations or next_observations alone, not standardised",
-            found=f"{list(facts.inputs)} and {len(facts.input_shift)} numbers in input_shift",
-        )
-    if facts.members < 1 or any(size < 1 for size in facts.hidden_sizes):
-        raise UserError(
-            where,
-            expected="positive members and hidden_sizes",
-            found=f"{facts.members} and {list(facts.hidden_sizes)}",
-        )
-    if min(facts.action_options, default=1) < 1 or sum(facts.action_options) > len(facts.input_shift):
-        raise UserError(
-            f"{where}: action_options",
-            expected=f"positive numbers that add up to {len(facts.input_shift)} inputs at most",
-            found=str(list(facts.action_options)),
-        )
-    wanted = {
-        "input_spread": len(facts.input_shift),
-        "member_mean": facts.members,
-        "member_std": facts.members,
-    }
-    for name, length in wanted.items():
-        if len(getattr(facts, name)) != length:
-            raise UserError(
-                f"{where}: {name}", expected=f"{length} numbers", found=str(len(getattr(facts, name)))
-            )
+    """Raise a ``UserError`` for inconsistent facts and for divisors that are not positive."""
+    features, members, sizes = len(facts.input_shift), facts.members, facts.hidden_sizes
+    inputs, options = list(facts.inputs), list(facts.action_options)
+    lone = not features and inputs in (["observations"], ["next_observations"])
+    add_up = min(options, default=1) >= 1 and sum(options) <= features
+    shape = f"{members} and {list(sizes)}"
+    alone, total = "observations or next_observations alone, not standardised", f"{features} inputs at most"
+    checks: list[tuple[bool, str, str, object]] = [
+        (bool(inputs), "inputs", "at least one", "none"),
+        (bool(facts.image or features), "input_shift", "at least one", "none"),
+        (facts.image is None or lone, "image", alone, f"{inputs} and {features} numbers in input_shift"),
+        (min([members, *sizes]) > 0, "members", "positive members and hidden_sizes", shape),
+        (add_up, "action_options", f"positive numbers that add up to {total}", options),
+    ]
+    for name, length in (("input_spread", features), ("member_mean", members), ("member_std", members)):
+        numbers = getattr(facts, name)
+        checks.append((len(numbers) == length, name, f"{length} numbers", len(numbers)))
     for name in ("input_spread", "member_std"):
-        if min(getattr(facts, name), default=1.0) <= 0:
-            raise UserError(
-                f"{where}: {name}", expected="positive numbers", found=str(min(getattr(facts, name)))
-            )
+        smallest = min(getattr(facts, name), default=1.0)
+        checks.append((smallest > 0, name, "positive numbers", smallest))
+    for fits, name, expected, found in checks:
+        if not fits:
+            raise UserError(f"{where}: {name}", expected=expected, found=str(found))
 
 
 def _check_weights(facts: RewardFacts, weights: dict[str, torch.Tensor], where: str) -> None:
-    """Refuse weights of other shapes before a network of the described size is made."""
+    """Raise a ``UserError`` for weights of other shapes, before a network of the described size is made."""
     wanted: dict[str, tuple[int, ...]] = {}
     if facts.image is not None:
         wanted = facts.image.parameter_shapes(facts.members, facts.hidden_sizes)
@@ -112,14 +93,9 @@ def _check_weights(facts: RewardFacts, weights: dict[str, torch.Tensor], where: 
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     for name in sorted(set(wanted) | set(found)):
         if wanted.get(name) != found.get(name):
-            raise UserError(
-                f"{where}: {name}",
-                expected=str(wanted.get(name, "no such entry")),
-                found=str(found.get(name, "none")),
-            )
-        if weights[name].dtype != torch.float32 or not torch.isfinite(weights[name]).all():
-            raise UserError(
-                f"{where}: {name}",
-                expected="finite float32 numbers",
-                found=f"{weights[name].dtype}, finite: {bool(torch.isfinite(weights[name]).all())}",
-            )
+            expected, actual = wanted.get(name, "no such entry"), found.get(name, "none")
+            raise UserError(f"{where}: {name}", expected=str(expected), found=str(actual))
+        dtype, finite = weights[name].dtype, bool(torch.isfinite(weights[name]).all())
+        if dtype != torch.float32 or not finite:
+            actual = f"{dtype}, finite: {finite}"
+            raise UserError(f"{where}: {name}", expected="finite float32 numbers", found=actual)

@@ -14,7 +14,7 @@ from drex.rewards.snippets import SnippetSettings
 
 @dataclass(frozen=True, kw_only=True)
 class RewardSettings:
-    """The reward ensemble and how it is trained."""
+    """The reward ensemble and its training."""
 
     inputs: Inputs = ("next_observations",)
     """Parts of a transition that the reward is a function of."""
@@ -29,8 +29,8 @@ class RewardSettings:
     mask_bottom: Annotated[int, Range(0)] = 0
     """Images only: rows at the bottom that are set to 0."""
     standardize_inputs: bool = False
-    """Standardize the inputs. Raw inputs make velocities cheap and postures dear to a small network, which is
-    a useful bias in locomotion."""
+    """Standardize the inputs. Raw inputs favour velocities over postures in a small network, a useful bias in
+    locomotion."""
     snippets: SnippetSettings = field(default_factory=SnippetSettings)
     """How snippets are sampled."""
     snippet_return: Literal["mean", "sum"] = "mean"
@@ -54,14 +54,12 @@ class RewardSettings:
     def __post_init__(self) -> None:
         check_ranges(self)
         if not self.inputs:
-            raise UserError(
-                "RewardSettings.inputs", expected="at least one part of a transition", found="none"
-            )
+            expected = "at least one part of a transition"
+            raise UserError("RewardSettings.inputs", expected=expected, found="none")
         if self.patience and not self.held_out:
-            raise UserError(
-                "RewardSettings.patience", expected="held-out trajectories to stop by", found="held_out = 0"
-            )
+            expected = "held-out trajectories to stop by"
+            raise UserError("RewardSettings.patience", expected=expected, found="held_out = 0")
 
 
 Squash = Literal["none", "sigmoid", "tanh"]
-"""Bounds on a step's reward: none, 0 to 1, or -1 to 1."""
+"""Bounds of a step's reward: none, 0 to 1, or -1 to 1."""

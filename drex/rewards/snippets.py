@@ -1,4 +1,4 @@
-"""Snippets of ranked trajectories, laid out so that each step is encoded once, whatever it serves."""
+"""Snippets of ranked trajectories, batched so that a step in several snippets is encoded once."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from drex.rankings.preferences import Preferences
 
 @dataclass(frozen=True, kw_only=True)
 class SnippetSettings:
-    """How snippets are cut from trajectories (D-REX appendix; T-REX section 4)."""
+    """Sampling of snippets from trajectories (D-REX appendix; T-REX section 4)."""
 
     scheme: Literal["shared", "independent"] = "shared"
     """shared: one snippet per trajectory, compared in all preferred pairs at once. independent: two new
@@ -30,20 +30,18 @@ class SnippetSettings:
     trajectories: Annotated[int, Range(0)] = 0
     """Scheme shared only: trajectories per sample; 0 takes all."""
     better_starts_no_earlier: bool = False
-    """Sample the better snippet no earlier in its episode than the worse one (published for Atari). A reward
-    learned in this way depends on time too: even from shuffled rankings it grows with the step."""
+    """Sample the better snippet no earlier in its episode than the worse one (published for Atari). The
+    reward then also depends on time: even from shuffled rankings it grows with the step."""
     stride: Count = 1
-    """Score every so many steps of a snippet. Neighbouring steps are nearly the same evidence; with all of
+    """Steps between scored steps of a snippet. Neighbouring steps are nearly the same evidence; with all of
     them, networks become overconfident."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if self.minimum_length > self.maximum_length:
-            raise UserError(
-                "SnippetSettings.minimum_length",
-                expected=f"at most maximum_length ({self.maximum_length})",
-                found=str(self.minimum_length),
-            )
+        shortest, longest = self.minimum_length, self.maximum_length
+        if shortest > longest:
+            where, expected = "SnippetSettings.minimum_length", f"at most maximum_length ({longest})"
+            raise UserError(where, expected=expected, found=str(shortest))
         if self.trajectories == 1:
             raise UserError("SnippetSettings.trajectories", expected="0 for all, or at least 2", found="1")
         if self.scheme == "shared":
@@ -57,8 +55,8 @@ class SnippetPairs:
     """Snippets and the pairs to compare.
 
     Args:
-        first: (snippets,) index of the first step of each among the trajectories' steps.
-        counts: (snippets,) scored steps of each.
+        first: (snippets,) first step, as an index into the steps of all trajectories.
+        counts: (snippets,) number of scored steps.
         stride: from one scored step to the next.
         starts: (snippets,) first step within the episode.
         better: (pairs,) index of the better snippet.
@@ -77,13 +75,13 @@ class SnippetPairs:
 
 @dataclass(frozen=True, eq=False)
 class SnippetBatch:
-    """The snippets and pairs of all members, as stretches of the steps that each member has to encode.
+    """The snippets and pairs of all members, as intervals of the steps that each member encodes.
 
     Args:
-        steps: (members, longest) index into the trajectories' steps, no step twice for one member but for
-            padding, which repeats step 0 and lies in no snippet.
-        begins: (snippets,) where each snippet of any member begins in ``steps`` flattened.
-        counts: (snippets,) how many entries it takes from there.
+        steps: (members, longest) index into the steps of all trajectories, each at most once per member;
+            padding repeats step 0 and is in no snippet.
+        begins: (snippets,) first entry of each snippet in ``steps`` flattened.
+        counts: (snippets,) number of entries.
         better: (pairs,) index of the better snippet.
         worse: (pairs,) index of the worse snippet.
         weight: (pairs,) float32, summing to 1 for each member.
@@ -103,17 +101,10 @@ def sample_snippet_pairs(
     settings: SnippetSettings,
     generator: np.random.Generator,
 ) -> SnippetPairs:
-    """Draw snippets and the pairs between them.
-
-    Args:
-        preferences: between trajectories.
-        lengths: (trajectories,) steps in each.
-        settings: how to cut.
-        generator: of the random choices.
-    """
+    """Sample snippets and the pairs between them; ``lengths`` (trajectories,) are steps."""
     if settings.scheme == "shared":
         return _draw_shared(preferences, lengths, settings, generator)
-    # As generator.choice draws with p, which takes 20 times as long to check the probabilities.
+    # The draws of generator.choice with p, without its check of the probabilities: 20 times as fast.
     reached = np.cumsum(preferences.weight / preferences.weight.sum(), dtype=np.float64)
     chosen = np.searchsorted(reached / reached[-1], generator.random(settings.pairs), side="right")
     episodes = np.concatenate([preferences.better[chosen], preferences.worse[chosen]])
@@ -136,12 +127,12 @@ def _draw_shared(
     settings: SnippetSettings,
     generator: np.random.Generator,
 ) -> SnippetPairs:
-    """One snippet from each trajectory, or from some, and all preferred pairs among them."""
+    """One snippet from each of all or some trajectories, and all preferred pairs among them."""
     length = int(generator.integers(settings.minimum_length, settings.maximum_length + 1))
     used = np.minimum(lengths, length)
     starts = generator.integers(0, lengths - used + 1)
     first, counts = np.cumsum(lengths) - lengths + starts, -(-used // settings.stride)
-    # Held-out pairs compare few of the trajectories: the others' steps would be encoded for nothing.
+    # Held-out pairs compare few trajectories; the others need no encoding.
     compared = np.zeros(len(lengths), np.bool_)
     compared[preferences.better] = compared[preferences.worse] = True
     chosen = np.flatnonzero(compared)
@@ -150,7 +141,7 @@ def _draw_shared(
         chosen = generator.choice(chosen, settings.trajectories, replace=False)
         drawn = np.zeros(len(lengths), np.bool_)
         drawn[chosen] = True
-        inside = np.flatnonzero(drawn[better])  # one side first: few pairs remain, half the time
+        inside = np.flatnonzero(drawn[better])  # one side first: few pairs remain for the other
         inside = inside[drawn[worse[inside]]]
         better, worse, weight = better[inside], worse[inside], weight[inside]
     if settings.better_starts_no_earlier:
@@ -163,10 +154,10 @@ def _draw_shared(
 
 
 def batch_snippets(draws: Sequence[SnippetPairs]) -> SnippetBatch:
-    """Join the draws of all members, one each, so that a step in several snippets is encoded once.
+    """Join the samples of all members so that a step in several snippets is encoded once.
 
-    Steps that are a stride apart lie side by side in what a member encodes, so every snippet is one stretch
-    of it, whose return is a difference of two prefix sums.
+    Steps a stride apart are neighbours among the encoded steps, so that every snippet is one interval and its
+    return a difference of two prefix sums.
     """
     laid = [_merge_intervals(draw) for draw in draws]
     longest = max(len(steps) for steps, _ in laid)
@@ -185,11 +176,10 @@ def batch_snippets(draws: Sequence[SnippetPairs]) -> SnippetBatch:
 
 
 def _merge_intervals(draw: SnippetPairs) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """The steps that any snippet scores, each once, and where among them each snippet begins.
+    """The scored steps of all snippets, each once, and the place of each snippet's first step among them.
 
-    Steps are lined up by their remainder modulo the stride, then by their number: in that line every snippet
-    is one interval, and overlapping intervals are merged in one sweep over their sorted begins. With a stride
-    of 2, three snippets of three scored steps::
+    Steps are sorted by their remainder modulo the stride, then by number. In this order every snippet is one
+    interval, and overlapping intervals are merged in one sweep. Three snippets with a stride of 2::
 
         step    0 2 4 6   1 3 5
         a       # # #

@@ -11,6 +11,7 @@ from drex.agents.behavioral_cloning import clone
 from drex.agents.policies.saved_actor_critic import load_policy, save_policy
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import task_spaces
+from drex.files.dataclass_json import settings_to_json
 from drex.files.run_layout import CLONE, DEMONSTRATIONS
 from drex.rankings.settings import UserRanking
 from drex.rankings.user_ranking import Ranking
@@ -22,7 +23,7 @@ def clone_demonstrations(
 ) -> ActorCriticPolicy:
     """A clone of all demonstrations, or of some."""
     observation_space, action_space, _ = task_spaces(run.task)
-    settings = run.settings
+    policy, bc = run.settings.policy, run.settings.bc
     chosen = {} if episodes is None else {"episodes": list(episodes)}
     return run.load_or_make(
         CLONE,
@@ -30,29 +31,28 @@ def clone_demonstrations(
             demonstrations if episodes is None else demonstrations.select(episodes),
             observation_space,
             action_space,
-            policy_settings=settings.policy,
-            settings=settings.bc,
+            policy_settings=policy,
+            settings=bc,
             seed=CLONE.seed(run.seed),
             log=run.progress.advancing(advance),
             device=run.device,
         ),
-        save=lambda policy, place: save_policy(policy, settings.policy, place),
+        save=lambda cloned, place: save_policy(cloned, policy, place),
         load=lambda place: load_policy(place, observation_space, action_space),
-        settings=chosen | {"policy": settings.policy, "bc": settings.bc},
+        settings=chosen | {"policy": settings_to_json(policy), "bc": settings_to_json(bc)},
         inputs=[DEMONSTRATIONS],
-        bar=(settings.bc.gradient_steps, "step"),
+        bar=(bc.gradient_steps, "step"),
     )
 
 
 def clone_best(run: Context, demonstrations: Trajectories, ranking: Ranking) -> ActorCriticPolicy | None:
-    """A clone of the best-ranked demonstrations; ``None`` where nothing starts from it, as published."""
+    """A clone of the best-ranked demonstrations; ``None`` where no later stage starts from it."""
     if not run.settings.clones:
         return None
     return clone_demonstrations(run, demonstrations, episodes=best_episodes(run, demonstrations, ranking))
 
 
 def best_episodes(run: Context, demonstrations: Trajectories, ranking: Ranking) -> list[int]:
-    """The episodes that T-REX clones: those that win most of their comparisons."""
+    """The episodes that T-REX clones: those with the highest win rates."""
     share = cast("UserRanking", run.settings.ranking).clone_share
-    best = ranking.rank(demonstrations).preferences.top_share(share)
-    return [int(episode) for episode in best]
+    return [int(episode) for episode in ranking.rank(demonstrations).preferences.top_share(share)]

@@ -1,14 +1,14 @@
-"""What every stage of one run shares."""
+"""The data that all stages of a run share."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
 from drex.agents.rollouts.collect import Advance
-from drex.files.dataclass_json import settings_to_json
+from drex.files.dataclass_json import JSON
 from drex.files.run_folder import RunFolder
 from drex.files.run_layout import Stage
 from drex.presets.settings import Settings
@@ -25,11 +25,11 @@ class Context:
 
     Args:
         task: a gymnasium id.
-        settings: of every stage.
-        seed: of the run; each stage draws its own stream from it.
-        folder: where the stages lie.
+        settings: of all stages.
+        seed: of the run; each stage has a stream of its own.
+        folder: with the stages' artifacts.
         progress: bars and scalars.
-        device: of the policy's training and, for images, of cloning and of the reward.
+        device: for PPO and, for images, for cloning and the reward.
     """
 
     task: str
@@ -41,7 +41,7 @@ class Context:
 
     @property
     def noise(self) -> NoiseRanking:
-        """The settings of the noisy rollouts; for runs that have some."""
+        """The settings of the noisy rollouts, in runs that have them."""
         return cast("NoiseRanking", self.settings.noise)
 
     def load_or_make(
@@ -51,11 +51,11 @@ class Context:
         *,
         save: Callable[[Made, Path], None],
         load: Callable[[Path], Loaded],
-        settings: Mapping[str, Any],
+        settings: Mapping[str, JSON],
         inputs: Sequence[Stage] = (),
         bar: tuple[int, str] | None = None,
     ) -> Loaded:
-        """The stage's artifact, made with a bar of this length and unit; see ``RunFolder.load_or_make``."""
+        """The artifact of a stage; ``bar`` is length and unit. See ``RunFolder.load_or_make``."""
 
         def with_bar() -> Made:
             with self.progress.bar(stage.name, bar) as advance:
@@ -66,12 +66,7 @@ class Context:
             with_bar,
             save=save,
             load=load,
-            settings={
-                name: settings_to_json(value)
-                if is_dataclass(value) and not isinstance(value, type)
-                else value
-                for name, value in settings.items()
-            },
+            settings=settings,
             seed=stage.seed(self.seed),
             inputs=[earlier.name for earlier in inputs],
         )

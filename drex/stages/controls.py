@@ -1,4 +1,4 @@
-"""Controls: the same training from the same start on baseline rewards."""
+"""Controls: the same training on baseline rewards."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy.typing as npt
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from drex.files.run_layout import POLICY, REWARD, control_stage
-from drex.presets.settings import Control
+from drex.presets.names import Control
 from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.stages.context import Context
 from drex.stages.policy import train_policy
@@ -18,11 +18,12 @@ def train_control(
     run: Context, name: Control, episodes: RankedEpisodes, bc: ActorCriticPolicy | None
 ) -> BasePolicy:
     """A policy trained on a constant reward, or on a reward learned from shuffled labels."""
-    stage, reward_stage = control_stage(POLICY, name), control_stage(REWARD, name)
+    stage = control_stage(POLICY, name)
     if name == "constant":
-        return train_policy(run, constant_reward, bc, stage=stage, reward_stages=())
-    shuffled = learn(run, episodes, stage=reward_stage, shuffle=True)
-    return train_policy(run, shuffled, bc, stage=stage, reward_stages=(reward_stage,))
+        return train_policy(run, constant_reward, bc, stage=stage, reward_stages=[])
+    learned = control_stage(REWARD, name)
+    shuffled = learn(run, episodes, stage=learned, shuffle=True)
+    return train_policy(run, shuffled, bc, stage=stage, reward_stages=[learned])
 
 
 def constant_reward(
@@ -31,9 +32,5 @@ def constant_reward(
     next_observations: npt.NDArray[np.generic],
     terminated: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.float32]:
-    """The control that learns nothing: the same positive reward for every step.
-
-    It is 0.1 rather than 1, so that a long life is worth about 10 to PPO's value network; a constant factor
-    changes no order of policies.
-    """
+    """0.1 for every step, so that the return of a long episode is about 10 with a discount of 0.99."""
     return np.full(len(observations), 0.1, np.float32)

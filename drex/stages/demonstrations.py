@@ -1,4 +1,4 @@
-"""The first stage: what the user gives, checked against the task, and copied into the run folder."""
+"""The first stage: demonstrations, checked against the task and copied into the run folder."""
 
 from __future__ import annotations
 
@@ -22,58 +22,47 @@ from drex.files.run_layout import DEMONSTRATIONS
 from drex.stages.context import Context
 
 IN_MEMORY = "demonstrations in memory"
-_ROWS = 1024  # hashed at once: stacked frames take four times their size
+_ROWS = 1024  # per hash update: stacked frames take four times their size in memory
 
 
 def given_demonstrations(
     given: str | Path | Demonstrations | Trajectories | None, task: str
 ) -> Demonstrations:
-    """The demonstrations that a run learns from; ``None`` takes the bundled ones.
+    """The demonstrations of a run; ``None`` takes the bundled ones.
 
     Raises:
         UserError: they cannot be read, do not fit the task, or none are bundled for it.
     """
     named = zip(("observation_space", "action_space", "horizon"), task_spaces(task), strict=True)
     fit: dict[str, Any] = dict(named) | {"task": task}
-    if given is None or isinstance(given, str | Path):
-        return load_demonstrations(bundled_demonstrations(task) if given is None else given, **fit)
+    if given is None:
+        given = bundled_demonstrations(task)
+    if isinstance(given, str | Path):
+        return load_demonstrations(given, **fit)
     if isinstance(given, Trajectories):
         given = Demonstrations(given, TrueReturns.unknown(len(given)), IN_MEMORY)
     return fit_to_task(given, **fit)
 
 
 def copy_demonstrations(run: Context, given: Demonstrations) -> Demonstrations:
-    """A copy of the demonstrations, so that the run folder stands on its own."""
-
-    def save(demonstrations: Demonstrations, place: Path) -> None:
-        save_demonstrations(
-            place / DEMONSTRATIONS.files[0],
-            demonstrations.trajectories,
-            rewards=demonstrations.true_returns.step_values_for_evaluation(),
-            task=run.task,
-            about=demonstrations.about,
-        )
-
+    """A copy of the demonstrations in the run folder."""
+    file, rewards = DEMONSTRATIONS.files[0], given.true_returns.step_values_for_evaluation()
     return run.load_or_make(
         DEMONSTRATIONS,
         lambda _: given,
-        save=save,
-        load=lambda place: load_demonstrations(place / DEMONSTRATIONS.files[0]),
+        save=lambda demos, place: save_demonstrations(
+            place / file, demos.trajectories, rewards=rewards, task=run.task, about=demos.about
+        ),
+        load=lambda place: load_demonstrations(place / file),
         settings={"sha256": content_sha256(given)},
     )
 
 
 def content_sha256(demonstrations: Demonstrations) -> str:
-    """SHA-256 of all arrays: equal for a file and for what it holds in memory, whatever the format."""
-    trajectories = demonstrations.trajectories
-    arrays = {
-        "observations": trajectories.observations,
-        "actions": trajectories.actions,
-        "lengths": trajectories.lengths,
-        "terminated": trajectories.terminated,
-        "last_observations": trajectories.last_observations,
-        "rewards": demonstrations.true_returns.step_values_for_evaluation(),
-    }
+    """SHA-256 of all arrays: equal for a file of any format and for its data in memory."""
+    names = ("observations", "actions", "lengths", "terminated", "last_observations")
+    arrays = {name: getattr(demonstrations.trajectories, name) for name in names}
+    arrays["rewards"] = demonstrations.true_returns.step_values_for_evaluation()
     total = hashlib.sha256()
     for name, array in arrays.items():
         if array is None:

@@ -1,4 +1,4 @@
-"""The stages that open true returns: every policy is evaluated alike, and nothing learns from it."""
+"""Evaluation of every policy by true returns, which no other stage reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from drex.evaluation.findings import assemble
 from drex.files.atomic import read_json, write_json
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_layout import CLONE, DEMONSTRATIONS, EVALUATION, POLICY, REWARD, Stage, control_stage
-from drex.presets.settings import Control
+from drex.presets.names import Control
 from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.rewards.learned_reward import LearnedReward
 from drex.stages.context import Context
@@ -32,7 +32,7 @@ def evaluate(
     reward: LearnedReward,
     policy: BasePolicy,
 ) -> dict[str, Any]:
-    """Evaluate random actions, clone and policy by true returns, and the reward by how it orders them."""
+    """Evaluate random actions, clone and policy by true returns, and the reward by agreement with them."""
     seed = EVALUATION.seed(run.seed)
     _, action_space, _ = task_spaces(run.task)
     policies: dict[str, Policy] = {
@@ -42,24 +42,18 @@ def evaluate(
         "policy_deterministic": as_callable(policy, seed=None),
     }
     clone = [] if bc is None else [CLONE]
+    inputs = [DEMONSTRATIONS, *clone, *ranked_stages(episodes), REWARD, POLICY]
     return _evaluated(
-        run,
-        EVALUATION,
-        policies,
-        lambda found: assemble(demonstrations, episodes, reward, found),
-        inputs=[DEMONSTRATIONS, *clone, *ranked_stages(episodes), REWARD, POLICY],
+        run, EVALUATION, policies, lambda found: assemble(demonstrations, episodes, reward, found), inputs
     )
 
 
 def evaluate_control(run: Context, name: Control, policy: BasePolicy) -> dict[str, Any]:
-    """Evaluate a control as the policy is; a stage of its own, so that controls may be added later."""
-    trained = control_stage(POLICY, name)
+    """Evaluate a control like the policy; a stage of its own, so that controls can be added later."""
+    policies: dict[str, Policy] = {name: as_callable(policy, seed=EVALUATION.seed(run.seed))}
+    inputs = [control_stage(POLICY, name)]
     return _evaluated(
-        run,
-        control_stage(EVALUATION, name),
-        {trained.name: as_callable(policy, seed=EVALUATION.seed(run.seed))},
-        lambda found: found[trained.name].summary(),
-        inputs=[trained],
+        run, control_stage(EVALUATION, name), policies, lambda found: found[name].summary(), inputs
     )
 
 
@@ -68,18 +62,16 @@ def _evaluated(
     stage: Stage,
     policies: Mapping[str, Policy],
     facts: Callable[[Mapping[str, PolicyEvaluation]], dict[str, Any]],
-    *,
     inputs: Sequence[Stage],
 ) -> dict[str, Any]:
     settings, seed, file = run.settings.evaluation, stage.seed(run.seed), stage.files[0]
 
     def make(advance: Advance) -> dict[str, Any]:
-        return facts(
-            {
-                name: evaluate_policy(actor, run.task, settings, seed=seed, progress=advance)
-                for name, actor in policies.items()
-            }
-        )
+        evaluated = {
+            name: evaluate_policy(actor, run.task, settings, seed=seed, progress=advance)
+            for name, actor in policies.items()
+        }
+        return facts(evaluated)
 
     return run.load_or_make(
         stage,

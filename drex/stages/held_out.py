@@ -1,4 +1,4 @@
-"""How well the reward orders ranked pairs that it was not trained on."""
+"""Held-out pair accuracy of the reward."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from drex.stages.reward import learn_and_normalize, reward_settings
 
 
 def held_out_accuracy(run: Context, episodes: RankedEpisodes, reward: LearnedReward) -> HeldOutPairs:
-    """Pairs that the reward's training left out, or cross-validation where the settings ask for folds."""
+    """The reward on its held-out pairs, or cross-validation if ``held_out_folds`` is set."""
     folds, file = run.settings.held_out_folds, HELD_OUT.files[0]
     if not folds:
         left_out = held_out_pairs(episodes.ranked, run.settings.reward, seed=REWARD.seed(run.seed))

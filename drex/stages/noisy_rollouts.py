@@ -1,4 +1,4 @@
-"""Rollouts of the clone under graded noise (D-REX section 4.2), greedy or sampling as its episodes tell."""
+"""Rollouts of the clone with noise injection (D-REX section 4.2), and the choice of the rollout policy."""
 
 from __future__ import annotations
 
@@ -20,17 +20,7 @@ from drex.stages.context import Context
 def roll_out_with_noise(
     run: Context, stage: Stage, cloned: Trajectories, bc: ActorCriticPolicy
 ) -> tuple[NoisyRollouts, RolloutPolicyChoice | None]:
-    """Rollouts under every kind and level of noise of the settings.
-
-    Args:
-        run: the run.
-        stage: of the rollouts.
-        cloned: the demonstrations that were cloned.
-        bc: their clone.
-
-    Returns:
-        The rollouts, and how their policy was chosen; ``None`` where the settings name it.
-    """
+    """Rollouts with every noise and level; the choice of their policy, ``None`` if the settings name it."""
     settings, seed = run.noise, stage.seed(run.seed)
     choice = _choose(run, cloned, bc) if settings.rollout_policy == "auto" else None
     chosen = settings.rollout_policy if choice is None else choice.chosen
@@ -53,7 +43,7 @@ def roll_out_with_noise(
 
 
 def _choose(run: Context, cloned: Trajectories, bc: ActorCriticPolicy) -> RolloutPolicyChoice:
-    """The choice between the greedy and the sampling clone: a stage, since it plays episodes."""
+    """The choice between the greedy and the sampling clone, a stage since it needs rollouts."""
     seed = ROLLOUT_POLICY.seed(run.seed)
 
     def make(_: Advance) -> RolloutPolicyChoice:
@@ -70,5 +60,5 @@ def _choose(run: Context, cloned: Trajectories, bc: ActorCriticPolicy) -> Rollou
         inputs=[CLONE],
     )
     steps = ", ".join(f"{name} {mean:,.0f}" for name, mean in choice.steps().items())
-    run.progress.say(f"noise is injected into the {choice.actions} clone (steps an episode: {steps})")
+    run.progress.write(f"noise is injected into the {choice.actions} clone (steps an episode: {steps})")
     return choice

@@ -18,6 +18,7 @@ from drex.envs.atari.options import atari_options, is_atari
 from drex.envs.learned_reward import RewardFunction
 from drex.envs.make import make_environments, task_spaces
 from drex.evaluation.training_curve import TrueReturnWatch
+from drex.files.dataclass_json import JSON, settings_to_json
 from drex.files.run_layout import CLONE, POLICY, REWARD, Stage
 from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.rewards.learned_reward import LearnedReward
@@ -33,26 +34,24 @@ def train_policy(
     stage: Stage = POLICY,
     reward_stages: Sequence[Stage] = (REWARD,),
 ) -> BasePolicy:
-    """A policy trained on a reward, from the clone where there is one and the algorithm can start from it.
+    """A policy trained on a reward, from the clone if there is one and the algorithm can start from it.
 
-    PPO that was killed continues from its checkpoint; another algorithm starts anew.
-
-    Args:
-        run: the run.
-        reward: pays the transitions.
-        bc: the clone.
-        stage: the policy's, or that of a control.
-        reward_stages: the stages that the reward comes from.
+    An interrupted PPO resumes from its checkpoint; other algorithms restart.
     """
     observation_space, action_space, _ = task_spaces(run.task)
     settings = run.settings
-    atari = {"atari": settings.atari} if is_atari(run.task) else {}
+    described: dict[str, JSON] = {
+        "policy": settings_to_json(settings.policy),
+        "learner": settings_to_json(settings.learner),
+    }
+    if is_atari(run.task):
+        described["atari"] = settings_to_json(settings.atari)
     return run.load_or_make(
         stage,
         lambda advance: _train(run, stage, reward, bc, advance),
         save=lambda model, place: save_trained(model, settings.policy, place),
         load=lambda place: load_trained(place, observation_space, action_space),
-        settings={"policy": settings.policy, "learner": settings.learner} | atari,
+        settings=described,
         inputs=[*([] if bc is None else [CLONE]), *reward_stages],
         bar=(settings.learner.training_steps, "step"),
     )
@@ -79,16 +78,13 @@ def _train(
         "device": run.device,
     }
     if isinstance(learner, SB3Settings):
-        run.progress.say(learner.how_it_starts(cloned=bc is not None))
+        run.progress.write(learner.how_it_starts(cloned=bc is not None))
         return train(environments, learner, **shared)
     return train_ppo(environments, learner, checkpoints=run.folder.unfinished(stage.name), **shared)
 
 
 def environment_steps(run: Context, episodes: RankedEpisodes) -> int:
-    """Steps that learning took: the choice of the rollout policy, noisy rollouts and the policy.
-
-    Those of controls and of the evaluation are not counted.
-    """
+    """Steps of the choice of the rollout policy, of noisy rollouts and of the policy's training."""
     noisy = 0 if episodes.noise is None else int(episodes.noise.trajectories.lengths.sum())
     choice = 0 if episodes.rollout_policy is None else episodes.rollout_policy.environment_steps
     return choice + noisy + run.settings.learner.training_steps

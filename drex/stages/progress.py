@@ -1,4 +1,4 @@
-"""What a person sees while a run works: a bar a stage, and TensorBoard scalars in the run folder."""
+"""Progress of a run: one bar per stage, and TensorBoard scalars in the run folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Progress:
     """Progress bars on the terminal and scalars for TensorBoard.
 
     Args:
-        folder: where the event files go.
+        folder: for the event files.
         quiet: no bars and no lines.
     """
 
@@ -32,25 +32,21 @@ class Progress:
         self._writer.add_scalar(name, value, step)
 
     def logger(self) -> Logger:
-        """stable-baselines3's logger, writing to the same folder."""
+        """A logger of stable-baselines3 for the same folder."""
         logger = Logger(str(self._folder), [TensorBoardOutputFormat(str(self._folder))])
         self._loggers.append(logger)
         return logger
 
     @contextmanager
     def bar(self, stage: str, length: tuple[int, str] | None) -> Iterator[Advance]:
-        """A bar of so many units with rate and time left, or none; yields what moves it."""
+        """A bar of this length and unit, or none; yields the function that advances it."""
         total, unit = length or (0, "")
         hidden = self._quiet or length is None
         with tqdm(total=total, desc=f"{stage:<12}", unit=unit, unit_scale=True, disable=hidden) as bar:
-
-            def advance(amount: int) -> None:
-                bar.update(amount)
-
-            yield advance
+            yield bar.update
 
     def advancing(self, advance: Advance) -> Callable[[str, float, int], None]:
-        """A log that also moves a bar to the step of each scalar."""
+        """A log that also advances a bar to the step of each scalar."""
         seen = 0
 
         def log(name: str, value: float, step: int) -> None:
@@ -61,33 +57,26 @@ class Progress:
 
         return log
 
-    def say(self, line: str) -> None:
+    def write(self, line: str) -> None:
         """One line on the terminal."""
         if not self._quiet:
             tqdm.write(line)
 
     def close(self) -> None:
-        """Write what is left, and end the writers' threads."""
+        """Flush and close all event files."""
         self._writer.close()
         for logger in self._loggers:
             logger.close()
 
 
 class StepBar(BaseCallback):
-    """Moves a bar along with the environment steps of a training."""
+    """Advances a bar by the environment steps of a training."""
 
     def __init__(self, advance: Advance) -> None:
         super().__init__()
         self._advance, self._seen = advance, 0
 
     def _on_step(self) -> bool:
-        if self.num_timesteps - self._seen >= 2048:
-            self._move()
-        return True
-
-    def _on_training_end(self) -> None:
-        self._move()
-
-    def _move(self) -> None:
         self._advance(self.num_timesteps - self._seen)
         self._seen = self.num_timesteps
+        return True

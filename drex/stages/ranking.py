@@ -1,4 +1,4 @@
-"""The ranking that the reward is learned from: by noise (D-REX), by the user (T-REX), or both."""
+"""The ranking for the reward: by noise (D-REX), by the user (T-REX), or both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drex.demonstrations.load_and_save import Demonstrations
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 from drex.files.run_layout import DEMONSTRATIONS, RANKED, RANKED_NOISE, RANKING, Stage
-from drex.presets.settings import Method
+from drex.presets.names import Method
 from drex.rankings.preferences import Preferences
 from drex.rankings.ranked_episodes import RankedEpisodes, from_noise, from_user_ranking
 from drex.rankings.user_ranking import Ranking
@@ -27,7 +27,7 @@ def given_ranking(
     """The user's ranking for T-REX, checked; ``None`` for D-REX.
 
     Raises:
-        UserError: D-REX is given a ranking, which it would not read, or T-REX none that fits.
+        UserError: a ranking with D-REX, or none that fits the demonstrations with T-REX.
     """
     if method == "drex":
         if given is not None:
@@ -46,7 +46,7 @@ def given_ranking(
 
 
 def rank_noisy_rollouts(run: Context, cloned: Trajectories, bc: ActorCriticPolicy) -> RankedEpisodes:
-    """D-REX: rollouts of the clone, ranked by their noise."""
+    """D-REX: rollouts of the clone, ranked by their noise level."""
     rollouts, choice = roll_out_with_noise(run, RANKED, cloned, bc)
     return from_noise(rollouts, minimum_gap=run.noise.minimum_gap, rollout_policy=choice)
 
@@ -54,7 +54,7 @@ def rank_noisy_rollouts(run: Context, cloned: Trajectories, bc: ActorCriticPolic
 def rank_as_user(
     run: Context, demonstrations: Demonstrations, given: Ranking, bc: ActorCriticPolicy | None
 ) -> RankedEpisodes:
-    """T-REX: the demonstrations as the user ranks them, with noisy rollouts where the settings say so."""
+    """T-REX: the demonstrations in the user's ranking, with noisy rollouts if the settings have them."""
     trajectories = demonstrations.trajectories
     ranking = run.load_or_make(
         RANKED,
@@ -74,6 +74,6 @@ def rank_as_user(
 
 
 def ranked_stages(episodes: RankedEpisodes) -> list[Stage]:
-    """The stages that these come from."""
+    """The stages that made these episodes."""
     both = episodes.user is not None and episodes.noise is not None
     return [RANKED, RANKED_NOISE] if both else [RANKED]

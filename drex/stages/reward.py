@@ -17,7 +17,7 @@ from drex.stages.ranking import ranked_stages
 def learn(
     run: Context, episodes: RankedEpisodes, *, stage: Stage = REWARD, shuffle: bool = False
 ) -> LearnedReward:
-    """The reward; with ``shuffle``, that of a control, from shuffled labels."""
+    """The learned reward; with ``shuffle``, the control from shuffled labels."""
     ranked = episodes.ranked
     if shuffle:
         labels = shuffle_labels(ranked.preferences, seed=REWARD.seed(run.seed))
@@ -34,17 +34,15 @@ def learn(
 
 
 def learn_and_normalize(run: Context, ranked: RankedTrajectories, *, log: Log | None) -> LearnedReward:
-    """A reward of these rankings by the run's settings and the reward's seed."""
-    settings = run.settings
-    seed = REWARD.seed(run.seed)
+    """A normalized reward from these rankings, by the run's settings and the seed of the reward."""
+    settings, seed = run.settings, REWARD.seed(run.seed)
     learned = learn_reward(ranked, settings.reward, seed=seed, log=log, device=run.device)
-    return normalize_reward(
-        learned, ranked.trajectories, settings.normalization, gamma=settings.learner.gamma
-    )
+    gamma = settings.learner.gamma
+    return normalize_reward(learned, ranked.trajectories, settings.normalization, gamma=gamma)
 
 
 def reward_settings(run: Context) -> dict[str, JSON]:
-    """All settings that a reward depends on."""
+    """All settings on which a reward depends."""
     settings = run.settings
     return {
         "reward": settings_to_json(settings.reward),

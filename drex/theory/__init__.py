@@ -1,7 +1,6 @@
-"""The paper's theory as functions: why learning from ranked demonstrations can beat the demonstrator.
+"""The theory of D-REX as functions of numpy and scipy: when a learned reward beats the demonstrator.
 
-Needs numpy and scipy only. The experiments on it are ``python -m benchmarks.theory``; docs/theory.md explains
-their results.
+The experiments are ``python -m benchmarks.theory``; docs/theory.md explains their results.
 """
 
 from drex.theory.ambiguity import AmbiguousCorridor, ambiguous_corridor, is_optimal
@@ -62,53 +61,17 @@ from drex.theory.volumes import (
     wilson_interval,
 )
 
-__all__ = [
-    "AmbiguousCorridor",
-    "Consistent",
-    "Guarantee",
-    "RunAmbiguity",
-    "Spread",
-    "TabularMDPs",
-    "action_values",
-    "all_pairs",
-    "ambiguous_corridor",
-    "better_than_demonstrator",
-    "chance_of_no_contradiction",
-    "clone_policies",
-    "consistent_rewards",
-    "demonstrations_for_reduction",
-    "deterministic_mdp",
-    "deterministic_policies",
-    "equivalent_true_labels",
-    "expected_returns",
-    "feature_expectations",
-    "fit_linear_rewards",
-    "flawed_policies",
-    "hit_and_run",
-    "is_optimal",
-    "largest_rise",
-    "log_share_with_true_labels",
-    "mix_with_uniform",
-    "noisy_feature_sums",
-    "noisy_returns",
-    "occupancies",
-    "optimal_policies",
-    "pairs_for_reduction",
-    "precarious_corridor",
-    "random_mdps",
-    "run_ambiguity",
-    "sample_rollouts",
-    "share_ranked_right",
-    "share_with_independent_sides",
-    "share_with_true_labels",
-    "shares_by_adding_pairs",
-    "softmax_policies",
-    "spread_of_returns",
-    "spread_of_weights",
-    "state_values",
-    "survivors_by_rejection",
-    "uniform_policies",
-    "unit_rewards",
-    "value_iteration",
-    "wilson_interval",
-]
+__all__ = ["AmbiguousCorridor", "ambiguous_corridor", "is_optimal"]
+__all__ += ["Guarantee", "better_than_demonstrator"]
+__all__ += ["chance_of_no_contradiction", "demonstrations_for_reduction", "equivalent_true_labels"]
+__all__ += ["log_share_with_true_labels", "pairs_for_reduction", "share_with_independent_sides"]
+__all__ += ["share_with_true_labels"]
+__all__ += ["TabularMDPs", "action_values", "deterministic_mdp", "deterministic_policies", "expected_returns"]
+__all__ += ["feature_expectations", "occupancies", "optimal_policies", "random_mdps", "state_values"]
+__all__ += ["uniform_policies", "value_iteration"]
+__all__ += ["flawed_policies", "largest_rise", "mix_with_uniform", "noisy_returns", "precarious_corridor"]
+__all__ += ["share_ranked_right", "softmax_policies"]
+__all__ += ["all_pairs", "clone_policies", "fit_linear_rewards", "noisy_feature_sums", "sample_rollouts"]
+__all__ += ["RunAmbiguity", "Spread", "run_ambiguity", "spread_of_returns", "spread_of_weights"]
+__all__ += ["Consistent", "consistent_rewards", "hit_and_run", "shares_by_adding_pairs"]
+__all__ += ["survivors_by_rejection", "unit_rewards", "wilson_interval"]

@@ -1,15 +1,15 @@
-"""Unranked demonstrations leave ambiguity: a family of MDPs in which they say nothing about a danger.
+"""Ambiguity of unranked demonstrations: a family of MDPs in which they do not reveal a danger.
 
-D-REX's proposition: there are rewards R* and R̂, both making the demonstrations optimal, and two policies
-that R̂ calls equal while R* sets them arbitrarily far apart; ranking the two takes the tie away. The family
-here is a corridor. The demonstrator walks along white cells to a goal; below every white cell lies a red one,
-which it never enters. R* punishes red, R̂ does not notice it:
+Proposition of D-REX: there are rewards R* and R̂ for which the demonstrations are optimal, and two policies of
+equal return under R̂ and arbitrarily different return under R*; ranking the two resolves the tie. The family
+here is a corridor. The demonstrator walks along white cells to a goal; below every white cell is a red one,
+which it never enters. Red has a negative reward under R*, and none under R̂:
 
     start  □ □ □ … □ G      demonstration: walk right, stay at G
            ■ ■ ■ … ■        resting policy: stay at start;  reckless policy: step down and stay in red
 
 Both rewards prefer the walk. Resting and reckless are equal under R̂, and γ/(1−γ) × (white − red) apart under
-R*, which grows without limit as γ → 1 although every ‖w‖₁ ≤ 1.
+R*, which is unbounded as γ → 1 although every ‖w‖₁ ≤ 1.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class AmbiguousCorridor:
         resting: stays in the white start cell, (1, states, actions).
         reckless: stays in red, (1, states, actions).
         true_weights: R* = (0, −½, ½) over white, red, goal.
-        blind_weights: R̂ = (0, 0, 1): also explains the demonstrations.
+        blind_weights: R̂ = (0, 0, 1); it explains the demonstrations, too.
     """
 
     mdp: TabularMDPs
@@ -55,27 +55,28 @@ class AmbiguousCorridor:
 
     def gap(self, weights: Floats) -> float:
         """J(resting) − J(reckless) under weights (3,)."""
-        mdp = self.mdp
-        difference = feature_expectations(mdp, self.resting) - feature_expectations(mdp, self.reckless)
-        return float(difference[0] @ weights)
+        return float(self._difference() @ weights)
 
     def explains_demonstrations(self, weights: Floats) -> NDArray[np.bool_]:
         """Whether the demonstrator is optimal under each of weights (rewards, 3): (rewards,)."""
         return is_optimal(self.mdp, self.demonstrator, weights)
 
     def ranks_resting_higher(self, weights: Floats) -> NDArray[np.bool_]:
-        """Whether each of weights (rewards, 3) agrees with the one ranked pair, reckless < resting."""
-        mdp = self.mdp
-        difference = feature_expectations(mdp, self.resting) - feature_expectations(mdp, self.reckless)
-        return np.asarray(weights @ difference[0] > 0)
+        """Whether each of weights (rewards, 3) agrees with the ranked pair reckless < resting: (rewards,)."""
+        return np.asarray(weights @ self._difference() > 0)
+
+    def _difference(self) -> Floats:
+        """Φ(resting) − Φ(reckless), (3,)."""
+        resting, reckless = (feature_expectations(self.mdp, p) for p in (self.resting, self.reckless))
+        return np.asarray((resting - reckless)[0])
 
 
 def ambiguous_corridor(length: int, discount: float) -> AmbiguousCorridor:
-    """Build the corridor with ``length`` white cells between start (included) and goal, at discount γ."""
+    """The corridor with ``length`` white cells from the start to the goal, at discount γ."""
     if length < 1:
         raise UserError("ambiguous_corridor: length", expected="at least 1 white cell", found=str(length))
     goal = 2 * length
-    states = goal + 1  # white cells, then the red cells below them, then the goal
+    states = goal + 1  # white cells, red cells below them, goal
     moves = np.tile(np.arange(states)[:, None], (1, 5))
     for cell in range(length):
         below = length + cell
@@ -99,17 +100,12 @@ def ambiguous_corridor(length: int, discount: float) -> AmbiguousCorridor:
 
 
 def is_optimal(mdp: TabularMDPs, policy: Floats, weights: Floats) -> NDArray[np.bool_]:
-    """Whether ``policy`` (1, states, actions) earns the optimal return under weights (rewards, features).
+    """Whether ``policy`` (1, states, actions) is optimal under weights (rewards, features): (rewards,).
 
-    Solves the MDP once for every reward, all together. Returns closer than 1e-9/(1−γ) count as equal.
+    Returns closer than 1e-9/(1−γ) count as equal.
     """
-    count = len(weights)
-    copies = TabularMDPs(
-        transitions=np.repeat(mdp.transitions, count, 0),
-        features=np.repeat(mdp.features, count, 0),
-        start=np.repeat(mdp.start, count, 0),
-        discount=mdp.discount,
-    )
+    arrays = {n: np.repeat(getattr(mdp, n), len(weights), 0) for n in ("transitions", "features", "start")}
+    copies = TabularMDPs(**arrays, discount=mdp.discount)
     best = feature_expectations(copies, optimal_policies(copies, copies.linear_rewards(weights)))
     short = ((best - feature_expectations(mdp, policy)) * weights).sum(-1)
     return np.asarray(short <= 1e-9 / (1 - mdp.discount))

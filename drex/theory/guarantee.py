@@ -1,14 +1,14 @@
-"""Better than the demonstrator: the sufficient condition of D-REX, Theorem 1, computed exactly.
+"""Better than the demonstrator: the sufficient condition of D-REX's Theorem 1.
 
 Let R̂(s) = w·φ(s) with ‖w‖₁ ≤ 1 be the learned reward, R* = R̂ + ε the true one, π* optimal for R*, π̂ the
 learned policy and D the demonstrator. Then
 
     J(π*|R*) − J(π̂|R*) ≤ ε_Φ + 2‖ε‖∞/(1−γ),   ε_Φ = ‖Φ_π* − Φ_π̂‖∞,
 
-so π̂ beats D under R* whenever the room above the demonstrator, J(π*|R*) − J(D|R*), exceeds the right-hand
-side. The inequality holds for any π̂, and no smaller right-hand side would do (see the tests for an MDP of
-three states that meets it). If π̂ is optimal for R̂, a sharper one holds: w·(Φ_π* − Φ_π̂) ≤ 0, and a constant
-added to a reward changes no comparison, so the shortfall is at most (max ε − min ε)/(1−γ).
+so π̂ beats D under R* if the gap of the demonstrator, J(π*|R*) − J(D|R*), exceeds the right-hand side. The
+bound holds for any π̂ and is tight (the tests have an MDP of three states with equality). If π̂ is optimal
+for R̂, a sharper one holds: w·(Φ_π* − Φ_π̂) ≤ 0, and a constant added to a reward changes no comparison, so
+the shortfall is at most (max ε − min ε)/(1−γ).
 """
 
 from __future__ import annotations
@@ -19,13 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from drex.errors import UserError
-from drex.theory.mdps import (
-    Floats,
-    TabularMDPs,
-    expected_returns,
-    feature_expectations,
-    optimal_policies,
-)
+from drex.theory.mdps import Floats, TabularMDPs, expected_returns, feature_expectations, optimal_policies
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,12 +46,12 @@ class Guarantee:
 
     @property
     def room(self) -> Floats:
-        """J(π*|R*) − J(D|R*): what the demonstrator leaves to gain."""
+        """J(π*|R*) − J(D|R*): the gap of the demonstrator."""
         return self.optimal - self.demonstrator
 
     @property
     def shortfall(self) -> Floats:
-        """J(π*|R*) − J(π̂|R*): what the learned policy misses."""
+        """J(π*|R*) − J(π̂|R*): the gap of the learned policy."""
         return self.optimal - self.learned
 
     @property
@@ -67,23 +61,23 @@ class Guarantee:
 
     @property
     def sharper_bound(self) -> Floats:
-        """(max ε − min ε)/(1−γ): bounds the shortfall only of a π̂ that is optimal for R̂."""
+        """(max ε − min ε)/(1−γ): bound of the shortfall if π̂ is optimal for R̂."""
         return self.error_span / (1 - self.discount)
 
     @property
     def guaranteed(self) -> NDArray[np.bool_]:
-        """Where the theorem promises that the learned policy beats the demonstrator."""
+        """Where the theorem implies that the learned policy beats the demonstrator."""
         return np.asarray(self.room > self.bound)
 
     @property
     def better(self) -> NDArray[np.bool_]:
-        """Where the learned policy does beat the demonstrator."""
+        """Where the learned policy beats the demonstrator."""
         return np.asarray(self.learned > self.demonstrator)
 
     def violations(self, bound: Floats | None = None) -> NDArray[np.bool_]:
-        """Where ``bound`` (the theorem's by default) is exceeded, or promises a gain that is not there.
+        """Where ``bound`` (default: the theorem's) is exceeded, or implies a gain that is absent.
 
-        Rounding is allowed for: returns are sums of size 1/(1−γ), so differences below 1e-9 of that are 0.
+        Differences of returns below 1e-9/(1−γ) count as rounding.
         """
         limit = self.bound if bound is None else bound
         rounding = 1e-9 / (1 - self.discount)
@@ -103,22 +97,19 @@ def better_than_demonstrator(
 
     Args:
         mdps: the MDPs.
-        weights: w of the learned reward R̂ = w·φ, (mdps, features), each row ‖w‖₁ ≤ 1.
+        weights: w of the learned reward R̂ = w·φ, (mdps, features).
         reward_errors: ε(s) = R*(s) − R̂(s), (mdps, states).
-        demonstrators: the demonstrator's policies, (mdps, states, actions).
-        learned: π̂, (mdps, states, actions); optimal for R̂ if not given.
+        demonstrators: policies, (mdps, states, actions).
+        learned: π̂, (mdps, states, actions); ``None`` takes one that is optimal for R̂.
 
     Raises:
-        UserError: when some ‖w‖₁ exceeds 1, for which the theorem is not stated.
+        UserError: ‖w‖₁ exceeds 1, which the theorem excludes.
     """
     size = np.abs(weights).sum(-1)
     if np.any(size > 1 + 1e-9):
-        raise UserError(
-            "better_than_demonstrator: weights",
-            expected="‖w‖₁ <= 1 in every row",
-            found=f"‖w‖₁ = {size.max():.4g}",
-            do="divide the weights and the reward errors by it: no policy's rank changes",
-        )
+        where, found = "better_than_demonstrator: weights", f"‖w‖₁ = {size.max():.4g}"
+        do = "divide the weights and the reward errors by it: no policy's rank changes"
+        raise UserError(where, expected="‖w‖₁ <= 1 in every row", found=found, do=do)
     estimate = mdps.linear_rewards(weights)
     true = estimate + reward_errors
     best = optimal_policies(mdps, true)

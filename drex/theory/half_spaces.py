@@ -1,16 +1,16 @@
-"""How fast ranked pairs cut the space of rewards: the laws, in closed form.
+"""The reduction of the reward space by ranked pairs, in closed form.
 
-A ranked pair says w·Δ > 0 for the difference Δ of its two feature sums: w must lie in a half-space. Take w
-uniform on the unit sphere and pairs drawn independently of one another. One law covers every kind of pair:
+A ranked pair is a half-space w·Δ > 0, Δ the difference of its feature sums. For w uniform on the unit sphere
+and independent pairs,
 
     E[share of rewards that agree with all k pairs] = E_w[a(w)^k],  a(w) = chance that w agrees with a pair.
 
-- Sides independent of the reward, as in D-REX's Theorem 2: a(w) = ½ for every w, so the share is 2^-k.
-- Random pairs labelled by one true reward w*, as a user's would be: a(w) = 1 − θ/π, θ the angle between w and
-  w*. The share is E[(1 − θ/π)^k], 1/(k+1) in two dimensions: it falls like k^-(dimensions − 1), since rewards
-  near w* survive.
-- Pairs labelled by noise: a(w) is w's pair accuracy. No w reaches 1 if some labels are wrong, so the share
-  falls to nothing in the end, the true reward included: a loss that forgives is needed, and D-REX has one.
+- Sides independent of the reward, as in D-REX's Theorem 2: a(w) = ½ for every w, and the share is 2^-k.
+- Random pairs labelled by one true reward w*, as by a user: a(w) = 1 − θ/π, θ the angle between w and w*. The
+  share is E[(1 − θ/π)^k], 1/(k+1) in two dimensions; it falls like k^-(dimensions − 1).
+- Pairs labelled by noise: a(w) is the pair accuracy of w. With wrong labels no w reaches 1 and the share
+tends to 0,
+  so that a loss must tolerate errors, as that of D-REX does.
 """
 
 from __future__ import annotations
@@ -40,10 +40,9 @@ def pairs_for_reduction(percent: float) -> float:
 
 
 def demonstrations_for_reduction(percent: float) -> int:
-    """Fewest totally ranked demonstrations m with m(m−1)/2 >= k (Theorem 2's corollary).
+    """Fewest totally ranked demonstrations m with m(m−1)/2 >= k (corollary of Theorem 2).
 
-    It counts all m(m−1)/2 pairs as independent, which pairs that share demonstrations are not: see
-    ``run_ambiguity`` for what such pairs are worth.
+    Pairs count as independent, although those that share demonstrations are not; see ``run_ambiguity``.
     """
     return int(np.ceil((1 + np.sqrt(1 + 8 * pairs_for_reduction(percent))) / 2))
 
@@ -51,14 +50,13 @@ def demonstrations_for_reduction(percent: float) -> int:
 def log_share_with_true_labels(pairs: float, dimensions: int) -> float:
     """Natural logarithm of E[(1 − θ/π)^k], for real k >= 0 and w, w* uniform on the sphere.
 
-    θ has density ∝ sin^(d−2) θ on (0, π). Integrated by Gauss-Legendre on panels that grow geometrically from
-    0 past the integrand's mass near θ = π(d−1)/(k+d−1), and shrink towards π, where (1 − θ/π)^k has a kink
-    for small k; in logarithms, so that it holds for k up to 1e6.
+    θ has density ∝ sin^(d−2) θ on (0, π). Gauss-Legendre quadrature on panels that grow geometrically from 0
+    past the integrand's mass near θ = π(d−1)/(k+d−1) and shrink towards π, where (1 − θ/π)^k has a kink for
+    small k; in logarithms, accurate for k up to 1e6.
     """
     if dimensions < 2:
-        raise UserError(
-            "log_share_with_true_labels: dimensions", expected="at least 2", found=str(dimensions)
-        )
+        where = "log_share_with_true_labels: dimensions"
+        raise UserError(where, expected="at least 2", found=str(dimensions))
     centre = np.pi * (dimensions - 1) / (pairs + dimensions - 1)
     outwards = centre * np.exp2(np.arange(-12, 24, 0.5))
     edges = np.unique(
@@ -78,10 +76,10 @@ def share_with_true_labels(pairs: float, dimensions: int) -> float:
 def equivalent_true_labels(log_share: float, dimensions: int) -> float:
     """The k at which E[(1 − θ/π)^k] equals the share exp(``log_share``); 0 for a share of 1.
 
-    In one dimension a reward is a sign, which the first pair settles: the answer is then 1 for any share < 1.
+    In one dimension a reward is a sign, which one pair determines: k is 1 for any share < 1.
 
     Raises:
-        UserError: for a share of zero or above one.
+        UserError: the share is 0 or above 1.
     """
     if not -np.inf < log_share <= 1e-12:
         raise UserError("equivalent_true_labels: log_share", expected="finite and <= 0", found=str(log_share))
@@ -102,8 +100,8 @@ def equivalent_true_labels(log_share: float, dimensions: int) -> float:
 def chance_of_no_contradiction(pairs: ArrayLike, dimensions: int) -> Floats:
     """Chance that some reward agrees with k random pairs with independent sides (Wendel, 1962).
 
-    2^(1−k) Σ_{i<d} C(k−1, i): 1 up to k = d, ½ at k = 2d, then falling to 0. Beyond 2d pairs the 2^-k of
-    Theorem 2 is an average over sets of pairs most of which no reward satisfies at all.
+    2^(1−k) Σ_{i<d} C(k−1, i): 1 up to k = d, ½ at k = 2d, then falling to 0. Beyond 2d pairs most sets of
+    pairs are satisfied by no reward.
     """
     count = np.asarray(pairs, np.float64)[..., None]
     chosen = np.arange(dimensions)

@@ -1,7 +1,7 @@
-"""Small MDPs solved exactly, many at a time: the ground on which the paper's statements are checked.
+"""Exact solutions of batches of small MDPs.
 
-Rewards belong to states, as in the paper: J(π|R) = E[Σ_t γ^t R(s_t)], with the start state paid at t = 0.
-Every function takes a whole batch of MDPs and costs a few batched linear solves.
+Rewards are functions of the state, as in the paper: J(π|R) = E[Σ_t γ^t R(s_t)], from the start state at t =
+0.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from drex.errors import UserError
 
 Floats = NDArray[np.float64]
-_SAME = 1e-10  # two action values closer than this are a tie: policy iteration would cycle on rounding
+_SAME = 1e-10  # action values closer than this are ties, else policy iteration could cycle by rounding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class TabularMDPs:
         discount: γ in [0, 1).
 
     Raises:
-        UserError: when shapes disagree, a row is no distribution, or the discount is outside [0, 1).
+        UserError: shapes disagree, a row is no distribution, or the discount is outside [0, 1).
     """
 
     transitions: Floats
@@ -37,14 +37,12 @@ class TabularMDPs:
     discount: float
 
     def __post_init__(self) -> None:
-        """Check shapes and distributions once, so that the solvers can trust them."""
-        count, states = self.transitions.shape[0], self.transitions.shape[-1]
-        if self.transitions.ndim != 4 or self.transitions.shape[1] != states:
-            raise UserError(
-                "TabularMDPs.transitions",
-                expected="shape (mdps, states, actions, states)",
-                found=str(self.transitions.shape),
-            )
+        """Check shapes and distributions."""
+        shape = self.transitions.shape
+        count, states = shape[0], shape[-1]
+        if len(shape) != 4 or shape[1] != states:
+            expected = "shape (mdps, states, actions, states)"
+            raise UserError("TabularMDPs.transitions", expected=expected, found=str(shape))
         for name, found, wanted in (
             ("features", self.features.shape[:2], (count, states)),
             ("start", self.start.shape, (count, states)),
@@ -52,13 +50,11 @@ class TabularMDPs:
             if found != wanted:
                 raise UserError(f"TabularMDPs.{name}", expected=f"leading shape {wanted}", found=str(found))
         for name, chances in (("transitions", self.transitions), ("start", self.start)):
-            if np.any(chances < 0) or not np.allclose(chances.sum(-1), 1):
-                raise UserError(
-                    f"TabularMDPs.{name}",
-                    expected="distributions: no negative entry, the last axis sums to 1",
-                    found=f"minimum {chances.min():.3g}, sums from {chances.sum(-1).min():.3g}"
-                    f" to {chances.sum(-1).max():.3g}",
-                )
+            sums = chances.sum(-1)
+            if np.any(chances < 0) or not np.allclose(sums, 1):
+                expected = "distributions: no negative entry, the last axis sums to 1"
+                sizes = f"minimum {chances.min():.3g}, sums from {sums.min():.3g} to {sums.max():.3g}"
+                raise UserError(f"TabularMDPs.{name}", expected=expected, found=sizes)
         if not 0 <= self.discount < 1:
             raise UserError("TabularMDPs.discount", expected="0 <= γ < 1", found=str(self.discount))
 
@@ -82,9 +78,9 @@ def random_mdps(
     discount: float = 0.95,
     seed: int,
 ) -> TabularMDPs:
-    """Random MDPs in which every action leads to ``branching`` random states (Garnet; all states if None).
+    """Random MDPs in which every action leads to ``branching`` random states (Garnet; ``None``: all states).
 
-    Chances of the next states are uniform on the simplex, features uniform in [−1, 1], the first state is 0.
+    Transition probabilities are uniform on the simplex, features uniform in [−1, 1], the first state is 0.
     """
     generator = np.random.default_rng(seed)
     reachable = states if branching is None else branching
@@ -106,7 +102,7 @@ def random_mdps(
 def deterministic_mdp(
     next_states: NDArray[np.int64], colours: NDArray[np.int64], discount: float
 ) -> TabularMDPs:
-    """One hand-made MDP, started in state 0: ``next_states`` (states, actions), ``colours`` (states,)."""
+    """One MDP from ``next_states`` (states, actions), with one-hot features ``colours`` (states,)."""
     states, actions = next_states.shape
     transitions = np.zeros((1, states, actions, states))
     transitions[0, np.arange(states)[:, None], np.arange(actions), next_states] = 1
@@ -119,17 +115,17 @@ def deterministic_mdp(
 
 
 def deterministic_policies(choices: NDArray[np.int64], actions: int) -> Floats:
-    """Policies that take action ``choices`` (mdps, states) surely: (mdps, states, actions)."""
+    """One-hot policies of the actions ``choices`` (mdps, states): (mdps, states, actions)."""
     return np.asarray(np.eye(actions)[choices])
 
 
 def uniform_policies(mdps: TabularMDPs) -> Floats:
-    """The policy that takes every action with equal chance: (mdps, states, actions)."""
+    """Policies of uniform random actions: (mdps, states, actions)."""
     return np.full(mdps.transitions.shape[:3], 1 / mdps.actions)
 
 
 def state_values(mdps: TabularMDPs, policies: Floats, rewards: Floats) -> Floats:
-    """V(s), exactly, of policies (mdps, states, actions) under rewards (mdps, states): (mdps, states)."""
+    """V(s) of policies (mdps, states, actions) under rewards (mdps, states): (mdps, states)."""
     return np.asarray(np.linalg.solve(_resolvent(mdps, policies), rewards[..., None])[..., 0])
 
 
@@ -140,11 +136,11 @@ def action_values(mdps: TabularMDPs, values: Floats, rewards: Floats) -> Floats:
 
 
 def value_iteration(mdps: TabularMDPs, rewards: Floats, tolerance: float = 1e-9) -> Floats:
-    """Optimal values within ``tolerance`` of the truth, by repeated Bellman backups: (mdps, states)."""
+    """Optimal values within ``tolerance``, by repeated Bellman backups: (mdps, states)."""
     values = np.zeros_like(rewards)
     while True:
         improved = action_values(mdps, values, rewards).max(-1)
-        # a backup contracts by γ, so what is left is at most γ/(1−γ) times the last change
+        # a backup contracts by γ, so the remaining error is at most γ/(1−γ) times the last change
         left = mdps.discount / (1 - mdps.discount) * np.abs(improved - values).max()
         values = improved
         if left <= tolerance:
@@ -156,13 +152,13 @@ def optimal_policies(mdps: TabularMDPs, rewards: Floats) -> Floats:
     choices = np.zeros(rewards.shape, np.int64)
     while True:
         policies = deterministic_policies(choices, mdps.actions)
-        worth = action_values(mdps, state_values(mdps, policies, rewards), rewards)
-        kept = np.take_along_axis(worth, choices[..., None], -1)[..., 0]
-        scale = 1 + np.abs(worth).max(-1)
-        better = worth.max(-1) > kept + _SAME * scale
+        q = action_values(mdps, state_values(mdps, policies, rewards), rewards)
+        current = np.take_along_axis(q, choices[..., None], -1)[..., 0]
+        scale = 1 + np.abs(q).max(-1)
+        better = q.max(-1) > current + _SAME * scale
         if not better.any():
             return policies
-        choices = np.where(better, worth.argmax(-1), choices)
+        choices = np.where(better, q.argmax(-1), choices)
 
 
 def occupancies(mdps: TabularMDPs, policies: Floats) -> Floats:

@@ -1,9 +1,8 @@
-"""Noise degrades a policy: the assumption behind D-REX's automatic ranking, computed exactly.
+"""Degradation of a policy by noise: the assumption of D-REX's automatic ranking, computed exactly.
 
-With chance ε a step's action is drawn uniformly, otherwise by the policy: π_ε = (1 − ε)π + ε·uniform. The
-expected return J(ε) runs from the policy's at ε = 0 to the uniform policy's at ε = 1. D-REX ranks rollouts
-by ε and so assumes that J falls. It does on average when the policy is better than uniform; nothing
-guarantees it for one MDP, as ``precarious_corridor`` shows.
+The noisy policy is π_ε = (1 − ε)π + ε·uniform, with expected return J(ε). D-REX ranks rollouts by ε and
+assumes that J falls. It does on average if the policy is better than uniform; ``precarious_corridor`` is an
+exception.
 """
 
 from __future__ import annotations
@@ -31,14 +30,13 @@ def mix_with_uniform(policies: Floats, level: float) -> Floats:
 
 
 def noisy_returns(mdps: TabularMDPs, policies: Floats, rewards: Floats, *, levels: Floats) -> Floats:
-    """J(ε), exactly, at each of ``levels``: (mdps, levels)."""
-    return np.stack(
-        [expected_returns(mdps, mix_with_uniform(policies, float(e)), rewards) for e in levels], axis=1
-    )
+    """J(ε) at each of ``levels``: (mdps, levels)."""
+    noisy = (mix_with_uniform(policies, float(level)) for level in levels)
+    return np.stack([expected_returns(mdps, policy, rewards) for policy in noisy], axis=1)
 
 
 def largest_rise(returns: Floats) -> Floats:
-    """Largest gain of J from a level to any later one, as a part of max J − min J; 0 is monotone: (mdps,).
+    """Largest rise of J between two levels, as a share of max J − min J; 0 if monotone: (mdps,).
 
     Args:
         returns: J(ε) at rising levels, (mdps, levels).
@@ -49,9 +47,9 @@ def largest_rise(returns: Floats) -> Floats:
 
 
 def share_ranked_right(returns: Floats, levels: Floats, *, margin: float = 0.3) -> Floats:
-    """Share of level pairs at least ``margin`` apart whose quieter side has the higher J: (mdps,).
+    """Share of pairs of levels at least ``margin`` apart whose lower level has the higher J: (mdps,).
 
-    Equal returns count half. ``margin`` is compared with a tolerance of 1e-9.
+    Equal returns count half. ``margin`` has a tolerance of 1e-9.
     """
     quiet, loud = np.nonzero(levels[None, :] - levels[:, None] >= margin - 1e-9)
     difference = returns[:, quiet] - returns[:, loud]
@@ -64,12 +62,12 @@ def softmax_policies(mdps: TabularMDPs, rewards: Floats, *, temperature: Floats)
     Args:
         mdps: the MDPs.
         rewards: (mdps, states).
-        temperature: (mdps,); near 0 optimal, large uniform, negative worse than uniform. The spread is the
-            standard deviation of the optimal action values within states, so that it has no unit.
+        temperature: (mdps,), without unit: near 0 optimal, large uniform, negative worse than uniform. The
+            spread is the standard deviation of the optimal action values within states.
     """
     values = state_values(mdps, optimal_policies(mdps, rewards), rewards)
-    worth = action_values(mdps, values, rewards)
-    advantage = worth - worth.mean(-1, keepdims=True)
+    q = action_values(mdps, values, rewards)
+    advantage = q - q.mean(-1, keepdims=True)
     spread = np.sqrt((advantage**2).mean((1, 2), keepdims=True))
     logits = advantage / (np.where(spread > 0, spread, 1) * temperature[:, None, None])
     odds = np.exp(logits - logits.max(-1, keepdims=True))
@@ -77,16 +75,16 @@ def softmax_policies(mdps: TabularMDPs, rewards: Floats, *, temperature: Floats)
 
 
 def flawed_policies(mdps: TabularMDPs, rewards: Floats, *, competence: Floats, seed: int) -> Floats:
-    """Policies that know what to do in some states only: (mdps, states, actions), one-hot.
+    """Policies that are optimal in some states only: (mdps, states, actions), one-hot.
+
+    They make the same errors each time, as a policy cloned from little data, and noise can improve them; it
+    makes a softmax of the optimal advantages worse in every state.
 
     Args:
         mdps: the MDPs.
         rewards: (mdps, states).
-        competence: (mdps,), chance that a state's action is optimal; elsewhere it is a fixed random one.
-        seed: of the draw.
-
-    Unlike a softmax of the optimal advantages, which noise makes worse in every state, such a policy errs the
-    same way each time, as a policy cloned from little data does; noise can free it.
+        competence: (mdps,), chance that a state's action is optimal; else it is a fixed random one.
+        seed: of the choice.
     """
     generator = np.random.default_rng(seed)
     best = optimal_policies(mdps, rewards).argmax(-1)
@@ -98,9 +96,10 @@ def flawed_policies(mdps: TabularMDPs, rewards: Floats, *, competence: Floats, s
 def precarious_corridor(door: int, cliff: int, discount: float) -> tuple[TabularMDPs, Floats, Floats]:
     """An MDP in which some noise is worse than pure noise, although the policy is far better than uniform.
 
-    ``door`` cells in which a wrong action leads back to the start, then ``cliff`` cells in which it leads
-    into a pit for ever, then a goal for ever. Pit pays −1 a step, goal +1. The policy walks straight through.
-    A little noise passes the door but not the cliff; pure noise hardly ever passes the door.
+    A corridor of ``door`` cells, where a wrong action leads back to the start, ``cliff`` cells, where it
+    leads to an absorbing pit, and an absorbing goal. The reward is −1 in the pit and 1 at the goal. The
+    policy walks straight. With a little noise it passes the door but not the cliff; pure noise rarely passes
+    the door.
 
     Returns:
         The MDP (a batch of one, 4 actions), the policy (1, states, 4) and the rewards (1, states).

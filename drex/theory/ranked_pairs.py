@@ -1,4 +1,4 @@
-"""D-REX in miniature: noisy rollouts in tabular MDPs, ranked pairs, and the linear reward they teach."""
+"""D-REX in tabular MDPs: noisy rollouts, ranked pairs, and a linear reward from them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Integers = NDArray[np.int64]
 def sample_rollouts(
     mdps: TabularMDPs, policies: Floats, *, which: Integers, steps: int, generator: Generator
 ) -> tuple[Integers, Integers]:
-    """Roll policies out: states and actions, (rollouts, steps) each.
+    """States and actions of rollouts, (rollouts, steps) each.
 
     Args:
         mdps: the MDPs.
-        policies: one a rollout, (rollouts, states, actions).
+        policies: one per rollout, (rollouts, states, actions).
         which: index of each rollout's MDP, (rollouts,).
         steps: length of every rollout.
-        generator: of all chances.
+        generator: of actions and transitions.
     """
     start = np.cumsum(mdps.start, -1)
     chances = np.cumsum(mdps.transitions, -1)
@@ -44,9 +44,9 @@ def clone_policies(
     """Behavioral cloning by counting actions, a tenth of a count added to each: (mdps, states, actions)."""
     count, states, actions = demonstrators.shape
     which = np.repeat(np.arange(count), demonstrations)
-    seen, taken = sample_rollouts(mdps, demonstrators[which], which=which, steps=steps, generator=generator)
+    visits, taken = sample_rollouts(mdps, demonstrators[which], which=which, steps=steps, generator=generator)
     counts = np.full((count, states, actions), 0.1)
-    np.add.at(counts, (np.repeat(which[:, None], steps, 1), seen, taken), 1.0)
+    np.add.at(counts, (np.repeat(which[:, None], steps, 1), visits, taken), 1.0)
     return np.asarray(counts / counts.sum(-1, keepdims=True))
 
 
@@ -74,10 +74,10 @@ def fit_linear_rewards(differences: Floats, *, penalty: float = 1e-2, iterations
     """Weights that minimise the Bradley-Terry loss of ranked pairs plus penalty/2 ‖w‖², by Newton's method.
 
     Args:
-        differences: better minus worse feature sums, (runs, pairs, features); scaled within each run to a
-            mean square length of 1, since only the direction of the result is used.
-        penalty: weight of the squared length, against the mean loss over pairs.
-        iterations: Newton steps; the loss is convex and 30 reach machine precision from 0.
+        differences: better minus worse feature sums, (runs, pairs, features), scaled within each run to a
+            mean square length of 1.
+        penalty: coefficient of the squared norm; the loss is the mean over pairs.
+        iterations: Newton steps; 30 reach machine precision.
 
     Returns:
         Unit vectors, (runs, features).

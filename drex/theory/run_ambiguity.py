@@ -1,8 +1,8 @@
-"""What the theory means for a finished run: what its pairs are worth, and how ambiguous its reward still is.
+"""The remaining ambiguity of the reward of a finished run.
 
-Thousands of pairs made from a hundred rollouts are not thousands of independent half-spaces. Three numbers
-say what they are: the share of rewards that agree with them, the number of independent random pairs that
-would leave the same share, and how much two of the remaining rewards still differ.
+Thousands of pairs of a hundred rollouts are not independent. They are described by the share of rewards that
+agree with them, the number of independent random pairs with the same share, and the difference between two of
+the remaining rewards.
 """
 
 from __future__ import annotations
@@ -20,24 +20,22 @@ from drex.theory.volumes import consistent_rewards
 
 @dataclass(frozen=True, kw_only=True)
 class RunAmbiguity:
-    """What a run's pairs leave open.
+    """The information in the pairs of a run.
 
     Attributes:
         pairs: pairs given.
         used: pairs that differ in features and that the learned reward orders as labelled.
-        contradicted: pairs that the learned reward orders the other way; no half-space around it.
-        dimensions: rank of the used differences: directions of reward on which the pairs speak at all.
+        contradicted: pairs that the learned reward orders otherwise.
+        dimensions: rank of the used differences.
         effective_rank: exp of the entropy of the differences' normalised squared singular values (after Roy
-            and Vetterli, 2007): near 1 when all pairs say the same thing, ``dimensions`` when they say
-            different things equally loudly.
-        halvings: −log₂ of the share of rewards that agree with all used pairs: independent half-spaces under
-            Theorem 2's 2^-k.
+            and Vetterli, 2007), from 1 for parallel differences to ``dimensions``.
+        halvings: −log₂ of the share of rewards that agree with all used pairs: the k of Theorem 2's 2^-k.
         halvings_interval: 95 %, from independent repetitions of the sampler.
-        independent_pairs: random pairs labelled by a true reward that leave the same share in as many
-            dimensions: the k with E[(1 − θ/π)^k] = share.
-        mean_angle: radians between two consistent rewards; π/2 when nothing is known.
-        disagreement: chance that two consistent rewards order a fresh pair differently; ½ when nothing is
-            known.
+        independent_pairs: random pairs labelled by a true reward with the same share in as many dimensions:
+            the k with E[(1 − θ/π)^k] = share.
+        mean_angle: radians between two consistent rewards; π/2 without information.
+        disagreement: chance that two consistent rewards order a fresh pair differently; ½ without
+            information.
     """
 
     pairs: int
@@ -54,7 +52,7 @@ class RunAmbiguity:
 
 @dataclass(frozen=True, kw_only=True)
 class Spread:
-    """How much several rewards differ: mean angle (radians) and chance of disagreement on a pair."""
+    """Difference between rewards: mean angle (radians) and chance of disagreement on a pair."""
 
     mean_angle: float
     disagreement: float
@@ -69,45 +67,42 @@ def run_ambiguity(
     repeats: int = 4,
     seed: int,
 ) -> RunAmbiguity:
-    """Say how many independent half-spaces a run's pairs amount to, and how ambiguous its reward still is.
+    """Independent half-spaces with the information of a run's pairs, and the ambiguity of its reward.
 
-    The prior is a reward direction uniform on the sphere of the features' own units, so give features of
-    comparable scale (a network's last hidden layer, standardised, linearises its reward).
+    The prior is uniform on the unit sphere of reward weights, so that features must have comparable scales,
+    as the standardised last hidden layer of a network, in which its reward is linear.
 
     Args:
         differences: Σφ of the better snippet minus Σφ of the worse, (pairs, features).
-        weights: the run's linear reward, (features,), or an ensemble's, (members, features), of which the
-            mean direction is taken. Pairs it contradicts are counted and set aside: noise makes some labels
-            wrong, and then no reward at all agrees with every pair. If None, all pairs are used.
-        fresh: differences of pairs to judge disagreement on, (fresh pairs, features), for example pairs of
-            the new policy's own snippets; random directions if None, for which the chance is angle/π.
+        weights: of the run's linear reward, (features,), or of an ensemble, (members, features), whose mean
+            direction is used. Contradicted pairs are counted and omitted, since with wrong labels no reward
+            agrees with every pair. ``None`` uses all pairs.
+        fresh: differences of pairs for the disagreement, (fresh pairs, features), for example of the new
+            policy's snippets; ``None`` takes random directions, with chance angle/π.
         particles: rewards in each repetition's population.
-        repeats: independent repetitions, at least 2; they make the interval.
-        seed: of everything random.
+        repeats: independent repetitions for the interval, at least 2.
+        seed: of all random numbers.
 
     Returns:
-        See ``RunAmbiguity``. Time grows with pairs × particles × repeats × dimensions × halvings. Two limits:
-        one set's share scatters about the mean that the law speaks of, so ``independent_pairs`` of one run is
-        good to a factor of 1.5 or so; and pairs pin a reward down whether or not their labels mean anything,
-        so read ``contradicted`` with it: near half of the pairs, the certainty is about nothing.
+        See ``RunAmbiguity``. Time grows with pairs × particles × repeats × dimensions × halvings. The share
+        of one set scatters about the mean of the law: ``independent_pairs`` is accurate to a factor of about
+        1.5. Labels without meaning reduce ambiguity as well; ``contradicted`` is then near half of the pairs.
 
     Raises:
-        UserError: on shapes that do not match, on no usable pair, or when no reward agrees with all pairs.
+        UserError: shapes do not match, no pair is usable, or no reward agrees with all pairs.
     """
     if differences.ndim != 2 or repeats < 2:
-        raise UserError(
-            "run_ambiguity",
-            expected="differences of shape (pairs, features) and at least 2 repeats",
-            found=f"shape {differences.shape}, {repeats} repeats",
-        )
-    kept, contradicted = _agreeing_pairs(differences, weights)
-    basis, spectrum = _span(kept)
+        expected = "differences of shape (pairs, features) and at least 2 repeats"
+        found = f"shape {differences.shape}, {repeats} repeats"
+        raise UserError("run_ambiguity", expected=expected, found=found)
+    agreeing, contradicted = _agreeing_pairs(differences, weights)
+    basis, spectrum = _span(agreeing)
     dimensions = len(basis)
-    normals = np.repeat((kept @ basis.T)[None], repeats, 0)
+    normals = np.repeat((agreeing @ basis.T)[None], repeats, 0)
     sampled = consistent_rewards(normals, particles=particles, seed=seed)
     halvings = -sampled.log_share / np.log(2)
     half_width = float(student.ppf(0.975, repeats - 1) * halvings.std(ddof=1) / np.sqrt(repeats))
-    # directions on which no pair speaks keep their prior
+    # directions orthogonal to all pairs have the prior distribution
     generator = np.random.default_rng((seed, 1))
     features = differences.shape[1]
     inside = sampled.rewards.reshape(-1, dimensions)
@@ -118,7 +113,7 @@ def run_ambiguity(
     mean = float(halvings.mean())
     return RunAmbiguity(
         pairs=len(differences),
-        used=len(kept),
+        used=len(agreeing),
         contradicted=contradicted,
         dimensions=dimensions,
         effective_rank=float(np.exp(-(spectrum * np.log(spectrum)).sum())),
@@ -131,12 +126,12 @@ def run_ambiguity(
 
 
 def spread_of_weights(weights: Floats, fresh: Floats | None = None) -> Spread:
-    """How much linear rewards differ, over all pairs of them: an ensemble's members, or posterior samples.
+    """Mean difference between pairs of linear rewards: an ensemble's members, or posterior samples.
 
     Args:
         weights: (rewards, features), at least 2.
-        fresh: differences of pairs to judge disagreement on, (fresh pairs, features); random directions if
-            None, for which the chance of disagreement is angle/π. A tie counts half.
+        fresh: differences of pairs for the disagreement, (fresh pairs, features); ``None`` takes random
+            directions, with chance angle/π. A tie counts half.
     """
     unit = weights / np.linalg.norm(weights, axis=1, keepdims=True)
     angle = _mean_over_pairs(np.arccos(np.clip(unit @ unit.T, -1, 1)))
@@ -147,22 +142,19 @@ def spread_of_weights(weights: Floats, fresh: Floats | None = None) -> Spread:
 
 
 def spread_of_returns(returns: Floats) -> Spread:
-    """How much rewards of any form differ, by the snippet returns they predict.
+    """Mean difference between rewards of any form, by their predicted snippet returns.
 
     Args:
-        returns: one row a member, (members, snippets), at least 2 members and 2 snippets.
+        returns: (members, snippets), at least 2 of each.
 
     Returns:
         ``disagreement``: over all pairs of snippets and of members, the chance that two members order the
         snippets differently, ties half ((1 − Kendall's τ_a)/2). ``mean_angle``: arccos of the members'
-        Pearson correlation, the angle between their predictions once offset and scale are taken away.
+        Pearson correlation, the angle between their predictions without offset and scale.
     """
     if returns.ndim != 2 or min(returns.shape) < 2:
-        raise UserError(
-            "spread_of_returns: returns",
-            expected="shape (members, snippets), at least 2 of each",
-            found=str(returns.shape),
-        )
+        where, expected = "spread_of_returns: returns", "shape (members, snippets), at least 2 of each"
+        raise UserError(where, expected=expected, found=str(returns.shape))
     members, snippets = returns.shape
     agreement = np.zeros((members, members))
     for snippet in range(snippets - 1):
@@ -184,21 +176,16 @@ def _agreeing_pairs(differences: Floats, weights: Floats | None) -> tuple[Floats
     if weights is not None:
         members = np.atleast_2d(weights)
         if members.shape[1] != differences.shape[1]:
-            raise UserError(
-                "run_ambiguity: weights",
-                expected=f"{differences.shape[1]} features, as the differences have",
-                found=str(members.shape[1]),
-            )
+            expected = f"{differences.shape[1]} features, as the differences have"
+            raise UserError("run_ambiguity: weights", expected=expected, found=str(members.shape[1]))
         direction = (members / np.linalg.norm(members, axis=1, keepdims=True)).mean(0)
         agrees = differing & (differences @ direction > 0)
     if not agrees.any():
-        raise UserError(
-            "run_ambiguity: differences",
-            expected="at least one pair that differs in features and that the reward orders as labelled",
-            found=f"none of {len(differences)}",
-        )
-    kept = differences[agrees]
-    return kept / np.linalg.norm(kept, axis=1, keepdims=True), int(differing.sum() - agrees.sum())
+        expected = "at least one pair that differs in features and that the reward orders as labelled"
+        found = f"none of {len(differences)}"
+        raise UserError("run_ambiguity: differences", expected=expected, found=found)
+    agreeing = differences[agrees]
+    return agreeing / np.linalg.norm(agreeing, axis=1, keepdims=True), int(differing.sum() - agrees.sum())
 
 
 def _span(normals: Floats) -> tuple[Floats, Floats]:

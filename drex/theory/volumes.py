@@ -1,14 +1,13 @@
-"""The share of unit-sphere rewards that agree with ranked pairs, measured.
+"""Monte Carlo estimates of the share of unit-sphere rewards that agree with ranked pairs.
 
-Three ways, each with an honest interval. *Rejection*: draw rewards, count survivors; a Wilson interval.
-*Adding pairs* (nested sampling): a population of rewards meets the pairs one by one; when half of it is gone,
-the survivors are copied back to full number and moved by hit-and-run inside what is left; the share is the
-product of the surviving fractions. *Relaxing*: all pairs at once, w·Δ > floor, with a floor that rises to 0
-by halving the population; it needs no luck, however small the share. The last two take their interval from
-independent repetitions.
+*Rejection*: sample rewards and count survivors, with a Wilson interval. *Adding pairs* (nested sampling): a
+population of rewards is filtered by one pair after another; when half of it is gone, the survivors are copied
+and moved by hit-and-run within the remaining cone; the share is the product of the surviving fractions.
+*Relaxing*: all pairs at once, w·Δ > floor, with a floor that rises to 0 by halving the population, for any
+share. The last two have intervals from independent repetitions.
 
-Rewards are Gaussian vectors here: a cone holds the same share of them as of the sphere, and along a line a
-Gaussian is a truncated normal that can be drawn exactly, so hit-and-run needs no step size.
+Rewards are Gaussian vectors: the share of a cone is that on the sphere, and on a line a Gaussian is a
+truncated normal with an exact sampler, so that hit-and-run has no step size.
 """
 
 from __future__ import annotations
@@ -46,16 +45,14 @@ def unit_rewards(count: int, dimensions: int, generator: Generator) -> Floats:
 def survivors_by_rejection(
     rewards: Floats, pairs: int, agree: Callable[[NDArray[np.int64]], NDArray[np.bool_]]
 ) -> NDArray[np.int64]:
-    """How many rewards outlive 0, 1, …, ``pairs`` pairs, each reward meeting pairs of its own.
+    """Numbers of rewards that agree with 0, 1, …, ``pairs`` pairs, independent for each reward.
+
+    Each count is binomial. The cost is trials × E[pairs survived].
 
     Args:
-        rewards: only their number counts here, (trials, dimensions).
+        rewards: (trials, dimensions), of which only the number is used.
         pairs: the last k.
-        agree: given the indices of the rewards still alive, draws one fresh pair for each and says which of
-            them agree with it.
-
-    Trials are independent, so each count is binomial and Wilson's interval is exact in its assumptions.
-    Only survivors are asked again: the cost is trials × E[pairs survived].
+        agree: maps the indices of the survivors to their agreement with one fresh pair each.
     """
     alive = np.arange(len(rewards))
     counts = np.zeros(pairs + 1, np.int64)
@@ -70,7 +67,7 @@ def survivors_by_rejection(
 
 @dataclass(frozen=True)
 class Consistent:
-    """What nested sampling leaves: natural log of the share (sets,), and rewards (sets, particles, d)."""
+    """The result of nested sampling: natural log of the share (sets,), and rewards (sets, particles, d)."""
 
     log_share: Floats
     rewards: Floats
@@ -82,15 +79,15 @@ def shares_by_adding_pairs(
     """Share of rewards that agree with the first 0, 1, …, k pairs of each set.
 
     Args:
-        normals: Δ, better minus worse, (sets, pairs, dimensions); lengths do not matter.
+        normals: Δ, better minus worse, of any length, (sets, pairs, dimensions).
         particles: rewards in each set's population.
-        moves: hit-and-run moves after each refill; twice the dimensions + 8 if None.
-        seed: of everything random.
+        moves: hit-and-run moves after each refill; ``None``: twice the dimensions + 8.
+        seed: of all random numbers.
 
     Returns:
-        (sets, pairs + 1). An estimate is unbiased up to what the population's covariance, which shapes the
-        moves, owes to the particles themselves. A population that one pair kills entirely leaves 0 from there
-        on: rightly so for contradictions, and rarely otherwise with a few hundred particles.
+        (sets, pairs + 1). Estimates are unbiased except for the use of the particles' covariance in the
+        moves. A population without survivors leaves 0: correct for contradictions, and else rare with a few
+        hundred particles.
     """
     generator = np.random.default_rng(seed)
     unit = _unit_rows(normals)
@@ -106,9 +103,9 @@ def shares_by_adding_pairs(
         shares[:, pair + 1] = np.exp(log_before) * fraction
         refill = np.flatnonzero((fraction < 0.5) & (fraction > 0))
         if len(refill):
-            kept = _refill(points[refill], alive[refill], generator)
+            inside = _refill(points[refill], alive[refill], generator)
             points[refill] = hit_and_run(
-                kept, unit[refill, : pair + 1], moves=steps, generator=generator, population=points[refill]
+                inside, unit[refill, : pair + 1], moves=steps, generator=generator, population=points[refill]
             )
             log_before[refill] += np.log(fraction[refill])
             alive[refill] = True
@@ -121,16 +118,16 @@ def consistent_rewards(
     """Share of rewards that agree with all pairs of each set, and rewards drawn from among them.
 
     Args:
-        normals: Δ, better minus worse, (sets, pairs, dimensions); lengths do not matter.
+        normals: Δ, better minus worse, of any length, (sets, pairs, dimensions).
         particles: rewards in each set's population.
-        moves: hit-and-run moves a level, and before the end; twice the dimensions + 8 if None.
-        seed: of everything random.
+        moves: hit-and-run moves per level; ``None``: twice the dimensions + 8.
+        seed: of all random numbers.
 
     Returns:
-        log shares and Gaussian rewards, of which only the directions matter.
+        Log shares, and Gaussian rewards, of which only the directions matter.
 
     Raises:
-        UserError: when no reward agrees with all pairs of a set (share below 2^-400).
+        UserError: no reward agrees with all pairs of a set (share below 2^-400).
     """
     generator = np.random.default_rng(seed)
     unit = _unit_rows(normals)
@@ -146,9 +143,9 @@ def consistent_rewards(
         if not alive.any(1).all():
             break
         log_share[open_sets] += np.log(alive.mean(1))
-        kept = _refill(points[open_sets], alive, generator)
+        inside = _refill(points[open_sets], alive, generator)
         points[open_sets] = hit_and_run(
-            kept,
+            inside,
             unit[open_sets],
             moves=steps,
             generator=generator,
@@ -158,12 +155,9 @@ def consistent_rewards(
         open_sets = open_sets[floor < 0]
         if not len(open_sets):
             return Consistent(log_share, points)
-    raise UserError(
-        "consistent_rewards: normals",
-        expected="pairs that some reward satisfies",
-        found="a share of rewards below 2^-400",
-        do="leave out the pairs that the learned reward contradicts",
-    )
+    expected, found = "pairs that some reward satisfies", "a share of rewards below 2^-400"
+    do = "leave out the pairs that the learned reward contradicts"
+    raise UserError("consistent_rewards: normals", expected=expected, found=found, do=do)
 
 
 def hit_and_run(
@@ -175,19 +169,19 @@ def hit_and_run(
     floor: Floats | None = None,
     population: Floats | None = None,
 ) -> Floats:
-    """Move Gaussian rewards inside the half-spaces w·Δ > floor, leaving their law as it is.
+    """Move Gaussian rewards within the half-spaces w·Δ > floor by a kernel that preserves their distribution.
+
+    The particles of a set share the direction of a move, so that a move costs particles × pairs. Directions
+    have the covariance of the population, along thin regions.
 
     Args:
-        points: inside already, (sets, particles, dimensions).
+        points: within the half-spaces, (sets, particles, dimensions).
         normals: unit rows, (sets, pairs, dimensions).
-        moves: how often.
+        moves: number of moves.
         generator: of directions and steps.
-        floor: (sets,), 0 or below; 0 if None.
-        population: whose covariance shapes the directions, (sets, particles, dimensions); ``points`` if None.
-            A few survivors copied many times span too little: pass the population they come from.
-
-    One direction a move serves a whole set, drawn from the population's covariance: then w·Δ changes by the
-    same numbers for all particles, a move costs particles × pairs, and thin regions are crossed lengthwise.
+        floor: (sets,), at most 0; ``None``: 0.
+        population: for the covariance, (sets, particles, dimensions); ``None``: ``points``. Copies of a few
+            survivors span too little.
     """
     sets, _, dimensions = points.shape
     threshold = np.zeros(sets) if floor is None else floor
@@ -199,7 +193,7 @@ def hit_and_run(
         direction = np.matmul(shape, generator.standard_normal((sets, dimensions, 1)))[..., 0]
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         change = np.matmul(normals, direction[..., None])[..., 0]
-        # a half-space is left at step -slack/change; the nearest on either side is an extreme of change/slack
+        # a half-space ends at step -slack/change; the nearest ends are the extremes of change/slack
         with np.errstate(divide="ignore", over="ignore"):
             rate = change[:, None, :] / slack
             lowest = -1 / np.maximum(rate.max(-1), 0.0)
@@ -209,18 +203,18 @@ def hit_and_run(
         step = np.clip(step, np.minimum(lowest, 0), np.maximum(highest, 0))
         points += step[..., None] * direction[:, None, :]
         slack += step[..., None] * change[:, None, :]
-        np.maximum(slack, _TOUCHING, out=slack)  # rounding must not carry a particle outside
+        np.maximum(slack, _TOUCHING, out=slack)  # against rounding
     return points
 
 
 def _truncated_normal(lowest: Floats, highest: Floats, generator: Generator) -> Floats:
-    # the upper tail loses digits in ndtr, so it is mirrored into the lower one
+    # ndtr loses digits in the upper tail, which is therefore mirrored
     mirrored = lowest > 0
     low, high = np.where(mirrored, -highest, lowest), np.where(mirrored, -lowest, highest)
     chance = generator.random(low.shape)
     below, above = ndtr(low), ndtr(high)
     drawn = ndtri(below + chance * (above - below))
-    # an interval too short for ndtr to resolve is as good as flat
+    # the density is constant over intervals too short for ndtr
     with np.errstate(invalid="ignore"):
         drawn = np.where(high - low < 1e-7, low + chance * (high - low), drawn)
     drawn = np.clip(drawn, low, high)
@@ -228,14 +222,14 @@ def _truncated_normal(lowest: Floats, highest: Floats, generator: Generator) -> 
 
 
 def _covariance(points: Floats) -> Floats:
-    # centred: else most directions would point along the cone, where there is nothing to learn
+    # centred, else most directions would be along the axis of the cone
     centred = points - points.mean(1, keepdims=True)
     spread = np.matmul(np.swapaxes(centred, 1, 2), centred) / points.shape[1]
     return np.asarray(spread + 1e-12 * np.eye(points.shape[2]))
 
 
 def _refill(points: Floats, alive: NDArray[np.bool_], generator: Generator) -> Floats:
-    """Copy survivors, each as often as any other within one copy, until every place is taken."""
+    """Replace the others by copies of the survivors, with numbers of copies that differ by at most one."""
     order = np.argsort(~alive + generator.random(alive.shape) * 0.5, axis=1)
     count = alive.sum(1, keepdims=True)
     place = np.arange(alive.shape[1])[None, :] % count
@@ -244,12 +238,10 @@ def _refill(points: Floats, alive: NDArray[np.bool_], generator: Generator) -> F
 
 def _unit_rows(normals: Floats) -> Floats:
     length = np.linalg.norm(normals, axis=-1, keepdims=True)
-    if normals.ndim != 3 or np.any(length == 0) or not np.all(np.isfinite(length)):
-        raise UserError(
-            "normals",
-            expected="shape (sets, pairs, dimensions), finite, no row all zero",
-            found=f"shape {normals.shape}, {int((length == 0).sum())} rows all zero,"
-            f" {int((~np.isfinite(length)).sum())} not finite",
-            do="leave out pairs whose two sides have equal features: they say nothing",
-        )
+    zeros, infinite = int((length == 0).sum()), int((~np.isfinite(length)).sum())
+    if normals.ndim != 3 or zeros or infinite:
+        expected = "shape (sets, pairs, dimensions), finite, no row all zero"
+        found = f"shape {normals.shape}, {zeros} rows all zero, {infinite} not finite"
+        do = "leave out pairs whose two sides have equal features"
+        raise UserError("normals", expected=expected, found=found, do=do)
     return np.asarray(normals / length)
