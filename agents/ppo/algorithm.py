@@ -8,7 +8,6 @@ warm-up.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
 from typing import Any, cast
 
 import gymnasium
@@ -35,9 +34,9 @@ from drex.agents.ppo.loss_gradient import (
     averages,
     log_probabilities,
     policy_gradient,
-    standardized,
     value_gradient,
 )
+from drex.agents.ppo.minibatches import minibatches
 from drex.agents.ppo.relabelled_buffer import RelabelledRolloutBuffer
 from drex.envs.learned_reward import RewardFunction
 from drex.envs.vector.same_step import transition_ends
@@ -165,7 +164,7 @@ class PPO(StablePPO):
         last_epoch, stop = 0, False
         for _ in range(self.n_epochs):
             last_epoch = 0
-            for batch in self._minibatches(rollout):
+            for batch in minibatches(rollout, self.batch_size, self.n_envs, self.normalize_advantage):
                 if plain is None:
                     part = self._gradients_by_autograd(batch, loss, critic_only)
                 else:
@@ -196,7 +195,7 @@ class PPO(StablePPO):
         at_values, errors = value_gradient(layers[-1].squeeze(1), batch, loss)
         plain.critic.backward(layers, at_values[:, None])
         if critic_only:
-            return _critic_only_stats(errors)
+            return MinibatchStats.of_critic(errors)
         layers = plain.actor.activations(batch["observations"])
         log_std = None if plain.log_std is None else plain.log_std.detach()
         part = policy_gradient(self.action_space, layers[-1], log_std, batch=batch, loss=loss)
@@ -219,7 +218,7 @@ class PPO(StablePPO):
         at_values, errors = value_gradient(values.detach(), batch, loss)
         if critic_only:
             values.backward(at_values)
-            return _critic_only_stats(errors)
+            return MinibatchStats.of_critic(errors)
         outputs = policy.action_net(policy.mlp_extractor.forward_actor(policy_features))
         log_std = _log_std(policy)
         with torch.no_grad():
@@ -324,20 +323,6 @@ class PPO(StablePPO):
             tensors["clone_outputs"] = self._clone_outputs
         return tensors
 
-    def _minibatches(self, rollout: Minibatch) -> Iterator[Minibatch]:
-        """Random minibatches, those of stable-baselines3 for the same seed."""
-        count = len(rollout["actions"])
-        # stable-baselines3 orders a rollout by environments, this class by steps.
-        theirs = np.random.permutation(count)  # noqa: NPY002  the stream that stable-baselines3 seeds
-        environment, step = np.divmod(theirs, count // self.n_envs)
-        order = torch.as_tensor(step * self.n_envs + environment, device=self.device)
-        # After one shuffle per pass, minibatches are views of consecutive rows.
-        shuffled = {name: _rows(tensor, order) for name, tensor in rollout.items()}
-        if self.normalize_advantage:
-            shuffled["advantages"] = standardized(shuffled["advantages"], self.batch_size)
-        for tensors in zip(*(tensor.split(self.batch_size) for tensor in shuffled.values()), strict=True):
-            yield dict(zip(shuffled, tensors, strict=True))
-
     def _check_attached(self, buffer: RelabelledRolloutBuffer) -> None:
         """Refuse to train without the parts that ``load`` does not restore."""
         found = "none, since it is not saved with the algorithm"
@@ -354,19 +339,6 @@ class PPO(StablePPO):
         return torch.as_tensor(values, device=self.device)
 
 
-def _rows(tensor: torch.Tensor, order: torch.Tensor) -> torch.Tensor:
-    """The rows in this order and the same memory layout, seven times as fast as by ``[]``."""
-    if tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last):
-        return tensor.permute(0, 2, 3, 1).index_select(0, order).permute(0, 3, 1, 2)
-    return tensor.index_select(0, order)
-
-
 def _log_std(policy: ActorCriticPolicy) -> torch.nn.Parameter | None:
     """Logarithm of the standard deviations of Box actions; ``None`` for others."""
     return policy.log_std if isinstance(policy.action_space, gymnasium.spaces.Box) else None
-
-
-def _critic_only_stats(errors: torch.Tensor) -> MinibatchStats:
-    """Statistics of a minibatch on which only the value network is trained."""
-    nothing = torch.zeros_like(errors)
-    return MinibatchStats(nothing, nothing, nothing, errors)

@@ -49,6 +49,12 @@ class MinibatchStats(NamedTuple):
         """(n,) estimates, not negative, of the KL divergence from the policy at the rollout."""
         return self.log_ratio.expm1() - self.log_ratio
 
+    @classmethod
+    def of_critic(cls, errors: torch.Tensor) -> MinibatchStats:
+        """Of a minibatch on which only the value network is trained."""
+        nothing = torch.zeros_like(errors)
+        return cls(nothing, nothing, nothing, errors)
+
 
 class PolicyGradient(NamedTuple):
     """The gradients of the policy loss, then (n,) each the fields of ``MinibatchStats``."""
