@@ -30,7 +30,7 @@ lint: $(READY) ## style, formatting, and which floor may import which
 	$(BIN)/lint-imports --no-cache --no-logo
 
 type: $(READY) ## static types, strictly
-	$(BIN)/mypy -p drex
+	$(BIN)/mypy -p drex -p benchmarks
 
 check: lint type test ## everything that must pass before a change goes in
 

@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import tyro
 
@@ -34,6 +34,7 @@ from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
 from drex.presets.presets import default
 from drex.rankings.noisy_rollouts import NoisyRollouts, rank_by_noise
+from drex.rankings.settings import NoiseRanking
 from drex.rewards.learned_reward import load_reward
 from drex.rewards.learning import learn_reward
 from drex.rewards.normalize import normalize_reward
@@ -79,11 +80,11 @@ Stage = Callable[[Options, Path], dict[str, Any]]
 
 def collect_and_save(options: Options, folder: Path) -> dict[str, Any]:
     """Noisy rollouts, from the first reset to the file."""
-    settings = default(TASK)
-    games = math.ceil(options.steps / STEPS_A_GAME / len(settings.ranking.levels))
-    environments = make_environments(TASK, settings.ranking.environments, seed=options.seed)
+    noise = cast("NoiseRanking", default(TASK).ranking)
+    games = math.ceil(options.steps / STEPS_A_GAME / len(noise.levels))
+    environments = make_environments(TASK, noise.environments, seed=options.seed)
     actor = uniform(environments.action_space, seed=options.seed)
-    schedule = replace(settings.ranking, episodes_per_level=games)
+    schedule = replace(noise, episodes_per_level=games)
     rollouts = rank_by_noise(actor, environments, schedule, seed=options.seed)
     rollouts.save(folder)
     observations, size = rollouts.trajectories.observations, (folder / "rollouts.npz").stat().st_size
@@ -99,7 +100,8 @@ def collect_and_save(options: Options, folder: Path) -> dict[str, Any]:
 def learn(options: Options, folder: Path) -> dict[str, Any]:
     """Load the rollouts and train the preset's reward ensemble on them, for a few gradient steps."""
     settings = default(TASK)
-    ranked = NoisyRollouts.load(folder).ranked(minimum_gap=settings.ranking.minimum_gap)
+    gap = cast("NoiseRanking", settings.ranking).minimum_gap
+    ranked = NoisyRollouts.load(folder).ranked(minimum_gap=gap)
     quick = replace(settings.reward, gradient_steps=options.gradient_steps)
     learn_reward(ranked, quick, seed=options.seed).save(folder / "reward")
     return {"gradient_steps": options.gradient_steps, "pairs": len(ranked.preferences)}

@@ -33,7 +33,7 @@ def with_tables(text: str) -> str:
     for name, table in TABLES.items():
         body = f"<!-- results: {name} -->\n{table(RESULTS / name)}\n<!-- end of results -->"
         pattern = rf"<!-- results: {name} -->.*?<!-- end of results -->"
-        text = re.sub(pattern, lambda _, body=body: body, text, flags=re.DOTALL)
+        text = re.sub(pattern, body.replace("\\", r"\\"), text, flags=re.DOTALL)
     return text
 
 

@@ -85,7 +85,7 @@ def learned_reward_preset(repeats: int) -> Comparison:
     """The same with the settings that ``drex run`` trains with."""
 
     def theirs() -> StablePPO:
-        count = default(TASK).ppo.environments
+        count = _learner().environments
         environments = LearnedRewardVecEnv(make_vec_env(TASK, n_envs=count, seed=0), random_reward())
         return StablePPO("MlpPolicy", environments, seed=0, device="cpu", **_preset())
 
@@ -210,20 +210,24 @@ def random_reward() -> RewardFunction:
 
 def _preset() -> dict[str, Any]:
     """The default preset as arguments of stable-baselines3's PPO."""
-    settings = default(TASK)
+    learner = _learner()
     return {
-        "n_steps": settings.learner.rollout_steps,
-        "batch_size": settings.learner.batch_size,
-        "n_epochs": settings.learner.epochs,
-        "gamma": settings.learner.gamma,
-        "gae_lambda": settings.learner.gae_lambda,
-        "learning_rate": settings.learner.learning_rate,
-        "policy_kwargs": policy_arguments(settings.policy),
+        "n_steps": learner.rollout_steps,
+        "batch_size": learner.batch_size,
+        "n_epochs": learner.epochs,
+        "gamma": learner.gamma,
+        "gae_lambda": learner.gae_lambda,
+        "learning_rate": learner.learning_rate,
+        "policy_kwargs": policy_arguments(default(TASK).policy),
     }
 
 
+def _learner() -> PPOSettings:
+    return cast("PPOSettings", default(TASK).learner)
+
+
 def _ours_at_preset(*, learned: bool) -> PPO:
-    count = default(TASK).ppo.environments
+    count = _learner().environments
     environments = make_environments(TASK, count, seed=0, reward="none" if learned else "true")
     model = PPO("MlpPolicy", environments, seed=0, device="cpu", **_preset())
     model.set_reward(random_reward() if learned else None)

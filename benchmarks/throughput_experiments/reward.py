@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -27,7 +28,8 @@ from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import make_environments, task_spaces
 from drex.presets.presets import default
 from drex.rankings.noisy_rollouts import NoisyRollouts, rank_by_noise
-from drex.rankings.preferences import Preferences, RankedTrajectories
+from drex.rankings.preferences import MINIMUM_GAP, Preferences, RankedTrajectories
+from drex.rankings.settings import NoiseRanking
 from drex.rewards.learning import learn_reward, split_train_held_out
 from drex.rewards.loss import preference_loss
 from drex.rewards.mlp import EnsembleMLP
@@ -165,13 +167,14 @@ def ranked_pairs() -> Pairs:
             settings=settings.bc,
             seed=0,
         )
-        environments = make_environments(TASK, settings.ranking.environments, seed=0)
-        rollouts = rank_by_noise(stochastic(bc, seed=0), environments, settings.ranking, seed=0)
+        noise = cast("NoiseRanking", settings.ranking)
+        environments = make_environments(TASK, noise.environments, seed=0)
+        rollouts = rank_by_noise(stochastic(bc, seed=0), environments, noise, seed=0)
         environments.close()
         folder.mkdir(parents=True, exist_ok=True)
         rollouts.save(folder)
     rollouts = NoisyRollouts.load(folder)
-    preferences = rollouts.preferences(minimum_gap=default(TASK).ranking.minimum_gap)
+    preferences = rollouts.preferences(minimum_gap=MINIMUM_GAP)
     generator, trajectories = np.random.default_rng(0), rollouts.trajectories
     training, held_out = split_train_held_out(preferences, len(trajectories), 0.1, generator)
     if held_out is None:
