@@ -163,6 +163,13 @@ def trained(cloned, **options):
     return train_ppo(make, settings, policy_settings=SETTINGS, **asked)
 
 
+def test_nothing_advises_against_a_gpu_for_images(cloned):
+    """stable-baselines3 warns of PPO on a GPU, unless its policy is one for images; warnings are errors."""
+    model = trained(cloned)
+    model.device = torch.device("cuda")
+    model._maybe_recommend_cpu()
+
+
 def test_while_only_the_value_network_learns_the_cloned_policy_stays_as_it_is(cloned, shown):
     seen = torch.as_tensor(shown[0].observations[:16])
     model = trained(cloned, settings={"critic_warmup_rollouts": 8})

@@ -20,6 +20,7 @@ from drex.agents.ppo.algorithm import PPO
 from drex.agents.ppo.checkpoints import load_checkpoint, save_checkpoint
 from drex.agents.ppo.running_normalization import RunningNormalization
 from drex.agents.ppo.settings import PPOSettings
+from drex.envs.data.stacked_frames import holds_images
 from drex.envs.learned_reward import RewardFunction
 from drex.errors import UserError
 
@@ -108,7 +109,8 @@ def _make_ppo(
     """Untrained PPO, from the clone or from random weights."""
     final_clip = settings.clip_range if settings.final_clip_range is None else settings.final_clip_range
     model = PPO(
-        "MlpPolicy",
+        # One network under two names; under the second, stable-baselines3 advises against a GPU.
+        "CnnPolicy" if holds_images(environments.observation_space) else "MlpPolicy",
         environments,
         n_steps=settings.rollout_steps,
         batch_size=settings.batch_size,
