@@ -113,7 +113,7 @@ def run(
         from drex.report.html import write_report  # slow import: matplotlib
 
         progress.write("drawing figures and video")
-        for note in write_report(run_dir, tensorboard=True).notes:
+        for note in write_report(run_dir, task=task, tensorboard=True).notes:
             progress.write(note)
     return evaluation
 

@@ -43,6 +43,11 @@ class EnvironmentSpec:
         """Whether there are neither arguments nor wrappers."""
         return not self.kwargs and not self.wrappers
 
+    @property
+    def imports_code(self) -> bool:
+        """Whether making the environment imports a module that the name gives."""
+        return ":" in self.maker.removeprefix("ale_py:") or bool(self.wrappers)
+
     def name(self) -> str:
         """The name in one line; equal specs have equal names."""
         kwargs = json.dumps(self.kwargs, sort_keys=True) if self.kwargs else ""
@@ -95,6 +100,20 @@ def read_task_name(task: str) -> EnvironmentSpec:
         if wrapper.count(":") != 1:
             raise UserError(f"wrapper {wrapper!r}", expected="module:Wrapper", found=repr(wrapper))
     return EnvironmentSpec(maker.strip(), kwargs, tuple(wrappers))
+
+
+def task_of_file(task: str, where: str, *, trusted: str | None) -> str:
+    """The task that a file names; code that it names is imported only if the user names the same task.
+
+    Raises:
+        UserError: the file names code and the user does not, or the user names another task.
+    """
+    if trusted is None and read_task_name(task).imports_code:
+        do = "if you trust that code, add --task with this name"
+        raise UserError(where, expected="a registered gymnasium id", found=task, do=do)
+    if trusted is not None and task_name(trusted) != task:
+        raise UserError(where, expected=f"the task {task_name(trusted)}", found=task)
+    return task
 
 
 def factory_of(maker: str) -> Factory | None:

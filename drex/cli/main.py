@@ -233,7 +233,9 @@ def _export_reward(words: list[str]) -> None:
     )
     parser.add_argument("folder", metavar="DIR", help="a run folder, or the folder of a reward")
     parser.add_argument("out", metavar="FILE", help="output file, a name that ends in .pt2")
-    parser.add_argument("--task", metavar="ENV", help="task of the reward, if DIR is no run folder")
+    parser.add_argument(
+        "--task", metavar="ENV", help="task of the reward, if DIR is no run folder or its task imports code"
+    )
     asked = parser.parse_args(words)
 
     from drex.rewards.export import export_from_folder
@@ -247,11 +249,12 @@ def _report(words: list[str]) -> None:
         prog="drex report", description="Make figures, tables and report.html again from a finished run."
     )
     parser.add_argument("run_dir", metavar="RUN_DIR", help="the folder of a finished run")
+    parser.add_argument("--task", metavar="ENV", help="task of the run, if it imports code that you trust")
     asked = parser.parse_args(words)
 
     from drex.report.html import write_report
 
-    print("\n".join(write_report(asked.run_dir).lines()))
+    print("\n".join(write_report(asked.run_dir, task=asked.task).lines()))
 
 
 def _task_and_options(command: str, words: list[str]) -> tuple[str, list[str]]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from drex.envs.task_names import task_of_file
 from drex.errors import UserError
 from drex.files.atomic import read_json
 from drex.files.run_layout import CONFIG, NOISE, RESULT, noisy_rollout_folders
@@ -25,6 +26,7 @@ class FinishedRun:
         config: task, method, seed and settings.
         noise: name and level of the noise of each noisy rollout, the last of the ranked trajectories.
         scalars: the TensorBoard curves by name.
+        trusted_task: the task as the user names it; without it, the run's files name no code to import.
     """
 
     path: Path
@@ -32,11 +34,20 @@ class FinishedRun:
     config: Mapping[str, Any]
     noise: list[tuple[str, float]]
     scalars: Mapping[str, Curve]
+    trusted_task: str | None = None
 
     @property
     def task(self) -> str:
         """The gymnasium id."""
         return str(self.evaluation["task"])
+
+    def task_to_make(self) -> str:
+        """The task, if its environment may be made.
+
+        Raises:
+            UserError: it names code that the user does not name.
+        """
+        return task_of_file(self.task, str(self.path / RESULT), trusted=self.trusted_task)
 
     @property
     def title(self) -> str:
@@ -49,11 +60,15 @@ METHODS = {"drex": "D-REX", "trex": "T-REX"}
 """Labels of the methods."""
 
 
-def read_finished_run(path: str | Path) -> FinishedRun:
+def read_finished_run(path: str | Path, *, task: str | None = None) -> FinishedRun:
     """Read a run folder.
 
+    Args:
+        path: the folder.
+        task: the run's task, where it names code to import.
+
     Raises:
-        UserError: the folder holds no finished run, or a file of it cannot be read.
+        UserError: the folder holds no finished run, one of another task, or a file that cannot be read.
     """
     folder = Path(path)
     if not (folder / RESULT).is_file():
@@ -62,13 +77,17 @@ def read_finished_run(path: str | Path) -> FinishedRun:
             found, do = "a folder without one", "finish it with: drex run ENV --run-dir DIR --resume"
         raise UserError(str(folder), expected=f"a finished run, with {RESULT}", found=found, do=do)
     jobs = [job for rollouts in noisy_rollout_folders(folder) for job in read_json(rollouts / NOISE)]
-    return FinishedRun(
+    run = FinishedRun(
         folder,
         read_json(folder / RESULT),
         read_json(folder / CONFIG),
         [(str(job["name"]), float(job["level"])) for job in jobs],
         read_scalars(folder),
+        task,
     )
+    if task is not None:
+        run.task_to_make()
+    return run
 
 
 def read_scalars(folder: Path) -> dict[str, Curve]:

@@ -79,17 +79,18 @@ def report_of(run_dir: Path, evaluation: Mapping[str, Any], *, notes: tuple[str,
     return Report(run_dir / REPORT, tuple(tables(evaluation)), tuple(warnings_of(evaluation)), notes)
 
 
-def write_report(run_dir: str | Path, *, tensorboard: bool = False) -> Report:
+def write_report(run_dir: str | Path, *, task: str | None = None, tensorboard: bool = False) -> Report:
     """Write ``figures/*.png``, ``video.mp4`` where the task renders, and ``report.html`` into a run folder.
 
     Args:
         run_dir: the folder of a finished run.
+        task: the run's task, where it names code to import; such a run has no video without it.
         tensorboard: also write the figures to the folder's TensorBoard files, in place of earlier ones.
 
     Raises:
         UserError: the folder holds no finished run.
     """
-    run = read_finished_run(run_dir)
+    run = read_finished_run(run_dir, task=task)
     pictures = {name: _png(figure) for name, figure in draw_figures(run).items()}
     (run.path / "figures").mkdir(exist_ok=True)
     for name, picture in pictures.items():

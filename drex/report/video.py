@@ -54,8 +54,8 @@ def make_video(run: FinishedRun, file: Path) -> str | None:
         ``None`` if the video was made, else the reason in one line.
     """
     try:
-        modes = _render_modes(run.task)
-    except UserError as mistake:  # a custom environment whose module is not found
+        modes = _render_modes(run.task_to_make())
+    except UserError as mistake:  # a custom environment that is not trusted, or whose module is not found
         return f"no video: {mistake}"
     if "rgb_array" not in modes:
         return f"no video: {run.task} does not render"
@@ -64,7 +64,7 @@ def make_video(run: FinishedRun, file: Path) -> str | None:
     for driver in (named,) if named else _DRIVERS:
         environment = os.environ | {"MUJOCO_GL": driver, "OMP_NUM_THREADS": "1"}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # for custom environments
-        command = [sys.executable, "-m", "drex.report.video", str(run.path), str(file)]
+        command = [sys.executable, "-m", "drex.report.video", str(run.path), str(file), run.task]
         try:
             done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_TIMEOUT)
         except subprocess.TimeoutExpired:
@@ -78,7 +78,7 @@ def make_video(run: FinishedRun, file: Path) -> str | None:
 
 def render(run: FinishedRun, file: Path) -> None:
     """Render the panels in this process and write them in two columns."""
-    environment = _make(run.task)
+    environment = _make(run.task_to_make())
     rate = float(environment.metadata.get("render_fps") or _FRAMES_PER_SECOND)
     stride = max(1, round(rate / _FRAMES_PER_SECOND))
     frames = round((GAME_SECONDS if is_atari(run.task) else SECONDS) * rate / stride)
@@ -228,4 +228,4 @@ def _render_modes(task: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    render(read_finished_run(sys.argv[1]), Path(sys.argv[2]))
+    render(read_finished_run(sys.argv[1], task=sys.argv[3]), Path(sys.argv[2]))

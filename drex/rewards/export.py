@@ -13,6 +13,7 @@ import torch
 
 from drex.envs.data.stacked_frames import holds_images
 from drex.envs.make import task_spaces
+from drex.envs.task_names import task_of_file
 from drex.errors import UserError
 from drex.files.atomic import read_json, refuse_existing
 from drex.files.run_layout import CONFIG, REWARD
@@ -68,7 +69,7 @@ def export_from_folder(folder: str | Path, file: str | Path, *, task: str | None
     Args:
         folder: of the run or of the reward.
         file: as for ``export_reward``.
-        task: of the transitions; ``None`` takes that of the run.
+        task: of the transitions; ``None`` takes that of the run, if it imports no code.
 
     Raises:
         UserError: no reward, or no run folder to take the task from; else as for ``export_reward``.
@@ -79,7 +80,7 @@ def export_from_folder(folder: str | Path, file: str | Path, *, task: str | None
     reward = load_reward(place)
     config = place.parent / CONFIG
     if task is None and config.is_file():
-        task = str(read_json(config)["task"])
+        task = task_of_file(str(read_json(config)["task"]), str(config), trusted=None)
     if task is None:
         expected = "a run folder around it, which names the task"
         raise UserError(str(place), expected=expected, found="none", do="add --task ENV")
