@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from finished_runs import evaluation, write_run
 
 from drex.cli.main import FINISHED, USER_MISTAKE, main
+from drex.errors import UserError
+from drex.files.run_folder import RunFolder
 from drex.report.finished_run import read_finished_run
+from drex.report.html import write_report
 from drex.rewards.export import export_from_folder
 
 CODE = ('os:system{{"command": "touch {file}"}}', 'subprocess:run{{"args": ["touch", "{file}"]}}')
@@ -45,6 +49,29 @@ def test_a_reward_is_not_exported_for_code_that_only_the_folder_names(hostile, t
     with pytest.raises(Exception, match="unpack"):  # named by the user, it is imported
         monkeypatch.setattr("drex.rewards.export.task_spaces", lambda _: ())
         export_from_folder(folder, tmp_path / "reward.pt2", task=task)
+
+
+def test_links_in_a_run_folder_are_replaced_or_refused_and_never_written_through(tmp_path):
+    folder, victim = write_run(tmp_path / "run", evaluation()), tmp_path / "victim"
+    victim.write_text("precious")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name in ("report.html", "figures/learning_curve.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(victim)
+    write_report(folder)
+    assert victim.read_text() == "precious"
+    assert not (folder / "report.html").is_symlink()
+    shutil.rmtree(folder / "figures")
+    (folder / "figures").symlink_to(elsewhere)
+    write_report(folder)
+    assert list(elsewhere.iterdir()) == []
+    (folder / ".lock").unlink(missing_ok=True)
+    (folder / ".lock").symlink_to(victim)
+    with pytest.raises(UserError, match="expected a place to write"):
+        RunFolder.open(folder, config={}, resume=True)
+    assert victim.read_text() == "precious"
 
 
 def test_the_user_names_the_task_that_the_run_has(tmp_path, capsys):

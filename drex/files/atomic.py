@@ -132,7 +132,9 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         self.is_held = False
-        self._descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        # a link in a folder from elsewhere would let the lock overwrite another file
+        flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        self._descriptor = os.open(folder / LOCK, flags, 0o644)
         try:
             if sys.platform == "win32":
                 _LOG.warning("%s: no lock on this system, start no second process in it", folder)

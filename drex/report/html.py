@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 from drex.demonstrations.inspect import describe
 from drex.demonstrations.load_and_save import load_demonstrations
-from drex.files.atomic import read_json
+from drex.files.atomic import read_json, remove, written_whole
 from drex.files.run_layout import DEMONSTRATIONS, REPORT, VERSIONS
 from drex.report.figures import draw_figures
 from drex.report.finished_run import METHODS, FinishedRun, read_finished_run
@@ -92,15 +92,20 @@ def write_report(run_dir: str | Path, *, task: str | None = None, tensorboard: b
     """
     run = read_finished_run(run_dir, task=task)
     pictures = {name: _png(figure) for name, figure in draw_figures(run).items()}
-    (run.path / "figures").mkdir(exist_ok=True)
+    figures = run.path / "figures"
+    if figures.is_symlink():
+        remove(figures)
+    figures.mkdir(exist_ok=True)
     for name, picture in pictures.items():
-        (run.path / "figures" / f"{name}.png").write_bytes(picture)
+        with written_whole(figures / f"{name}.png") as place:
+            place.write_bytes(picture)
     if tensorboard:
         _show_in_tensorboard(run.path, pictures)
     video = run.path / VIDEO
     note = None if video.is_file() else make_video(run, video)
     report = report_of(run.path, run.evaluation, notes=() if note is None else (note,))
-    report.path.write_text("\n".join(_page(run, report, pictures)), encoding="utf-8")
+    with written_whole(report.path) as place:
+        place.write_text("\n".join(_page(run, report, pictures)), encoding="utf-8")
     return report
 
 
