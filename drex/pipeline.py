@@ -97,6 +97,7 @@ def run(
     refuse_unread_by_task(settings, task, observation_space, action_space)
     if isinstance(settings.learner, SB3Settings):
         check_algorithm(settings.learner, action_space)
+    resolved = resolve_device(task, device)
     given = given_demonstrations(demonstrations, task)
     user = given_ranking(ranking, method, given)
     about: dict[str, Any] = {"task": task, "method": method, "seed": seed}
@@ -106,7 +107,7 @@ def run(
         RunFolder.open(Path(run_dir), config=config, resume=resume) as folder,
         closing(Progress(folder.path, quiet=quiet)) as progress,
     ):
-        context = Context(task, settings, seed, folder, progress, resolve_device(task, device))
+        context = Context(task, settings, seed, folder, progress, resolved)
         evaluation = about | _learn_and_evaluate(context, given, user, controls) | {"versions": versions()}
         write_json(folder.path / RESULT, evaluation)
     if report:

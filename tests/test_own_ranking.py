@@ -117,6 +117,8 @@ def test_a_ranking_file_is_checked_and_copied_by_words(tmp_path):
 
 def test_a_ranking_lies_beside_its_demonstrations(tmp_path):
     assert ranking_beside(tmp_path / "walk.npz") == tmp_path / "walk.ranking.json"
+    assert ranking_beside(tmp_path / "walk.v1") == tmp_path / "walk.v1.ranking.json"
+    assert ranking_beside(tmp_path / "walk.v2.hdf5") == tmp_path / "walk.v2.ranking.json"
 
 
 def test_a_description_counts_what_is_compared_and_contradicted():

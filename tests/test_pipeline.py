@@ -97,6 +97,13 @@ def demonstrations(tmp_path_factory):
     return demonstrate(tmp_path_factory.mktemp("demonstrations") / "walk.npz", WALK, with_rewards=True)
 
 
+def test_a_gpu_that_there_is_not_is_refused_before_anything_is_made(demonstrations, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match="device: expected a GPU that torch can use, found none"):
+        start(tmp_path / "run", demonstrations, device="cuda")
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory, demonstrations):
     """A run with its controls, and what it returned."""

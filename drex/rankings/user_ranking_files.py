@@ -32,7 +32,10 @@ from drex.rankings.user_ranking import FORMAT, FORMS, Ranking, is_count
 
 def ranking_beside(demonstrations: str | os.PathLike[str]) -> Path:
     """Default path of a ranking, next to the demonstrations: ``NAME.ranking.json``."""
-    return Path(demonstrations).with_suffix(".ranking.json")
+    file = Path(demonstrations)
+    # other dots belong to the name: walks.v1 and walks.v2 have a ranking each
+    name = file.stem if file.suffix.lower() in (".npz", ".hdf5", ".h5") else file.name
+    return file.with_name(f"{name}.ranking.json")
 
 
 def load_ranking(path: str | os.PathLike[str]) -> Ranking:

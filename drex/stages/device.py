@@ -12,6 +12,7 @@ from contextlib import contextmanager
 import torch
 
 from drex.envs.make import task_spaces
+from drex.errors import UserError
 from drex.presets.names import Device
 
 
@@ -28,7 +29,13 @@ def limit_torch_threads(task: str) -> Iterator[None]:
 
 
 def resolve_device(task: str, device: Device) -> str:
-    """The device for PPO: ``auto`` is the CPU for flat observations, else a GPU if there is one."""
+    """The device for PPO: ``auto`` is the CPU for flat observations, else a GPU if there is one.
+
+    Raises:
+        UserError: a GPU that torch does not have.
+    """
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("device", expected="a GPU that torch can use", found="none", do="take auto or cpu")
     return "cpu" if device == "auto" and _flat(task) else device
 
 
