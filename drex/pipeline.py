@@ -10,6 +10,7 @@ from typing import Any
 from stable_baselines3.common.policies import ActorCriticPolicy
 
 from drex.agents.sb3_algorithms import SB3Settings, check_algorithm
+from drex.agents.torch_threads import limit_torch_threads
 from drex.demonstrations.load_and_save import Demonstrations
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import task_spaces
@@ -30,7 +31,7 @@ from drex.stages.cloning import clone_best, clone_demonstrations
 from drex.stages.context import Context
 from drex.stages.controls import train_control
 from drex.stages.demonstrations import copy_demonstrations, given_demonstrations
-from drex.stages.device import limit_torch_threads, resolve_device
+from drex.stages.device import resolve_device
 from drex.stages.evaluation import evaluate, evaluate_control
 from drex.stages.held_out import held_out_accuracy
 from drex.stages.policy import environment_steps, train_policy

@@ -9,19 +9,20 @@ import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from test_cli import TINY as OPTIONS
 from test_pipeline import demonstrate, start
 from tiny_environments import WALK
 
+from drex.demonstrations.make import MakingSettings, make_demonstrations
+from drex.demonstrations.record import RecordingSettings, record
+from drex.errors import UserError
+
 WIDE = shlex.split("--policy.policy-hidden-sizes 64 64 --bc.gradient-steps 50 --bc.batch-size 256")
-WORDS = [
-    *OPTIONS,
-    "--learner.environment-steps",
-    "512",
-    *WIDE,
-]  # wide enough that two threads change the clone
+"""Wide enough that two threads change the clone."""
+WORDS = [*OPTIONS, "--learner.environment-steps", "512", *WIDE]
 WEIGHTS = ("bc/policy.safetensors", "reward/reward.safetensors", "policy/policy.safetensors")
 PYTHON = """
 import sys
@@ -80,6 +81,29 @@ def test_a_run_sets_torchs_threads_and_sets_them_back_on_errors_too(demonstratio
         with pytest.raises(RuntimeError, match="no clone"):
             start(tmp_path / "run", demonstrations)
         assert (seen, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_demonstrations_are_made_and_recorded_on_one_thread_through_every_door(tmp_path, monkeypatch):
+    seen = []
+
+    def policy(observations):
+        seen.append(torch.get_num_threads())
+        return np.zeros((len(observations), 2), np.float32)
+
+    def fail(*_, **__):
+        seen.append(torch.get_num_threads())
+        raise UserError("target", expected="some return", found="none")
+
+    monkeypatch.setattr("drex.demonstrations.make.train_demonstrator", fail)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        record(policy, WALK, tmp_path / "recorded.npz", settings=RecordingSettings(episodes=2), seed=0)
+        with pytest.raises(UserError, match="target"):
+            make_demonstrations(WALK, tmp_path / "made.npz", MakingSettings(), seed=0)
+        assert (set(seen), torch.get_num_threads()) == ({1}, 2)
     finally:
         torch.set_num_threads(before)
 

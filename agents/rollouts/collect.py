@@ -13,6 +13,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from drex.agents.policies.acting import Policy, clip_to_space
 from drex.agents.rollouts.episode_recorder import Recording
 from drex.agents.rollouts.noise import ActionNoise, BatchedActionNoise, NoiseJob
+from drex.agents.torch_threads import limit_torch_threads
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.data.true_returns import TrueReturns
 from drex.envs.make import make_environments
@@ -77,6 +78,8 @@ def collect(
         recording.add(observations, actions)  # while environments step
         stepped, _, dones, infos = environments.step_wait()
         observations = cast("npt.NDArray[Any]", stepped)
+        if not dones.any():
+            continue
         ends = transition_ends(observations, dones, infos)
         for environment in dones.nonzero()[0].tolist():
             if recording.finish(environment, ends, infos[environment]) and progress is not None:
@@ -95,5 +98,5 @@ def collect_on(
     progress: Advance | None = None,
 ) -> tuple[Trajectories, TrueReturns]:
     """``collect`` on environments of a task, made with the same seed and closed, on errors too."""
-    with closing(make_environments(task, environments, seed=seed)) as made:
+    with limit_torch_threads(task), closing(make_environments(task, environments, seed=seed)) as made:
         return collect(policy, made, episodes, seed=seed, progress=progress)

@@ -129,15 +129,11 @@ def _make_demos(words: list[str]) -> None:
     from drex.demonstrations.make import make_demonstrations
     from drex.rankings.user_ranking import Ranking
     from drex.rankings.user_ranking_files import ranking_beside, save_ranking
-    from drex.stages.device import limit_torch_threads
 
     settings = asked.settings
     print(f"{task}: training a demonstrator to a mean return of {settings.demonstrator.target_return:g}")
     command = shlex.join(["drex", "demos", "make", task, *options])
-    with limit_torch_threads(task):
-        made = make_demonstrations(
-            task, asked.out, settings, seed=asked.seed, command=command, quiet=asked.quiet
-        )
+    made = make_demonstrations(task, asked.out, settings, seed=asked.seed, command=command, quiet=asked.quiet)
     if settings.history:
         save_ranking(ranking_beside(asked.out), Ranking("file_order", settings.history, "training time"))
     print("\n".join(describe(made).lines()))
@@ -152,12 +148,10 @@ def _record_demos(words: list[str]) -> None:
 
     from drex.demonstrations.inspect import describe
     from drex.demonstrations.record import open_policy, record
-    from drex.stages.device import limit_torch_threads
 
     command = shlex.join(["drex", "demos", "record", task, *options])
     policy, about = open_policy(asked.policy, task), {"command": command}
-    with limit_torch_threads(task):
-        made = record(policy, task, asked.out, settings=asked.settings, seed=asked.seed, about=about)
+    made = record(policy, task, asked.out, settings=asked.settings, seed=asked.seed, about=about)
     print("\n".join(describe(made).lines()))
 
 

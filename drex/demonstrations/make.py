@@ -19,6 +19,7 @@ from tqdm import tqdm
 from drex.agents.demonstrator import DemonstratorSettings, PolicyHistory, train_demonstrator
 from drex.agents.policies.acting import stochastic
 from drex.agents.rollouts.collect import collect_on
+from drex.agents.torch_threads import limit_torch_threads
 from drex.demonstrations.load_and_save import Demonstrations, load_demonstrations, save_demonstrations
 from drex.envs.atari.options import atari_options
 from drex.envs.data.trajectories import Trajectories
@@ -85,7 +86,8 @@ def make_demonstrations(
         _claim(unfinished, {"task": task, "seed": seed, "settings": settings_to_json(settings.demonstrator)})
     steps = settings.demonstrator.ppo.environment_steps
     try:
-        with tqdm(total=steps, unit="step", unit_scale=True, disable=quiet) as bar:
+        bar = tqdm(total=steps, unit="step", unit_scale=True, disable=quiet)
+        with limit_torch_threads(task), bar:
 
             def show(steps: int, mean_return: float) -> None:
                 bar.set_description(f"mean return {mean_return:.4g}", refresh=False)
