@@ -30,7 +30,12 @@ Watcher = Callable[[int, float], None]
 
 def _true_reward_ppo() -> PPOSettings:
     return PPOSettings(
-        start_from="scratch", initial_std=0.6, environment_steps=3_000_000, final_learning_rate=3e-4
+        start_from="scratch",
+        initial_std=0.6,
+        environment_steps=3_000_000,
+        final_learning_rate=3e-4,
+        gamma=0.99,
+        gae_lambda=0.95,
     )
 
 

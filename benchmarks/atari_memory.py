@@ -109,11 +109,12 @@ def learn(options: Options, folder: Path) -> dict[str, Any]:
 
 def set_anchor(options: Options, folder: Path) -> dict[str, Any]:
     """Load rollouts and reward, and normalize the reward on every step."""
-    settings, trajectories = default(TASK), NoisyRollouts.load(folder).trajectories
-    normalize_reward(
-        load_reward(folder / "reward"), trajectories, settings.normalization, gamma=settings.learner.gamma
-    )
-    return {"scored_steps": len(trajectories.observations)}
+    settings = default(TASK)
+    gap = cast("NoiseRanking", settings.ranking).minimum_gap
+    ranked = NoisyRollouts.load(folder).ranked(minimum_gap=gap)
+    gamma = cast("float", settings.learner.gamma)
+    normalize_reward(load_reward(folder / "reward"), ranked, settings.normalization, gamma=gamma)
+    return {"scored_steps": len(ranked.trajectories.observations)}
 
 
 def clone_all(options: Options, folder: Path) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from drex.stages.demonstrations import copy_demonstrations, given_demonstrations
 from drex.stages.device import resolve_device
 from drex.stages.evaluation import evaluate, evaluate_control
 from drex.stages.held_out import held_out_accuracy
-from drex.stages.policy import environment_steps, train_policy
+from drex.stages.policy import environment_steps, fit_learner, train_policy
 from drex.stages.progress import Progress
 from drex.stages.ranking import given_ranking, rank_as_user, rank_noisy_rollouts
 from drex.stages.reward import learn
@@ -132,6 +132,7 @@ def _learn_and_evaluate(
     else:  # T-REX: the demonstrations are ranked by the user, and the best are cloned
         bc = clone_best(run, demos.trajectories, user)
         ranked = rank_as_user(run, demos, user, bc)
+    run = fit_learner(run, ranked)
     reward = learn(run, ranked)
     policy = train_policy(run, reward, bc)
     baselines = {name: train_control(run, name, ranked, bc) for name in controls}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 from drex.errors import UserError
@@ -32,10 +32,11 @@ class PPOSettings:
     """Clipping range of the probability ratio at the start."""
     final_clip_range: NotNegative | None = None
     """Clipping range at the end, reached linearly; None keeps that of the start."""
-    gamma: Share = 0.99
-    """Discount factor per step."""
-    gae_lambda: Share = 0.95
-    """Lambda of generalized advantage estimation."""
+    gamma: Share | None = None
+    """Discount factor per step. None: 0.99, or 0.98 where no ranked episode terminated: then nothing but the
+    next steps' rewards is at stake."""
+    gae_lambda: Share | None = None
+    """Lambda of generalized advantage estimation. None: 0.95, or 0.92 where no ranked episode terminated."""
     ent_coef: NotNegative = 0.0
     """Coefficient of the entropy bonus."""
     vf_coef: NotNegative = 0.5
@@ -47,9 +48,10 @@ class PPOSettings:
     initial_std: Positive | None = None
     """Initial standard deviation of Box actions, in their own unit; None keeps the clone's, or 1 from
     scratch."""
-    kl_penalty: NotNegative = 0.0
+    kl_penalty: NotNegative | None = None
     """Initial coefficient of the KL penalty to the clone, which decays linearly to 0: for Box actions the
-    squared distance of the means in standard deviations."""
+    squared distance of the means in standard deviations. None: 0.03, so that what keeps an episode going is
+    not unlearned at first; 0 where no ranked episode terminated, or from scratch."""
     normalize_observations: bool = False
     """Normalize observations (not images) by their running mean and standard deviation; from scratch only,
     since a clone normalizes by its demonstrations."""
@@ -74,6 +76,16 @@ class PPOSettings:
     def _wrong(self, name: str, expected: str) -> UserError:
         found = str(getattr(self, name)).lower()
         return UserError(f"PPOSettings.{name}", expected=expected, found=found)
+
+    def fitted(self, *, terminates: bool) -> PPOSettings:
+        """The settings with what is None chosen by whether episodes of the task can terminate."""
+        clone = self.start_from == "clone"
+        rule: dict[str, Any] = {
+            "gamma": 0.99 if terminates else 0.98,
+            "gae_lambda": 0.95 if terminates else 0.92,
+            "kl_penalty": 0.03 if terminates and clone else 0.0,
+        }
+        return replace(self, **{name: value for name, value in rule.items() if getattr(self, name) is None})
 
     @property
     def training_steps(self) -> int:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import gymnasium
 import torch
@@ -48,7 +49,7 @@ def train_ppo(
 
     Args:
         make: makes the environments; their reward is 0 except for demonstrators.
-        settings: of PPO.
+        settings: of PPO; what is None is chosen for a task whose episodes terminate.
         policy_settings: the clone's network.
         seed: of weights, environments and sampling.
         reward: the learned reward; ``None`` keeps the environment's, for demonstrators.
@@ -64,6 +65,7 @@ def train_ppo(
     if settings.start_from == "clone" and start_from is None:
         advice = "use start_from='scratch'"
         raise UserError("learner.start_from", expected="a cloned policy", found="none", do=advice)
+    settings = settings.fitted(terminates=True)
     set_random_seed(seed)
     environments = make(settings.environments, seed)
     try:
@@ -117,8 +119,8 @@ def _make_ppo(
         n_epochs=settings.epochs,
         learning_rate=LinearSchedule(settings.learning_rate, settings.final_learning_rate),
         clip_range=LinearSchedule(settings.clip_range, final_clip),
-        gamma=settings.gamma,
-        gae_lambda=settings.gae_lambda,
+        gamma=cast("float", settings.gamma),
+        gae_lambda=cast("float", settings.gae_lambda),
         ent_coef=settings.ent_coef,
         vf_coef=settings.vf_coef,
         max_grad_norm=settings.max_grad_norm,
@@ -127,7 +129,7 @@ def _make_ppo(
     )
     if settings.start_from == "clone" and start_from is not None:
         model.policy.load_state_dict(start_from.state_dict())
-        model.set_reference_policy(start_from, penalty=settings.kl_penalty)
+        model.set_reference_policy(start_from, penalty=cast("float", settings.kl_penalty))
     if isinstance(model.action_space, gymnasium.spaces.Box) and settings.initial_std is not None:
         torch.nn.init.constant_(model.policy.log_std, math.log(settings.initial_std))
     model.critic_warmup_rollouts = settings.critic_warmup_rollouts if settings.start_from == "clone" else 0

@@ -30,6 +30,7 @@ from drex.presets.presets import default
 from drex.rewards.fields import RewardFields
 from drex.rewards.learned_reward import LearnedReward
 from drex.rewards.mlp import EnsembleMLP
+from drex.rewards.settings import raw_members
 
 TASK = "HalfCheetah-v5"
 RETURN = 2000.0
@@ -188,16 +189,18 @@ def memory(repeats: int) -> Comparison:
 def random_reward() -> RewardFunction:
     """An untrained reward ensemble of the default preset's shape, which scores as fast as a trained one."""
     settings = default(TASK).reward
+    width = 17 + 6
     network = EnsembleMLP(
-        17,
+        width,
         members=settings.members,
         hidden_sizes=settings.hidden_sizes,
         generator=torch.Generator().manual_seed(0),
     )
     fields = RewardFields(
-        inputs=("next_observations",),
-        input_shift=(0.0,) * 17,
-        input_spread=(1.0,) * 17,
+        inputs=settings.inputs_of(images=False),
+        input_shift=(0.0,) * width,
+        input_spread=(1.0,) * width,
+        raw_members=raw_members(settings.input_scaling, settings.members),
         member_mean=(0.0,) * settings.members,
         member_std=(1.0,) * settings.members,
         offset=0.0,
@@ -223,7 +226,7 @@ def _preset() -> dict[str, Any]:
 
 
 def _learner() -> PPOSettings:
-    return cast("PPOSettings", default(TASK).learner)
+    return cast("PPOSettings", default(TASK).learner).fitted(terminates=False)
 
 
 def _ours_at_preset(*, learned: bool) -> PPO:

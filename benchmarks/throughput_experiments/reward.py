@@ -30,6 +30,7 @@ from drex.presets.presets import default
 from drex.rankings.noisy_rollouts import NoisyRollouts, rank_by_noise
 from drex.rankings.preferences import MINIMUM_GAP, Preferences, RankedTrajectories
 from drex.rankings.settings import NoiseRanking
+from drex.rewards.inputs import VectorInputs
 from drex.rewards.learning import learn_reward, split_train_held_out
 from drex.rewards.loss import preference_loss
 from drex.rewards.mlp import EnsembleMLP
@@ -45,14 +46,25 @@ JUDGED_PAIRS = 2000
 FIXED_PAIRS = 5000
 """What the published code draws once; the other library trains on a fixed set of pairs too."""
 SETTINGS = RewardSettings(
+    members=3,
+    inputs=("next_observations",),
+    input_scaling="raw",
+    l2=0.01,
     gradient_steps=200,
     learning_rate=3e-3,  # both loops get there soonest with it or with 1e-2, where ours wavers
     check_every=LOOK_EVERY,
     held_out=0.0,
-    snippets=SnippetSettings(minimum_length=LENGTH, maximum_length=LENGTH, trajectories=32),
+    snippets=SnippetSettings(
+        minimum_length=LENGTH, maximum_length=LENGTH, maximum_share=1.0, stride=1, trajectories=32
+    ),
 )
 INDEPENDENT = SnippetSettings(
-    scheme="independent", minimum_length=LENGTH, maximum_length=LENGTH, pairs=JUDGED_PAIRS
+    scheme="independent",
+    minimum_length=LENGTH,
+    maximum_length=LENGTH,
+    maximum_share=1.0,
+    stride=1,
+    pairs=JUDGED_PAIRS,
 )
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "drex-benchmarks"
 IMITATION = (
@@ -188,7 +200,10 @@ class _Stopwatch:
 
     def __init__(self, pairs: Pairs, members: int) -> None:
         self.curve: Curve = []
-        self._inputs, self._judged = torch.as_tensor(pairs.features), [pairs.judged] * members
+        features = torch.as_tensor(pairs.features)
+        width = features.shape[1]
+        self._inputs = VectorInputs(features, torch.zeros(width), torch.ones(width), "raw")
+        self._judged = [pairs.judged] * members
         self._spent, self._since = 0.0, time.perf_counter()
 
     def look(self, network: Callable[[torch.Tensor], torch.Tensor]) -> None:

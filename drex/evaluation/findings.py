@@ -79,8 +79,10 @@ def noise_curve(rollouts: NoisyRollouts) -> list[dict[str, Any]]:
     """Mean true return and mean length for every noise and level; the return is ``None`` if unknown."""
     returns, lengths = rollouts.true_returns.values_for_evaluation(), rollouts.trajectories.lengths
     members: dict[tuple[str, float], list[int]] = {}
-    for index, job in enumerate(rollouts.jobs):
-        members.setdefault((job.name, job.level), []).append(index)
+    mixed = len(np.unique(rollouts.greedy)) == 2
+    for index, (job, greedy) in enumerate(zip(rollouts.jobs, rollouts.greedy, strict=True)):
+        name = f"{job.name}, greedy" if mixed and greedy else job.name
+        members.setdefault((name, job.level), []).append(index)
     return [
         {"name": name, "level": level, "length": float(lengths[rows].mean())}
         | {"return": summarize(returns[rows])}

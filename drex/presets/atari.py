@@ -49,6 +49,7 @@ def paper_atari_drex(task: str) -> Settings:
                 scheme="independent",
                 minimum_length=50,
                 maximum_length=199,
+                maximum_share=1.0,
                 pairs=1,
                 better_starts_no_earlier=True,
                 stride=4,
@@ -78,11 +79,15 @@ _PUBLISHED_PPO = PPOSettings(
     clip_range=0.1,
     final_clip_range=0.0,
     ent_coef=0.01,
+    gamma=0.99,
+    gae_lambda=0.95,
+    kl_penalty=0.0,
     start_from="scratch",
     critic_warmup_rollouts=0,
 )
 
 _ATARI_NOISE = NoiseRanking(
+    names=("uniform",),
     levels=(0.02, 0.25, 0.5, 0.75, 1.0),
     episodes_per_level=20,
     minimum_gap=0.2,
@@ -125,6 +130,7 @@ def default_atari(task: str) -> Settings:
     snippets = SnippetSettings(
         minimum_length=50,
         maximum_length=200,
+        maximum_share=1.0,
         trajectories=16,
         better_starts_no_earlier=game_name(task) != "SpaceInvaders",
         stride=4,

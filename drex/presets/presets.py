@@ -1,4 +1,4 @@
-"""The named presets: the default is our best, ``paper`` the published one."""
+"""The named presets: the default holds on every task, ``paper`` is the published protocol."""
 
 from __future__ import annotations
 
@@ -15,15 +15,19 @@ from drex.presets.atari import (
     paper_atari_trex,
     small_atari,
 )
-from drex.presets.mujoco import TASKS, family, paper_drex, paper_trex
+from drex.presets.mujoco import paper_drex, paper_trex
 from drex.presets.names import Method
 from drex.presets.settings import Settings
 from drex.rankings.settings import UserRanking
 
 
 def default(task: str, method: Method = "drex") -> Settings:
-    """Our best for a task; the generic settings for other tasks."""
-    settings = default_atari(task) if is_atari(task) else TASKS.get(family(task), Settings())
+    """One default for all tasks, but for Atari games.
+
+    What depends on the task follows from what is observed: the inputs of the reward, its offset, the length
+    of snippets, and PPO's discount and KL penalty.
+    """
+    settings = default_atari(task) if is_atari(task) else Settings()
     return settings if method == "drex" else _for_few_trajectories(settings)
 
 

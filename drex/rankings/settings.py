@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from drex.agents.rollouts.noise import NoiseSchedule
+from drex.agents.rollouts.noise import NoiseName, NoiseSchedule
 from drex.ranges import Count, Range, Share, check_ranges
 from drex.rankings.preferences import MINIMUM_GAP
 
@@ -14,13 +14,19 @@ from drex.rankings.preferences import MINIMUM_GAP
 class NoiseRanking(NoiseSchedule):
     """Ranking by noise (D-REX): rollouts of the clone under noise, more noise being worse."""
 
+    names: tuple[NoiseName, ...] = ("uniform", "sticky")
+    """Kinds of noise; each is ranked within itself. uniform: a random action; sticky: a random action that
+    is repeated for some steps; no_op: zeros."""
+    episodes_per_level: Count = 3
+    """Episodes per rollout policy, noise level and kind of noise."""
     minimum_gap: Share = MINIMUM_GAP
     """Minimum difference of two noise levels whose rollouts are compared."""
-    rollout_policy: Literal["stochastic", "deterministic", "auto"] = "stochastic"
-    """Policy that the noise is injected into: the sampling clone, or the greedy one. A greedy clone moves
-    smoothly, so a reward may detect noise by its jitter and learn nothing else. auto: the greedy clone,
-    unless its episode lengths differ from the demonstrations' (Mann-Whitney p < 0.01) in the direction of a
-    random policy and the sampling clone's mean length is closer."""
+    rollout_policy: Literal["both", "stochastic", "deterministic", "auto"] = "both"
+    """Policy that the noise is injected into: the sampling clone, or the greedy one. both: the greedy clone
+    has less noise than the sampling one, so its rollouts are ranked above those of the sampling one with as
+    much noise or more; it is left out where its rollouts look like more noise than none. auto: the greedy
+    clone, unless its episode lengths differ from the demonstrations' (Mann-Whitney p < 0.01) in the direction
+    of a random policy and the sampling clone's mean length is closer."""
     environments: Count = 16
     """Parallel environments."""
 

@@ -23,6 +23,8 @@ class RewardFields:
     """(features,) subtracted from the input; () for images."""
     input_spread: tuple[float, ...]
     """(features,) divisor of the input."""
+    raw_members: int = 0
+    """Members, the first ones, whose input is neither shifted nor divided."""
     member_mean: tuple[float, ...]
     """(members,) mean of each member on the ranked transitions."""
     member_std: tuple[float, ...]
@@ -100,9 +102,37 @@ class RewardModule(torch.nn.Module):
             features = transition_features(
                 fields.inputs, observations, actions, next_observations, action_options=fields.action_options
             )
-            inputs = (features - self.input_shift) / self.input_spread
-        raw: torch.Tensor = self.network(inputs[None]).double()
+            members, raw = len(fields.member_mean), fields.raw_members
+            inputs = scale_inputs(features, self.input_shift, self.input_spread, members=members, raw=raw)
+            return self._standardised(self.network(inputs))
+        return self._standardised(self.network(inputs[None]))
+
+    def _standardised(self, outputs: torch.Tensor) -> torch.Tensor:
+        raw: torch.Tensor = outputs.double()
         return (raw - self.member_mean) / self.member_std
+
+
+def scale_inputs(
+    features: torch.Tensor, shift: torch.Tensor, spread: torch.Tensor, *, members: int, raw: int
+) -> torch.Tensor:
+    """(members or 1, n, features): unchanged for the first ``raw`` members, shifted and divided for others.
+
+    Args:
+        features: (n, features), or (members, n, features) if each member has its own.
+        shift: (features,) subtracted.
+        spread: (features,) divisor.
+        members: networks in the ensemble.
+        raw: members with unchanged inputs.
+    """
+    own = features.dim() == 3
+    if not raw:
+        scaled = (features - shift) / spread
+        return scaled if own else scaled[None]
+    unchanged = features[:raw] if own else features.expand(raw, -1, -1)
+    if raw == members:
+        return unchanged
+    others = (features[raw:] if own else features[None]).sub(shift).div_(spread)
+    return torch.cat([unchanged, others.expand(members - raw, -1, -1)])
 
 
 def _mean(members: torch.Tensor) -> torch.Tensor:

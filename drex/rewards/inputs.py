@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -14,52 +15,87 @@ from drex.envs.data.stacked_frames import are_images
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 from drex.rewards.cnn import EnsembleCNN, ImageInputs, ImageLayers
+from drex.rewards.fields import scale_inputs
 from drex.rewards.mlp import EnsembleMLP, as_tensor, options_of, transition_features
-from drex.rewards.settings import RewardSettings
-
-StepInputs: TypeAlias = torch.Tensor | ImageInputs
-"""(steps, features), or the images of all steps."""
+from drex.rewards.settings import RewardSettings, Scaling, raw_members
 
 
-def step_inputs(
-    trajectories: Trajectories, settings: RewardSettings, device: str
-) -> tuple[StepInputs, npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """The networks' input at every step, and the shift and spread, (features,), that standardised it.
+@dataclass(frozen=True, eq=False)
+class VectorInputs:
+    """The features of all steps, indexed by the steps of each member, scaled for each member.
+
+    Args:
+        features: (steps, features).
+        shift: (features,) mean, subtracted from the inputs of standardized members; 0 if there are none.
+        spread: (features,) standard deviation, by which they are divided.
+        scaling: which members' inputs are scaled.
+    """
+
+    features: torch.Tensor
+    shift: torch.Tensor
+    spread: torch.Tensor
+    scaling: Scaling
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(steps, features)."""
+        return tuple(self.features.shape)
+
+    def __getitem__(self, steps: torch.Tensor) -> torch.Tensor:
+        """(members, n, features) inputs at the steps (members, n) of each member."""
+        return self._scaled(self.features[steps], len(steps))
+
+    def chunks(self, members: int, at_once: int) -> Iterator[torch.Tensor]:
+        """(members or 1, n, features) inputs of all steps, in order, so many at a time."""
+        return (self._scaled(chunk, members) for chunk in self.features.split(at_once))
+
+    def _scaled(self, features: torch.Tensor, members: int) -> torch.Tensor:
+        raw = raw_members(self.scaling, members)
+        return scale_inputs(features, self.shift, self.spread, members=members, raw=raw)
+
+
+StepInputs: TypeAlias = VectorInputs | ImageInputs
+"""The features, or the images, of all steps."""
+
+
+def step_inputs(trajectories: Trajectories, settings: RewardSettings, device: str) -> StepInputs:
+    """The networks' input at every step.
 
     Raises:
         UserError: settings that do not fit images, or observations other than images.
     """
     images, ahead = are_images(trajectories.observations), trajectories.next_observations()
-    top, bottom = settings.mask_top, settings.mask_bottom
+    inputs, top, bottom = settings.inputs_of(images=images), settings.mask_top, settings.mask_bottom
     if images:
-        single = settings.inputs in (("observations",), ("next_observations",))
-        if settings.standardize_inputs or not single:
-            expected = "observations or next_observations alone, not standardised, where those are images"
-            found = f"{', '.join(settings.inputs)}, standardize_inputs {settings.standardize_inputs}"
+        if inputs not in (("observations",), ("next_observations",)):
+            expected, found = (
+                "observations or next_observations alone, where those are images",
+                ", ".join(inputs),
+            )
             raise UserError("reward.inputs", expected=expected, found=found)
-        chosen = trajectories.observations if settings.inputs == ("observations",) else ahead
-        return (
-            ImageInputs(chosen, device=get_device(device)),
-            np.zeros(0, np.float32),
-            np.zeros(0, np.float32),
-        )
+        chosen = trajectories.observations if inputs == ("observations",) else ahead
+        return ImageInputs(chosen, device=get_device(device))
     if top + bottom:
         where, found = "reward.mask_top, reward.mask_bottom", f"{top} and {bottom}"
         raise UserError(where, expected="0 for observations that are no images", found=found)
     features: npt.NDArray[np.float32] = transition_features(
-        settings.inputs,
+        inputs,
         as_tensor(np.asarray(trajectories.observations)),
         as_tensor(trajectories.actions),
         as_tensor(np.asarray(ahead)),
         action_options=options_of(trajectories.actions),
     ).numpy()
-    if settings.inputs in (("observations",), ("actions",)):
+    if inputs in (("observations",), ("actions",)):
         features = features.copy()  # so that a network that works in place does not change the trajectories
-    if not settings.standardize_inputs:
-        width = features.shape[1]
-        return torch.as_tensor(features), np.zeros(width, np.float32), np.ones(width, np.float32)
-    shift, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
-    return torch.as_tensor((features - shift) / spread), shift, spread
+    shift, spread = np.zeros(features.shape[1], np.float32), np.ones(features.shape[1], np.float32)
+    if settings.input_scaling != "raw":
+        shift, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
+    return VectorInputs(
+        torch.as_tensor(features),
+        torch.as_tensor(shift),
+        torch.as_tensor(spread),
+        settings.input_scaling,
+    )
 
 
 def make_network(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from drex.rewards.inputs import StepInputs, make_network, step_inputs
 from drex.rewards.learned_reward import VECTORS_AT_ONCE, LearnedReward
 from drex.rewards.loss import _bradley_terry, _encode, preference_loss
 from drex.rewards.mlp import options_of
-from drex.rewards.settings import RewardSettings
+from drex.rewards.settings import RewardSettings, raw_members
 from drex.rewards.snippets import SnippetPairs, batch_snippets, sample_snippet_pairs
 
 
@@ -52,30 +52,40 @@ def learn_reward(
         UserError: a custom network with another output shape than (members, n), or settings that do not fit
             the observations.
     """
+    settings = replace(settings, snippets=settings.snippets.fitted(ranked.trajectories.lengths))
     generator, count = np.random.default_rng(seed), len(ranked.trajectories)
     training, held_out = split_train_held_out(ranked.preferences, count, settings.held_out, generator)
-    inputs, shift, spread = step_inputs(ranked.trajectories, settings, device)
+    inputs = step_inputs(ranked.trajectories, settings, device)
     net = make_network(inputs.shape[1:], settings, seed=seed, network=network)
     if isinstance(inputs, ImageInputs):
         net.to(inputs.device)
     _train(net, inputs, ranked.trajectories.lengths, (training, held_out), settings, generator, log)
     net.requires_grad_(False)
+    images, members = isinstance(inputs, ImageInputs), int(getattr(net, "members", 1))
     with torch.no_grad():
-        chunks = inputs.sample() if isinstance(inputs, ImageInputs) else inputs.split(VECTORS_AT_ONCE)
-        scores = torch.cat([net(chunk[None]) for chunk in chunks], dim=1).cpu().double()
+        scores = torch.cat([net(chunk) for chunk in _all_steps(inputs, members)], dim=1).cpu().double()
+    chosen = settings.inputs_of(images=images)
     fields = RewardFields(
-        inputs=settings.inputs,
-        input_shift=tuple(shift.tolist()),
-        input_spread=tuple(spread.tolist()),
+        inputs=chosen,
+        input_shift=() if isinstance(inputs, ImageInputs) else tuple(inputs.shift.tolist()),
+        input_spread=() if isinstance(inputs, ImageInputs) else tuple(inputs.spread.tolist()),
+        raw_members=0 if images else raw_members(settings.input_scaling, members),
         member_mean=tuple(scores.mean(dim=1).tolist()),
         member_std=tuple(scores.std(dim=1).clamp(min=1e-8).tolist()),
         offset=0.0,
         scale=1.0,
         pessimism=0.0,
         control_cost=0.0,
-        action_options=options_of(ranked.trajectories.actions) if "actions" in settings.inputs else (),
+        action_options=options_of(ranked.trajectories.actions) if "actions" in chosen else (),
     )
     return LearnedReward(net.cpu(), fields)
+
+
+def _all_steps(inputs: StepInputs, members: int) -> Iterator[torch.Tensor]:
+    """Chunks of the networks' inputs at all steps, or of images at some."""
+    if isinstance(inputs, ImageInputs):
+        return (chunk[None] for chunk in inputs.sample())
+    return inputs.chunks(members, VECTORS_AT_ONCE)
 
 
 def _train(

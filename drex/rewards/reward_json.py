@@ -12,8 +12,8 @@ from drex.rewards.cnn import EnsembleCNN, ImageLayers
 from drex.rewards.fields import RewardFields
 from drex.rewards.mlp import EnsembleMLP
 
-FORMAT = 2
-"""Version of the format. Version 1 has no images, squashes or discrete actions."""
+FORMAT = 3
+"""Version of the format. Version 1 has no images, squashes or discrete actions; version 2 no raw members."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +69,8 @@ def _check_facts(facts: RewardFacts, where: str) -> None:
         (min([members, *sizes]) > 0, "members", "positive members and hidden_sizes", shape),
         (add_up, "action_options", f"positive numbers that add up to {total}", options),
     ]
+    raw = facts.raw_members
+    checks.append((0 <= raw <= members, "raw_members", f"from 0 to {members}", raw))
     for name, length in (("input_spread", features), ("member_mean", members), ("member_std", members)):
         numbers = getattr(facts, name)
         checks.append((len(numbers) == length, name, f"{length} numbers", len(numbers)))

@@ -11,14 +11,23 @@ from drex.rewards.cnn import PUBLISHED_CONVOLUTIONS, Convolution
 from drex.rewards.mlp import Inputs
 from drex.rewards.snippets import SnippetSettings
 
+Scaling = Literal["raw", "standardized", "both"]
+"""Scaling of a reward's inputs: none, to mean 0 and standard deviation 1, or one half of the members each."""
+
+
+def raw_members(scaling: Scaling, members: int) -> int:
+    """Members, the first ones, whose inputs are not standardized."""
+    return {"raw": members, "standardized": 0, "both": members - members // 2}[scaling]
+
 
 @dataclass(frozen=True, kw_only=True)
 class RewardSettings:
     """The reward ensemble and its training."""
 
-    inputs: Inputs = ("next_observations",)
-    """Parts of a transition that the reward is a function of."""
-    members: Count = 3
+    inputs: Inputs | None = None
+    """Parts of a transition that the reward is a function of. None: next_observations and actions; of images,
+    next_observations alone."""
+    members: Count = 6
     """Networks in the ensemble."""
     hidden_sizes: tuple[Count, ...] = (64, 64)
     """Units of each hidden layer; for images, of those after the convolutions."""
@@ -28,9 +37,10 @@ class RewardSettings:
     """Images only: rows at the top that are set to 0, to hide the score."""
     mask_bottom: Annotated[int, Range(0)] = 0
     """Images only: rows at the bottom that are set to 0."""
-    standardize_inputs: bool = False
-    """Standardize the inputs. Raw inputs favour velocities over postures in a small network, a useful bias in
-    locomotion."""
+    input_scaling: Scaling = "both"
+    """Scaling of the inputs, other than images. raw: none; it favours quantities of a large scale, a useful
+    bias in locomotion. standardized: to mean 0 and standard deviation 1. both: raw for one half of the
+    members, standardized for the other, so that an error of one half has only half of the weight."""
     snippets: SnippetSettings = field(default_factory=SnippetSettings)
     """How snippets are sampled."""
     snippet_return: Literal["mean", "sum"] = "mean"
@@ -40,7 +50,7 @@ class RewardSettings:
     """Gradient steps, each on one sample of snippets per member."""
     learning_rate: Positive = 1e-3
     """Adam's learning rate."""
-    l2: NotNegative = 0.01
+    l2: NotNegative = 0.03
     """Coefficient of ½‖θ‖² in the loss, not decoupled."""
     label_noise: Annotated[float, Range(0, 0.5, below=True)] = 0.0
     """Probability, assumed by the loss, that a preference is wrong."""
@@ -53,12 +63,18 @@ class RewardSettings:
 
     def __post_init__(self) -> None:
         check_ranges(self)
-        if not self.inputs:
+        if self.inputs == ():
             expected = "at least one part of a transition"
             raise UserError("RewardSettings.inputs", expected=expected, found="none")
         if self.patience and not self.held_out:
             expected = "held-out trajectories to stop by"
             raise UserError("RewardSettings.patience", expected=expected, found="held_out = 0")
+
+    def inputs_of(self, *, images: bool) -> Inputs:
+        """The inputs, chosen by the observations if the setting is None."""
+        if self.inputs is not None:
+            return self.inputs
+        return ("next_observations",) if images else ("next_observations", "actions")
 
 
 Squash = Literal["none", "sigmoid", "tanh"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -21,10 +21,13 @@ class SnippetSettings:
     scheme: Literal["shared", "independent"] = "shared"
     """shared: one snippet per trajectory, compared in all preferred pairs at once. independent: two new
     snippets per pair, as published."""
-    minimum_length: Count = 50
+    minimum_length: Count = 200
     """Steps of the shortest snippet; a shorter trajectory is taken whole."""
-    maximum_length: Count = 50
+    maximum_length: Count = 200
     """Steps of the longest snippet."""
+    maximum_share: Annotated[float, Range(0, 1, above=True)] = 0.5
+    """Largest part of the longest ranked trajectory that a snippet covers: where maximum_length is more, both
+    lengths and the stride shrink in proportion. 1 leaves them as they are."""
     pairs: Count = 64
     """Scheme independent only: pairs per sample."""
     trajectories: Annotated[int, Range(0)] = 0
@@ -32,9 +35,9 @@ class SnippetSettings:
     better_starts_no_earlier: bool = False
     """Sample the better snippet no earlier in its episode than the worse one (published for Atari). The
     reward then also depends on time: even from shuffled rankings it grows with the step."""
-    stride: Count = 1
+    stride: Count = 20
     """Steps between scored steps of a snippet. Neighbouring steps are nearly the same evidence; with all of
-    them, networks become overconfident."""
+    them, networks become overconfident, and learn how joints shake rather than where they lead."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
@@ -48,6 +51,16 @@ class SnippetSettings:
             refuse_unread(self, "pairs", read_by="scheme independent")
         else:
             refuse_unread(self, "trajectories", read_by="scheme shared")
+
+    def fitted(self, lengths: npt.NDArray[np.int64]) -> SnippetSettings:
+        """The settings with lengths and stride that fit trajectories of these lengths, (trajectories,)."""
+        factor = self.maximum_share * float(lengths.max()) / self.maximum_length
+        if factor >= 1.0 or self.maximum_share == 1.0:
+            return self
+        shortest, longest, stride = (
+            max(1, int(factor * steps)) for steps in (self.minimum_length, self.maximum_length, self.stride)
+        )
+        return replace(self, minimum_length=shortest, maximum_length=longest, stride=stride)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import make_environments
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_layout import CLONE, ROLLOUT_POLICY, Stage
-from drex.rankings.noisy_rollouts import NoisyRollouts, rank_by_noise
+from drex.rankings.noisy_rollouts import NoisyRollouts, below_zero, rank_by_noise
 from drex.rankings.rollout_policy import EPISODES, RolloutPolicyChoice, choose_rollout_policy
 from drex.stages.context import Context
 
@@ -24,11 +24,18 @@ def roll_out_with_noise(
     settings, seed = run.noise, stage.seed(run.seed)
     choice = _choose(run, cloned, bc) if settings.rollout_policy == "auto" else None
     chosen = settings.rollout_policy if choice is None else choice.chosen
+    both = chosen == "both"
 
     def make(advance: Advance) -> NoisyRollouts:
-        actor = stochastic(bc, seed=seed) if chosen == "stochastic" else deterministic(bc)
-        with closing(make_environments(run.task, settings.environments, seed=seed)) as environments:
-            return rank_by_noise(actor, environments, settings, seed=seed, progress=advance)
+        parts = []
+        for greedy in (False, True) if both else (chosen == "deterministic",):
+            actor = deterministic(bc) if greedy else stochastic(bc, seed=seed)
+            own = seed + 1 if both and greedy else seed
+            with closing(make_environments(run.task, settings.environments, seed=own)) as environments:
+                parts.append(
+                    rank_by_noise(actor, environments, settings, seed=own, greedy=greedy, progress=advance)
+                )
+        return below_zero(*parts) if both else parts[0]
 
     rollouts = run.load_or_make(
         stage,
@@ -37,8 +44,10 @@ def roll_out_with_noise(
         load=NoisyRollouts.load,
         settings=settings_to_json(settings) | {"rollout_policy": chosen},
         inputs=[CLONE],
-        bar=(len(settings.jobs()), "episode"),
+        bar=(len(settings.jobs()) * (1 + both), "episode"),
     )
+    if both and not rollouts.greedy.any():
+        run.progress.write("noise is injected into the sampling clone alone: the greedy one looks like noise")
     return rollouts, choice
 
 

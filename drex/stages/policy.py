@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -11,6 +12,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.policies.saved import load_trained, save_trained
+from drex.agents.ppo.settings import PPOSettings
 from drex.agents.ppo.train import train_ppo
 from drex.agents.rollouts.collect import Advance
 from drex.agents.sb3_algorithms import SB3Settings, train
@@ -24,6 +26,15 @@ from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.rewards.learned_reward import LearnedReward
 from drex.stages.context import Context
 from drex.stages.progress import StepBar
+
+
+def fit_learner(run: Context, episodes: RankedEpisodes) -> Context:
+    """The run with PPO's settings that are None chosen by whether a ranked episode terminated."""
+    learner = run.settings.learner
+    if not isinstance(learner, PPOSettings):
+        return run
+    terminates = bool(episodes.ranked.trajectories.terminated.any())
+    return replace(run, settings=replace(run.settings, learner=learner.fitted(terminates=terminates)))
 
 
 def train_policy(
