@@ -69,7 +69,7 @@ def row(facts: dict[str, Any]) -> str:
         f"{demonstrator['mean']:.1f} / {demonstrator['best']:.0f}",
         " / ".join(f"{mean:.1f}" for mean in clones),
         f"**{policy['mean']:.1f}** [{policy['interval'][0]:.1f}, {policy['interval'][1]:.1f}]",
-        f"{facts['policy_deterministic']['mean']:.1f}",
+        f"{(facts.get('trained_deterministic') or facts['policy_deterministic'])['mean']:.1f}",
         *(
             f"{controls[name]['mean']:.1f}" if name in controls else ""
             for name in ("constant", "shuffled_labels")

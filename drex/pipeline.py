@@ -27,17 +27,20 @@ from drex.presets.unread import refuse_unread_by_task
 from drex.ranges import SEEDS
 from drex.rankings.preferences import Preferences
 from drex.rankings.user_ranking import Ranking
-from drex.stages.cloning import clone_best, clone_demonstrations
+from drex.stages.cloning import best_episodes, clone_best, clone_demonstrations
 from drex.stages.context import Context
 from drex.stages.controls import train_control
 from drex.stages.demonstrations import copy_demonstrations, given_demonstrations
 from drex.stages.device import resolve_device
+from drex.stages.diagnosis import diagnose_ranking_and_reward
 from drex.stages.evaluation import evaluate, evaluate_control
 from drex.stages.held_out import held_out_accuracy
+from drex.stages.judges import learn_judges
 from drex.stages.policy import environment_steps, fit_learner, train_policy
 from drex.stages.progress import Progress
 from drex.stages.ranking import given_ranking, rank_as_user, rank_noisy_rollouts
 from drex.stages.reward import learn
+from drex.stages.selection import select_policy
 
 
 def run(
@@ -127,17 +130,28 @@ def _learn_and_evaluate(
     demos = copy_demonstrations(run, given)
     bc: ActorCriticPolicy | None
     if user is None:  # D-REX: rollouts of the clone are ranked by their noise level
-        bc = clone_demonstrations(run, demos.trajectories)
-        ranked = rank_noisy_rollouts(run, demos.trajectories, bc)
+        cloned = demos.trajectories
+        bc = clone_demonstrations(run, cloned)
+        ranked = rank_noisy_rollouts(run, cloned, bc)
     else:  # T-REX: the demonstrations are ranked by the user, and the best are cloned
+        cloned = demos.trajectories.select(best_episodes(run, demos.trajectories, user))
         bc = clone_best(run, demos.trajectories, user)
         ranked = rank_as_user(run, demos, user, bc)
     run = fit_learner(run, ranked)
     reward = learn(run, ranked)
-    policy = train_policy(run, reward, bc)
-    baselines = {name: train_control(run, name, ranked, bc) for name in controls}
     held_out = held_out_accuracy(run, ranked, reward)
+    findings = diagnose_ranking_and_reward(run, demos.trajectories, ranked, reward, held_out)
+    doubts = [finding.sentence for finding in findings if finding.light == "red"]
+    judges = learn_judges(run, cloned, ranked)
+    train_policy(run, reward, bc)
+    policy = select_policy(run, bc, judges, doubts=doubts)
+    baselines = {name: train_control(run, name, ranked, bc) for name in controls}
     found = evaluate(run, demos, bc, ranked, reward, policy)
+    found["returned"] = policy.choice.to_json()
+    found["diagnosis"] = [finding.to_json() for finding in findings]
     found["controls"] = {name: evaluate_control(run, name, control) for name, control in baselines.items()}
     found["reward"] |= {"held_out_accuracy": held_out.accuracy, "held_out_pairs": held_out.pairs}
-    return found | {"seconds": run.folder.seconds(), "environment_steps": environment_steps(run, ranked)}
+    return found | {
+        "seconds": run.folder.seconds(),
+        "environment_steps": environment_steps(run, ranked, judges),
+    }

@@ -54,7 +54,7 @@ class PPO(StablePPO):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("rollout_buffer_class", RelabelledRolloutBuffer)
-        self.kl_penalty = 0.0
+        self.kl_penalty, self.kl_decay = 0.0, 1.0
         self.critic_warmup_rollouts = 0
         self.rollouts_done = 0
         self.planned_steps: int | None = None
@@ -87,14 +87,17 @@ class PPO(StablePPO):
         cast("RelabelledRolloutBuffer", self.rollout_buffer).reward = reward
         self.uses_reward_function = reward is not None
 
-    def set_reference_policy(self, clone: ActorCriticPolicy | None, *, penalty: float) -> None:
+    def set_reference_policy(
+        self, clone: ActorCriticPolicy | None, *, penalty: float, decay: float = 1.0
+    ) -> None:
         """Penalize the squared distance of mean actions in standard deviations (Box) or the KL divergence.
 
-        The weight decays linearly from ``penalty`` to 0 over training. The clone is copied, and not saved
-        with the algorithm: attach it again after ``load``, or ``set_reference_policy(None, penalty=0.0)``.
+        The weight decays linearly from ``penalty`` to 0 over the share ``decay`` of training. The clone is
+        copied, and not saved with the algorithm: attach it again after ``load``, or
+        ``set_reference_policy(None, penalty=0.0)``.
         """
         self._clone = None if clone is None else copy.deepcopy(clone).to(self.device).requires_grad_(False)
-        self.kl_penalty = penalty
+        self.kl_penalty, self.kl_decay = penalty, decay
 
     def collect_rollouts(
         self, env: VecEnv, callback: BaseCallback, rollout_buffer: RolloutBuffer, n_rollout_steps: int
@@ -155,7 +158,7 @@ class PPO(StablePPO):
             value_clip=None if value_clip is None else float(value_clip(remaining)),  # type: ignore[operator]
             ent_coef=float(self.ent_coef),
             vf_coef=float(self.vf_coef),
-            kl_penalty=self.kl_penalty * max(remaining, 0.0),
+            kl_penalty=self.kl_penalty * max(1.0 - (1.0 - remaining) / self.kl_decay, 0.0),
         )
         plain = plain_actor_critic(self.policy)
         placed = None if plain is None else plain.place_gradients(critic_only=critic_only)

@@ -12,6 +12,8 @@ from drex.agents.policies.saved_actor_critic import load_weights
 from drex.agents.ppo.algorithm import PPO
 from drex.files.atomic import read_json_object, write_json, written_whole
 
+SNAPSHOTS = "policies"
+"""Folder of the policies along the training."""
 _COUNTERS = ("num_timesteps", "rollouts_done", "_n_updates", "_episode_num")
 
 
@@ -29,6 +31,15 @@ def save_checkpoint(folder: Path, model: PPO) -> None:
         write_json(whole / "counters.json", {name: getattr(model, name) for name in _COUNTERS})
     for path in [path for path in folder.glob("checkpoint-*") if path != place]:
         shutil.rmtree(path)
+
+
+def save_snapshot(folder: Path, model: PPO) -> None:
+    """Write the policy alone, as ``policies/STEPS.safetensors``; later checkpoints leave it in place."""
+    place = folder / SNAPSHOTS
+    place.mkdir(parents=True, exist_ok=True)
+    weights = {name: tensor.detach().cpu().clone() for name, tensor in model.policy.state_dict().items()}
+    with written_whole(place / f"{model.num_timesteps}.safetensors") as whole:
+        save_file(weights, whole)
 
 
 def load_checkpoint(folder: Path, model: PPO) -> int:

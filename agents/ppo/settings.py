@@ -49,9 +49,11 @@ class PPOSettings:
     """Initial standard deviation of Box actions, in their own unit; None keeps the clone's, or 1 from
     scratch."""
     kl_penalty: NotNegative | None = None
-    """Initial coefficient of the KL penalty to the clone, which decays linearly to 0: for Box actions the
-    squared distance of the means in standard deviations. None: 0.03, so that what keeps an episode going is
-    not unlearned at first; 0 where no ranked episode terminated, or from scratch."""
+    """Initial coefficient of the KL penalty to the clone, which decays linearly to 0 over kl_decay: for Box
+    actions the squared distance of the means in standard deviations. None: 0.03, so that what keeps an
+    episode going is not unlearned at first; 0 where no ranked episode terminated, or from scratch."""
+    kl_decay: Annotated[float, Range(0, 1, above=True)] = 0.5
+    """Share of the training over which the KL penalty decays to 0."""
     normalize_observations: bool = False
     """Normalize observations (not images) by their running mean and standard deviation; from scratch only,
     since a clone normalizes by its demonstrations."""

@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.policies.network import PolicySettings, StandardizedObservations, policy_arguments
 from drex.agents.ppo.algorithm import PPO
-from drex.agents.ppo.checkpoints import load_checkpoint, save_checkpoint
+from drex.agents.ppo.checkpoints import load_checkpoint, save_checkpoint, save_snapshot
 from drex.agents.ppo.running_normalization import RunningNormalization
 from drex.agents.ppo.settings import PPOSettings
 from drex.envs.data.stacked_frames import holds_images
@@ -38,6 +38,7 @@ def train_ppo(
     reward: RewardFunction | None,
     start_from: ActorCriticPolicy | None,
     checkpoints: Path | None = None,
+    snapshots: int = 0,
     logger: Logger | None = None,
     callback: BaseCallback | None = None,
     device: str = "cpu",
@@ -55,6 +56,8 @@ def train_ppo(
         reward: the learned reward; ``None`` keeps the environment's, for demonstrators.
         start_from: the clone.
         checkpoints: folder for checkpoints; training continues from the last one in it.
+        snapshots: number of policies, evenly spread over the checkpoints, that stay in their folder
+            ``policies``.
         logger: receives PPO's scalars.
         callback: stable-baselines3's, called at every step.
         device: ``"cpu"``, ``"cuda"`` or ``"auto"``.
@@ -95,6 +98,8 @@ def train_ppo(
             if model.num_timesteps < before + steps:
                 break  # the callback asked to stop
             if checkpoints is not None:
+                if (segment + 1) * snapshots // len(segments) > segment * snapshots // len(segments):
+                    save_snapshot(checkpoints, model)
                 save_checkpoint(checkpoints, model)
     finally:
         environments.close()
@@ -129,7 +134,9 @@ def _make_ppo(
     )
     if settings.start_from == "clone" and start_from is not None:
         model.policy.load_state_dict(start_from.state_dict())
-        model.set_reference_policy(start_from, penalty=cast("float", settings.kl_penalty))
+        model.set_reference_policy(
+            start_from, penalty=cast("float", settings.kl_penalty), decay=settings.kl_decay
+        )
     if isinstance(model.action_space, gymnasium.spaces.Box) and settings.initial_std is not None:
         torch.nn.init.constant_(model.policy.log_std, math.log(settings.initial_std))
     model.critic_warmup_rollouts = settings.critic_warmup_rollouts if settings.start_from == "clone" else 0

@@ -29,8 +29,8 @@ def assemble(
         demonstrations: with their true returns.
         episodes: the ranked trajectories, with theirs.
         reward: the normalized reward.
-        evaluated: ``random``, ``policy``, ``policy_deterministic``, and with a clone ``bc`` and
-            ``bc_stochastic``.
+        evaluated: ``random``, ``policy`` (the returned one), ``trained`` and
+            ``trained_deterministic``, and with a clone ``bc`` and ``bc_stochastic``.
     """
     given = PolicyEvaluation(demonstrations.true_returns.values_for_evaluation(), demonstrations.trajectories)
     ranked_returns = episodes.true_returns.values_for_evaluation()

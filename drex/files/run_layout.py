@@ -52,10 +52,26 @@ RANKED = Stage("ranked", 2, "ranking", (ROLLOUTS, NOISE, RANKING))
 RANKED_NOISE = Stage("ranked-noise", 2, "noisy rollouts beside it", (ROLLOUTS, NOISE))
 REWARD = Stage("reward", 3, "reward", ("reward.json", "reward.safetensors"))
 HELD_OUT = Stage("held_out", 6, "rewards for held-out pairs", ("pairs.json",))
-POLICY = Stage("policy", 4, "policy", (*_POLICY_FILES, "policy.zip"))
+DIAGNOSIS = Stage("diagnosis", 10, "diagnosis", ("diagnosis.json",))
+JUDGES = Stage("judges", 9, "judges", ("judges.json",))
+TRAINED = Stage("trained", 4, "training of the policy", (*_POLICY_FILES, "policy.zip"))
+POLICY = Stage("policy", 8, "choice of the policy", (*_POLICY_FILES, "choice.json"))
 EVALUATION = Stage("evaluation", 5, "evaluation", ("facts.json",))
 
-STAGES = (DEMONSTRATIONS, CLONE, ROLLOUT_POLICY, RANKED, RANKED_NOISE, REWARD, HELD_OUT, POLICY, EVALUATION)
+STAGES = (
+    DEMONSTRATIONS,
+    CLONE,
+    ROLLOUT_POLICY,
+    RANKED,
+    RANKED_NOISE,
+    REWARD,
+    HELD_OUT,
+    DIAGNOSIS,
+    JUDGES,
+    TRAINED,
+    POLICY,
+    EVALUATION,
+)
 """In the order of the method and of tables."""
 
 CONTROLS = {"constant": "baseline: constant reward", "shuffled_labels": "baseline: shuffled labels"}
@@ -63,15 +79,15 @@ CONTROLS = {"constant": "baseline: constant reward", "shuffled_labels": "baselin
 
 
 def control_stage(stage: Stage, control: str) -> Stage:
-    """The control's counterpart of a stage (reward, policy or evaluation)."""
-    part = "" if stage is POLICY else f"-{stage.name}"
+    """The control's counterpart of a stage (reward, training or evaluation)."""
+    part = "" if stage is TRAINED else f"-{stage.name}"
     label = f"{CONTROLS.get(control, control)}, {stage.label}"
     return replace(stage, name=f"control-{control}{part}", label=label)
 
 
 def stage_labels() -> dict[str, str]:
     """Label of every stage by its name, in the order of tables."""
-    controls = [control_stage(stage, name) for name in CONTROLS for stage in (REWARD, POLICY, EVALUATION)]
+    controls = [control_stage(stage, name) for name in CONTROLS for stage in (REWARD, TRAINED, EVALUATION)]
     return {stage.name: stage.label for stage in (*STAGES, *controls)}
 
 

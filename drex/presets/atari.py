@@ -18,6 +18,7 @@ from drex.rankings.settings import NoiseRanking, UserRanking
 from drex.rewards.normalize import RewardNormalization
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetSettings
+from drex.selection.settings import SelectionSettings
 
 
 def paper_atari_drex(task: str) -> Settings:
@@ -63,6 +64,7 @@ def paper_atari_drex(task: str) -> Settings:
             patience=5,
         ),
         normalization=RewardNormalization(squash="sigmoid", offset="zero", scale="none"),
+        selection=SelectionSettings(judge=False),
         learner=_PUBLISHED_PPO,
         atari=AtariOptions(episodic_life=True),
         evaluation=EvaluationSettings(episodes=30, environments=16),

@@ -12,6 +12,7 @@ from drex.rankings.settings import NoiseRanking, UserRanking
 from drex.rewards.normalize import RewardNormalization
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetSettings
+from drex.selection.settings import SelectionSettings
 
 
 def paper_drex(task: str) -> Settings:
@@ -42,6 +43,7 @@ def paper_drex(task: str) -> Settings:
         normalization=RewardNormalization(
             offset="mean", scale="step", control_cost=_PAPER_CONTROL_COSTS.get(family(task), 0.0)
         ),
+        selection=SelectionSettings(judge=False),
         learner=PPOSettings(
             environments=1,
             rollout_steps=2048,

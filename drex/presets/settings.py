@@ -17,6 +17,7 @@ from drex.ranges import Range, check_ranges, located, paths_of, refuse_unread
 from drex.rankings.settings import NoiseRanking, UserRanking
 from drex.rewards.normalize import RewardNormalization
 from drex.rewards.settings import RewardSettings
+from drex.selection.settings import SelectionSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,8 @@ class Settings:
     """Training of the policy on the learned reward."""
     atari: AtariOptions = field(default_factory=AtariOptions)
     """Atari games only: differences of training from recording and evaluation."""
+    selection: SelectionSettings = field(default_factory=SelectionSettings)
+    """Choice between the trained policy and the clone."""
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     """Evaluation at the end."""
 

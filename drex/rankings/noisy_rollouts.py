@@ -58,6 +58,12 @@ class NoisyRollouts:
         """The trajectories with these preferences."""
         return RankedTrajectories(self.trajectories, self.preferences(minimum_gap=minimum_gap))
 
+    def select(self, chosen: npt.NDArray[np.bool_]) -> NoisyRollouts:
+        """The episodes for which ``chosen``, (episodes,), is true, at least one, without true returns."""
+        rows = np.flatnonzero(chosen)
+        jobs, unknown = tuple(self.jobs[row] for row in rows), TrueReturns.unknown(len(rows))
+        return NoisyRollouts(self.trajectories.select(rows), unknown, jobs, self.greedy[rows])
+
     def save(self, folder: Path) -> None:
         """Write ``rollouts.npz`` (with the true rewards, for evaluation only) and ``noise.json``."""
         rewards = self.true_returns.step_values_for_evaluation()

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from drex.files.run_layout import CONTROLS, POLICY, control_stage
+from drex.files.run_layout import CONTROLS, TRAINED, control_stage
 from drex.report.finished_run import Curve, FinishedRun
 from drex.report.image_figures import attention, frames_highest_and_lowest
 
@@ -123,7 +123,7 @@ def learning_curve(run: FinishedRun) -> Figure | None:
     else:
         lower.text(0.5, 0.5, "true return unknown", ha="center", transform=lower.transAxes, **_NOTE)
     for name in run.evaluation.get("controls", {}):
-        curve = run.scalars.get(f"{control_stage(POLICY, name).name}/eval/true_return", [])
+        curve = run.scalars.get(f"{control_stage(TRAINED, name).name}/eval/true_return", [])
         if curve:
             _line(lower, curve, linestyle="--", label=CONTROLS.get(name, name))
             lower.legend(fontsize=8)

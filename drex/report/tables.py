@@ -10,6 +10,7 @@ from typing import Any
 from drex.files.run_layout import CONTROLS, stage_labels
 from drex.rankings.rollout_policy import RolloutPolicyChoice
 from drex.report.finished_run import METHODS
+from drex.selection.choice import Candidate
 
 UNKNOWN = "unknown"
 """For null in ``evaluation.json``."""
@@ -67,8 +68,9 @@ def returns_table(evaluation: Mapping[str, Any]) -> Table:
         ("greedy clone", evaluation.get("bc")),
         ("sampling clone", evaluation.get("bc_stochastic")),
         *((CONTROLS.get(name, name), found) for name, found in evaluation.get("controls", {}).items()),
-        (method, evaluation["policy"]),
-        (f"{method}, greedy", evaluation.get("policy_deterministic")),
+        ("trained policy, sampling", evaluation.get("trained")),
+        ("trained policy, greedy", evaluation.get("trained_deterministic")),
+        (f"{method}: {_returned(evaluation)}", evaluation["policy"]),
     ]
     return Table(
         f"True return per episode: {method} on {evaluation['task']}, seed {evaluation['seed']}",
@@ -86,6 +88,12 @@ def returns_table(evaluation: Mapping[str, Any]) -> Table:
             if found is not None
         ),
     )
+
+
+def _returned(evaluation: Mapping[str, Any]) -> str:
+    """The returned policy: ``clone, greedy`` or ``trained for 600,000 steps, sampling``."""
+    chosen = evaluation.get("returned")
+    return "policy" if chosen is None else Candidate(**chosen["returned"]).label
 
 
 def findings_table(evaluation: Mapping[str, Any]) -> Table:

@@ -44,6 +44,11 @@ class Context:
         """The settings of the noisy rollouts, in runs that have them."""
         return cast("NoiseRanking", self.settings.noise)
 
+    @property
+    def gamma(self) -> float:
+        """The learner's discount factor, chosen by the ranking; see ``fit_learner``."""
+        return cast("float", self.settings.learner.gamma)
+
     def load_or_make(
         self,
         stage: Stage,

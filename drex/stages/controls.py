@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
-from drex.files.run_layout import POLICY, REWARD, control_stage
+from drex.files.run_layout import REWARD, TRAINED, control_stage
 from drex.presets.names import Control
 from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.stages.context import Context
@@ -18,7 +18,7 @@ def train_control(
     run: Context, name: Control, episodes: RankedEpisodes, bc: ActorCriticPolicy | None
 ) -> BasePolicy:
     """A policy trained on a constant reward, or on a reward learned from shuffled labels."""
-    stage = control_stage(POLICY, name)
+    stage = control_stage(TRAINED, name)
     if name == "constant":
         return train_policy(run, constant_reward, bc, stage=stage, reward_stages=[])
     learned = control_stage(REWARD, name)

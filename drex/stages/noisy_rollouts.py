@@ -14,6 +14,7 @@ from drex.files.dataclass_json import settings_to_json
 from drex.files.run_layout import CLONE, ROLLOUT_POLICY, Stage
 from drex.rankings.noisy_rollouts import NoisyRollouts, below_zero, rank_by_noise
 from drex.rankings.rollout_policy import EPISODES, RolloutPolicyChoice, choose_rollout_policy
+from drex.rankings.settings import NoiseRanking
 from drex.stages.context import Context
 
 
@@ -24,31 +25,37 @@ def roll_out_with_noise(
     settings, seed = run.noise, stage.seed(run.seed)
     choice = _choose(run, cloned, bc) if settings.rollout_policy == "auto" else None
     chosen = settings.rollout_policy if choice is None else choice.chosen
-    both = chosen == "both"
-
-    def make(advance: Advance) -> NoisyRollouts:
-        parts = []
-        for greedy in (False, True) if both else (chosen == "deterministic",):
-            actor = deterministic(bc) if greedy else stochastic(bc, seed=seed)
-            own = seed + 1 if both and greedy else seed
-            with closing(make_environments(run.task, settings.environments, seed=own)) as environments:
-                parts.append(
-                    rank_by_noise(actor, environments, settings, seed=own, greedy=greedy, progress=advance)
-                )
-        return below_zero(*parts) if both else parts[0]
-
     rollouts = run.load_or_make(
         stage,
-        make,
+        lambda advance: roll_out(run, bc, chosen, seed=seed, progress=advance),
         save=NoisyRollouts.save,
         load=NoisyRollouts.load,
         settings=settings_to_json(settings) | {"rollout_policy": chosen},
         inputs=[CLONE],
-        bar=(len(settings.jobs()) * (1 + both), "episode"),
+        bar=(episodes_of(settings, chosen), "episode"),
     )
-    if both and not rollouts.greedy.any():
+    if chosen == "both" and not rollouts.greedy.any():
         run.progress.write("noise is injected into the sampling clone alone: the greedy one looks like noise")
     return rollouts, choice
+
+
+def roll_out(
+    run: Context, bc: ActorCriticPolicy, rollout_policy: str, *, seed: int, progress: Advance
+) -> NoisyRollouts:
+    """Rollouts of a clone, greedy or sampling or both, with every noise and level."""
+    parts, both = [], rollout_policy == "both"
+    for greedy in (False, True) if both else (rollout_policy == "deterministic",):
+        own = seed + 1 if both and greedy else seed
+        actor = deterministic(bc) if greedy else stochastic(bc, seed=own)
+        with closing(make_environments(run.task, run.noise.environments, seed=own)) as environments:
+            part = rank_by_noise(actor, environments, run.noise, seed=own, greedy=greedy, progress=progress)
+        parts.append(part)
+    return below_zero(*parts) if both else parts[0]
+
+
+def episodes_of(settings: NoiseRanking, rollout_policy: str) -> int:
+    """Episodes of the noisy rollouts."""
+    return len(settings.jobs()) * (2 if rollout_policy == "both" else 1)
 
 
 def _choose(run: Context, cloned: Trajectories, bc: ActorCriticPolicy) -> RolloutPolicyChoice:

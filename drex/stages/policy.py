@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from stable_baselines3.common.base_class import BaseAlgorithm
@@ -12,6 +14,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.policies.saved import load_trained, save_trained
+from drex.agents.ppo.checkpoints import SNAPSHOTS
 from drex.agents.ppo.settings import PPOSettings
 from drex.agents.ppo.train import train_ppo
 from drex.agents.rollouts.collect import Advance
@@ -21,10 +24,11 @@ from drex.envs.learned_reward import RewardFunction
 from drex.envs.make import make_environments, task_spaces
 from drex.evaluation.training_curve import TrueReturnWatch
 from drex.files.dataclass_json import JSON, settings_to_json
-from drex.files.run_layout import CLONE, POLICY, REWARD, Stage
+from drex.files.run_layout import CLONE, REWARD, TRAINED, Stage
 from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.rewards.learned_reward import LearnedReward
 from drex.stages.context import Context
+from drex.stages.judges import Judges
 from drex.stages.progress import StepBar
 
 
@@ -42,7 +46,7 @@ def train_policy(
     reward: RewardFunction,
     bc: ActorCriticPolicy | None,
     *,
-    stage: Stage = POLICY,
+    stage: Stage = TRAINED,
     reward_stages: Sequence[Stage] = (REWARD,),
 ) -> BasePolicy:
     """A policy trained on a reward, from the clone if there is one and the algorithm can start from it.
@@ -54,13 +58,14 @@ def train_policy(
     described: dict[str, JSON] = {
         "policy": settings_to_json(settings.policy),
         "learner": settings_to_json(settings.learner),
+        "snapshots": _snapshots(run, stage),
     }
     if is_atari(run.task):
         described["atari"] = settings_to_json(settings.atari)
     return run.load_or_make(
         stage,
         lambda advance: _train(run, stage, reward, bc, advance),
-        save=lambda model, place: save_trained(model, settings.policy, place),
+        save=lambda model, place: _save(run, stage, model, place),
         load=lambda place: load_trained(place, observation_space, action_space),
         settings=described,
         inputs=[*([] if bc is None else [CLONE]), *reward_stages],
@@ -71,7 +76,7 @@ def train_policy(
 def _train(
     run: Context, stage: Stage, reward: RewardFunction, bc: ActorCriticPolicy | None, advance: Advance
 ) -> BaseAlgorithm:
-    settings, learner, main = run.settings, run.settings.learner, stage == POLICY
+    settings, learner, main = run.settings, run.settings.learner, stage == TRAINED
 
     def environments(count: int, seed: int) -> VecEnv:
         return make_environments(run.task, count, seed=seed, atari=atari_options(run.task, settings.atari))
@@ -81,7 +86,7 @@ def _train(
 
     shared: dict[str, Any] = {
         "policy_settings": settings.policy,
-        "seed": POLICY.seed(run.seed),
+        "seed": TRAINED.seed(run.seed),
         "reward": reward.on(run.device) if isinstance(reward, LearnedReward) else reward,
         "start_from": bc,
         "logger": run.progress.logger() if main else None,
@@ -91,11 +96,29 @@ def _train(
     if isinstance(learner, SB3Settings):
         run.progress.write(learner.how_it_starts(cloned=bc is not None))
         return train(environments, learner, **shared)
-    return train_ppo(environments, learner, checkpoints=run.folder.unfinished(stage.name), **shared)
+    snapshots = _snapshots(run, stage)
+    folder = run.folder.unfinished(stage.name)
+    return train_ppo(environments, learner, checkpoints=folder, snapshots=snapshots, **shared)
 
 
-def environment_steps(run: Context, episodes: RankedEpisodes) -> int:
-    """Steps of the choice of the rollout policy, of noisy rollouts and of the policy's training."""
+def _snapshots(run: Context, stage: Stage) -> int:
+    """Policies along the training that are kept for the judges."""
+    settings = run.settings
+    judged = stage == TRAINED and settings.selection.judge and settings.noise is not None
+    return settings.selection.checkpoints if judged and isinstance(settings.learner, PPOSettings) else 0
+
+
+def _save(run: Context, stage: Stage, model: BaseAlgorithm, place: Path) -> None:
+    """Write the trained policy, and in the folder ``policies`` those along its training."""
+    save_trained(model, run.settings.policy, place)
+    kept = run.folder.unfinished(stage.name) / SNAPSHOTS
+    if kept.is_dir():
+        shutil.copytree(kept, place / SNAPSHOTS)
+
+
+def environment_steps(run: Context, episodes: RankedEpisodes, judges: Judges | None) -> int:
+    """Steps of the choice of the rollout policy, of all noisy rollouts and of the policy's training."""
     noisy = 0 if episodes.noise is None else int(episodes.noise.trajectories.lengths.sum())
     choice = 0 if episodes.rollout_policy is None else episodes.rollout_policy.environment_steps
-    return choice + noisy + run.settings.learner.training_steps
+    judged = 0 if judges is None else judges.environment_steps
+    return choice + noisy + judged + run.settings.learner.training_steps

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from drex.agents.behavioral_cloning import Log
 from drex.files.dataclass_json import JSON, settings_to_json
 from drex.files.run_layout import REWARD, Stage
@@ -39,7 +37,7 @@ def learn_and_normalize(run: Context, ranked: RankedTrajectories, *, log: Log | 
     """A normalized reward from these rankings, by the run's settings and the seed of the reward."""
     settings, seed = run.settings, REWARD.seed(run.seed)
     learned = learn_reward(ranked, settings.reward, seed=seed, log=log, device=run.device)
-    return normalize_reward(learned, ranked, settings.normalization, gamma=_gamma(run))
+    return normalize_reward(learned, ranked, settings.normalization, gamma=run.gamma)
 
 
 def reward_settings(run: Context) -> dict[str, JSON]:
@@ -47,11 +45,6 @@ def reward_settings(run: Context) -> dict[str, JSON]:
     settings = run.settings
     return {
         "reward": settings_to_json(settings.reward),
-        "normalization": settings_to_json(settings.normalization) | {"gamma": _gamma(run)},
+        "normalization": settings_to_json(settings.normalization) | {"gamma": run.gamma},
         "minimum_gap": None if settings.noise is None else settings.noise.minimum_gap,
     }
-
-
-def _gamma(run: Context) -> float:
-    """The learner's discount factor, chosen by now; see ``fit_learner``."""
-    return cast("float", run.settings.learner.gamma)

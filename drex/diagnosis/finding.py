@@ -1,0 +1,44 @@
+"""A finding of the diagnosis."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Light = Literal["green", "yellow", "red"]
+"""Fine; doubtful; expect the policy to be no better than the clone."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One sign.
+
+    Args:
+        name: what is looked at.
+        light: green, yellow or red.
+        value: the number behind the light.
+        sentence: what was found.
+        advice: what to do; empty if nothing.
+    """
+
+    name: str
+    light: Light
+    value: float
+    sentence: str
+    advice: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``diagnosis.json`` and ``evaluation.json``."""
+        return asdict(self)
+
+    def line(self) -> str:
+        """For the terminal: ``[red] survival: ...``."""
+        advice = f" {self.advice}" if self.advice else ""
+        return f"[{self.light}] {self.name}: {self.sentence}{advice}"
+
+
+def by_thresholds(value: float, *, green: float, yellow: float) -> Light:
+    """Green from ``green`` up, yellow from ``yellow`` up, else red."""
+    if value >= green:
+        return "green"
+    return "yellow" if value >= yellow else "red"

@@ -1,0 +1,183 @@
+"""What can be seen without the true reward, stage by stage.
+
+No function here reads true returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import spearmanr
+
+from drex.diagnosis.finding import Finding, by_thresholds
+from drex.envs.data.trajectories import Trajectories
+from drex.rankings.apparent_noise import apparent_levels
+from drex.rankings.noisy_rollouts import NoisyRollouts
+from drex.rankings.preferences import RankedTrajectories
+from drex.rewards.learned_reward import LearnedReward
+from drex.rewards.normalize import MOSTLY, survival
+
+_FOLDS = 5
+
+
+def ranking_findings(demonstrations: Trajectories, rollouts: NoisyRollouts) -> Iterator[Finding]:
+    """Findings about the noisy rollouts: what noise does, and whether the clone is like its demonstrator."""
+    levels = np.array([job.level for job in rollouts.jobs])
+    kinds = np.array([job.name for job in rollouts.jobs])
+    for kind in dict.fromkeys(kinds.tolist()):
+        yield _graded(rollouts, levels, kinds == kind, kind)
+    if len(set(kinds.tolist())) > 1:
+        yield _across_kinds(rollouts, levels, kinds)
+    yield _like_demonstrations(demonstrations, rollouts, levels)
+    if not rollouts.greedy.any():
+        yield Finding(
+            "greedy clone",
+            "yellow",
+            0.0,
+            "Noise went into the sampling clone alone: the greedy clone was not asked for, or its rollouts "
+            "look like more noise than none.",
+        )
+
+
+def _graded(
+    rollouts: NoisyRollouts, levels: npt.NDArray[np.float64], chosen: npt.NDArray[np.bool_], kind: str
+) -> Finding:
+    rows = np.flatnonzero(chosen)
+    guessed = np.zeros(len(rows))
+    for fold in range(_FOLDS):
+        out = np.arange(len(rows)) % _FOLDS == fold
+        known, asked = rows[~out], rows[out]
+        part = rollouts.trajectories.select(known), levels[known], rollouts.trajectories.select(asked)
+        guessed[out] = apparent_levels(*part)[1]
+    value = _correlation(guessed, levels[rows])
+    light = by_thresholds(value, green=0.6, yellow=0.3)
+    seen = "grades behaviour" if light == "green" else "hardly grades behaviour"
+    return Finding(
+        f"{kind} noise",
+        light,
+        value,
+        f"The level of {kind} noise {seen}: levels guessed from held-out episodes correlate by {value:.2f}.",
+        "" if light == "green" else "Use other noise (--ranking.names), or better demonstrations.",
+    )
+
+
+def _across_kinds(
+    rollouts: NoisyRollouts, levels: npt.NDArray[np.float64], kinds: npt.NDArray[np.str_]
+) -> Finding:
+    values = []
+    for kind in dict.fromkeys(kinds.tolist()):
+        here, there = np.flatnonzero(kinds == kind), np.flatnonzero(kinds != kind)
+        parts = rollouts.trajectories.select(here), levels[here], rollouts.trajectories.select(there)
+        values.append(_correlation(apparent_levels(*parts)[1], levels[there]))
+    value = min(values)
+    light = by_thresholds(value, green=0.4, yellow=0.1)
+    return Finding(
+        "kinds of noise",
+        light,
+        value,
+        f"What one kind of noise does predicts the level of another kind with a correlation of {value:.2f}.",
+        "" if light == "green" else "The kinds disagree on what is worse: try each alone (--ranking.names).",
+    )
+
+
+def _like_demonstrations(
+    demonstrations: Trajectories, rollouts: NoisyRollouts, levels: npt.NDArray[np.float64]
+) -> Finding:
+    sampling = np.flatnonzero(~rollouts.greedy) if not rollouts.greedy.all() else np.arange(len(levels))
+    known = rollouts.trajectories.select(sampling)
+    _, asked = apparent_levels(known, levels[sampling], demonstrations)
+    value = float(np.median(asked))
+    light = by_thresholds(-value, green=-0.3, yellow=-0.6)
+    return Finding(
+        "clone",
+        light,
+        value,
+        f"The demonstrations look like the clone with noise of level {max(value, 0.0):.2f}.",
+        "" if light == "green" else "The clone does not act like its demonstrator: give more demonstrations.",
+    )
+
+
+def reward_findings(
+    demonstrations: Trajectories, ranked: RankedTrajectories, reward: LearnedReward, held_out: float | None
+) -> Iterator[Finding]:
+    """Findings about the learned reward: what ending means, what it follows, whether it generalizes."""
+    returns, lengths = reward.returns(ranked.trajectories), ranked.trajectories.lengths
+    pairs = ranked.preferences
+    ordered = float(np.average(returns[pairs.better] > returns[pairs.worse], weights=pairs.weight))
+    light = by_thresholds(ordered, green=0.75, yellow=0.6)
+    yield Finding(
+        "order",
+        light,
+        ordered,
+        f"The learned returns of whole episodes order {ordered:.0%} of the ranked pairs.",
+        "" if light == "green" else "Offset and ranking contradict each other (--normalization.offset).",
+    )
+    if held_out is not None:
+        light = by_thresholds(held_out, green=0.7, yellow=0.6)
+        yield Finding(
+            "held-out pairs",
+            light,
+            held_out,
+            f"The reward orders {held_out:.0%} of the pairs of held-out episodes.",
+            "" if light == "green" else "The ranking is hardly learned: use more rollouts or other noise.",
+        )
+    yield _ending(demonstrations, ranked, returns, lengths)
+    yield _time(ranked.trajectories, reward)
+
+
+SURVIVAL_ALONE = 0.95
+"""Share of the variance of learned returns explained by length, from which length alone is rewarded."""
+
+
+def _ending(
+    demonstrations: Trajectories,
+    ranked: RankedTrajectories,
+    returns: npt.NDArray[np.float64],
+    lengths: npt.NDArray[np.int64],
+) -> Finding:
+    longer = survival(ranked)
+    meaning = "noise shortens them" if longer > MOSTLY else "noise lengthens them"
+    if not ranked.trajectories.terminated.any():
+        return Finding("ending", "green", 0.0, "No episode terminates, so that living pays nothing.")
+    if abs(longer) <= MOSTLY:
+        return Finding(
+            "ending",
+            "yellow",
+            longer,
+            "Episodes terminate, noise neither shortens nor lengthens them: what ending means is unknown.",
+            "Set --normalization.offset and --normalization.percentile if you know it.",
+        )
+    explained = float(np.corrcoef(returns, lengths)[0, 1] ** 2)
+    lasting = float((~demonstrations.terminated).mean())
+    if longer > 0 and explained > SURVIVAL_ALONE and 0.0 < lasting < 1.0:
+        return Finding(
+            "ending",
+            "red",
+            explained,
+            f"The learned return is length alone ({explained:.0%} of its variance), but {lasting:.0%} of the "
+            "demonstrations already last as long as the task allows: nothing better is left to learn.",
+            "Use demonstrations that end in different ways, and rank them (--method trex).",
+        )
+    return Finding("ending", "green", longer, f"Episodes terminate, and {meaning} ({longer:+.2f}).")
+
+
+def _time(trajectories: Trajectories, reward: LearnedReward) -> Finding:
+    steps = np.arange(len(trajectories.observations)) - np.repeat(trajectories.starts, trajectories.lengths)
+    value = abs(_correlation(reward.per_step(trajectories), steps))
+    light = by_thresholds(-value, green=-0.5, yellow=-0.8)
+    return Finding(
+        "time",
+        light,
+        value,
+        f"The learned reward of a step correlates with its time in the episode by {value:.2f}.",
+        "" if light == "green" else "The reward may be a clock: compare snippets of equal times.",
+    )
+
+
+def _correlation(first: npt.NDArray[np.floating], second: npt.NDArray[np.generic]) -> float:
+    """Spearman's rank correlation; 0 where one side is constant."""
+    if np.ptp(first) == 0 or np.ptp(np.asarray(second, np.float64)) == 0:
+        return 0.0
+    return float(spearmanr(first, second).statistic)

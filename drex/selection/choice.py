@@ -1,0 +1,156 @@
+"""The choice of the returned policy: the trained one where every judge rates it above the clone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from drex.envs.data.trajectories import Trajectories
+from drex.rewards.learned_reward import LearnedReward
+
+Actions = Literal["sampling", "greedy"]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A reward learned apart from the one that the policy is trained on.
+
+    Args:
+        name: of the rollouts that it was learned from.
+        reward: normalized.
+        noisiest: mean learned return of its noisiest rollouts.
+    """
+
+    name: str
+    reward: LearnedReward
+    noisiest: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A policy that a run may return.
+
+    Args:
+        trained: whether it is the trained policy, or else the clone.
+        steps: environment steps of its training; 0 for the clone.
+        actions: how it acts.
+    """
+
+    trained: bool
+    steps: int
+    actions: Actions
+
+    @property
+    def label(self) -> str:
+        """For tables: ``clone, greedy`` or ``trained for 600,000 steps, sampling``."""
+        name = f"trained for {self.steps:,} steps" if self.trained else "clone"
+        return f"{name}, {self.actions}"
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A candidate as the judges see it.
+
+    Args:
+        candidate: the policy.
+        length: mean steps of its episodes.
+        gains: by judge: mean learned return above the better clone's, in units of that clone's distance from
+            the noisiest rollouts.
+        lower: the lowest gain less its standard error.
+    """
+
+    candidate: Candidate
+    length: float
+    gains: dict[str, float]
+    lower: float
+
+
+@dataclass(frozen=True)
+class PolicyChoice:
+    """What a run returns, and why.
+
+    Args:
+        returned: the policy.
+        reason: one sentence.
+        ratings: of all candidates; none without judges.
+    """
+
+    returned: Candidate
+    reason: str
+    ratings: tuple[Rating, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """For ``choice.json`` and ``evaluation.json``."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(facts: Mapping[str, Any]) -> PolicyChoice:
+        """Read the result of ``to_json``."""
+        ratings = tuple(
+            Rating(**{**rating, "candidate": Candidate(**rating["candidate"])}) for rating in facts["ratings"]
+        )
+        return PolicyChoice(Candidate(**facts["returned"]), facts["reason"], ratings)
+
+
+def choose(
+    played: Mapping[Candidate, Trajectories], judges: Sequence[Judge], *, doubts: Sequence[str] = ()
+) -> PolicyChoice:
+    """The trained policy with the best rating if it is above the better clone, else that clone.
+
+    A rating is the lowest gain over the judges less its standard error, so that the margin grows with their
+    disagreement.
+
+    Args:
+        played: episodes of each candidate, both clones among them.
+        judges: at least one.
+        doubts: reasons to trust no learned reward on this task, judges included; the clone is returned then.
+    """
+    clones = [candidate for candidate in played if not candidate.trained]
+    returns = {judge.name: _returns(judge, played) for judge in judges}
+    noisiest = {judge.name: judge.noisiest for judge in judges}
+    heights = {
+        clone: np.mean([_height(returns[name][clone], returns[name], noisiest[name]) for name in returns])
+        for clone in clones
+    }
+    better = max(clones, key=lambda clone: heights[clone])
+    ratings = []
+    for candidate, trajectories in played.items():
+        gains, lower = {}, np.inf
+        for name, found in returns.items():
+            unit = max(abs(found[better].mean() - noisiest[name]), 1e-8)
+            gains[name] = float((found[candidate].mean() - found[better].mean()) / unit)
+            error = float(np.hypot(_error(found[candidate]), _error(found[better]))) / unit
+            lower = min(lower, gains[name] - error)
+        length = float(trajectories.lengths.mean())
+        ratings.append(Rating(candidate, length, gains, float(lower)))
+    best = max((rating for rating in ratings if rating.candidate.trained), key=lambda rating: rating.lower)
+    if doubts:
+        return PolicyChoice(better, f"the clone, since {doubts[0]}", tuple(ratings))
+    if best.lower > 0:
+        least = min(best.gains.values())
+        reason = f"the trained policy, since every judge rates it above the clone, by {least:.0%} or more"
+        return PolicyChoice(best.candidate, reason, tuple(ratings))
+    reason = "the clone, since not every judge rates the trained policy above it"
+    return PolicyChoice(better, reason, tuple(ratings))
+
+
+def _returns(
+    judge: Judge, played: Mapping[Candidate, Trajectories]
+) -> dict[Candidate, npt.NDArray[np.float64]]:
+    return {candidate: judge.reward.returns(trajectories) for candidate, trajectories in played.items()}
+
+
+def _height(
+    found: npt.NDArray[np.float64], among: Mapping[Candidate, npt.NDArray[np.float64]], noisiest: float
+) -> float:
+    """Mean learned return above the noisiest rollouts', in units of the clones' highest."""
+    top = max(among[candidate].mean() - noisiest for candidate in among if not candidate.trained)
+    return float((found.mean() - noisiest) / max(abs(top), 1e-8))
+
+
+def _error(values: npt.NDArray[np.float64]) -> float:
+    return float(values.std(ddof=1) / np.sqrt(len(values)))

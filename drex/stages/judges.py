@@ -1,0 +1,118 @@
+"""The judges: rewards learned from fresh noisy rollouts of another clone, before the policy is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from drex.agents.behavioral_cloning import clone
+from drex.agents.rollouts.collect import Advance
+from drex.envs.data.trajectories import Trajectories
+from drex.envs.make import task_spaces
+from drex.files.atomic import read_json, write_json
+from drex.files.dataclass_json import JSON, settings_to_json
+from drex.files.run_layout import CLONE, DEMONSTRATIONS, JUDGES
+from drex.rankings.noisy_rollouts import NoisyRollouts
+from drex.rankings.preferences import RankedTrajectories
+from drex.rankings.ranked_episodes import RankedEpisodes
+from drex.rewards.learned_reward import load_reward
+from drex.rewards.learning import learn_reward
+from drex.rewards.normalize import normalize_reward
+from drex.selection.choice import Judge
+from drex.stages.context import Context
+from drex.stages.noisy_rollouts import episodes_of, roll_out
+from drex.stages.reward import reward_settings
+
+_FILE = "judges.json"
+
+
+@dataclass(frozen=True)
+class Judges:
+    """The judges, and the environment steps of the rollouts that they were learned from."""
+
+    judges: tuple[Judge, ...]
+    environment_steps: int
+
+
+def learn_judges(run: Context, cloned: Trajectories, episodes: RankedEpisodes) -> Judges | None:
+    """Two judges: of all noisy rollouts of another clone, and of a part of them; ``None`` if none are asked.
+
+    A judge that shares the clone or the rollouts with the training reward shares its errors. These have
+    another clone, and the second one has the greedy rollouts alone, or where there are none, the first kind
+    of noise alone.
+    """
+    settings, seed = run.settings, JUDGES.seed(run.seed)
+    if not settings.selection.judge or episodes.noise is None:
+        return None
+    choice = episodes.rollout_policy
+    rollout_policy = run.noise.rollout_policy if choice is None else choice.chosen
+    observation_space, action_space, _ = task_spaces(run.task)
+
+    def make(advance: Advance) -> Judges:
+        other = clone(
+            cloned,
+            observation_space,
+            action_space,
+            policy_settings=settings.policy,
+            settings=settings.bc,
+            seed=seed,
+            device=run.device,
+        )
+        rollouts = roll_out(run, other, rollout_policy, seed=seed, progress=advance)
+        parts = {"all rollouts": rollouts, **_part(rollouts)}
+        judges = tuple(
+            _judge(run, name, part, seed + index) for index, (name, part) in enumerate(parts.items())
+        )
+        return Judges(judges, int(rollouts.trajectories.lengths.sum()))
+
+    return run.load_or_make(
+        JUDGES,
+        make,
+        save=_save,
+        load=_load,
+        settings=reward_settings(run)
+        | {
+            "bc": settings_to_json(settings.bc),
+            "ranking": settings_to_json(run.noise),
+            "rollout_policy": rollout_policy,
+            "policy": settings_to_json(settings.policy),
+        },
+        inputs=[DEMONSTRATIONS, CLONE],
+        bar=(episodes_of(run.noise, rollout_policy), "episode"),
+    )
+
+
+def _part(rollouts: NoisyRollouts) -> dict[str, NoisyRollouts]:
+    if rollouts.greedy.any() and not rollouts.greedy.all():
+        return {"greedy rollouts": rollouts.select(rollouts.greedy)}
+    names = np.array([job.name for job in rollouts.jobs])
+    if len(set(names.tolist())) > 1:
+        return {f"{names[0]} noise": rollouts.select(names == names[0])}
+    return {}
+
+
+def _judge(run: Context, name: str, rollouts: NoisyRollouts, seed: int) -> Judge:
+    ranked: RankedTrajectories = rollouts.ranked(minimum_gap=run.noise.minimum_gap)
+    learned = learn_reward(ranked, run.settings.reward, seed=seed, device=run.device)
+    reward = normalize_reward(learned, ranked, run.settings.normalization, gamma=run.gamma)
+    levels = np.array([job.level for job in rollouts.jobs])
+    noisiest = reward.returns(rollouts.trajectories)[levels == levels.max()]
+    return Judge(name, reward, float(noisiest.mean()))
+
+
+def _save(learned: Judges, place: Path) -> None:
+    for index, judge in enumerate(learned.judges):
+        judge.reward.save(place / f"judge-{index}")
+    facts: list[JSON] = [{"name": judge.name, "noisiest": judge.noisiest} for judge in learned.judges]
+    write_json(place / _FILE, {"judges": facts, "environment_steps": learned.environment_steps})
+
+
+def _load(place: Path) -> Judges:
+    facts = read_json(place / _FILE)
+    judges = tuple(
+        Judge(judge["name"], load_reward(place / f"judge-{index}"), judge["noisiest"])
+        for index, judge in enumerate(facts["judges"])
+    )
+    return Judges(judges, facts["environment_steps"])

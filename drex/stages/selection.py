@@ -1,0 +1,131 @@
+"""The returned policy: chosen by the judges among the trained policy, its snapshots and the clone."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors.torch import load_file
+from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
+
+from drex.agents.policies.acting import Policy
+from drex.agents.policies.saved import as_callable, load_trained
+from drex.agents.policies.saved_actor_critic import load_weights
+from drex.agents.ppo.checkpoints import SNAPSHOTS
+from drex.agents.rollouts.collect import Advance, collect_on
+from drex.envs.make import task_spaces
+from drex.files.atomic import read_json, write_json
+from drex.files.dataclass_json import settings_to_json
+from drex.files.run_layout import CLONE, JUDGES, POLICY, TRAINED
+from drex.selection.choice import Actions, Candidate, PolicyChoice, choose
+from drex.stages.context import Context
+from drex.stages.judges import Judges
+
+_WEIGHTS, _NETWORK, _CHOICE = POLICY.files
+
+
+@dataclass(frozen=True)
+class Returned:
+    """The policy that the run returns, and the choice that led to it."""
+
+    policy: BasePolicy
+    choice: PolicyChoice
+
+    def acting(self, seed: int) -> Policy:
+        """The policy as it was judged: greedy, or sampling with this seed."""
+        return as_callable(self.policy, seed=None if self.choice.returned.actions == "greedy" else seed)
+
+
+def select_policy(
+    run: Context,
+    bc: ActorCriticPolicy | None,
+    judges: Judges | None,
+    *,
+    doubts: Sequence[str] = (),
+) -> Returned:
+    """The policy that the judges choose; without judges, the trained one.
+
+    Args:
+        run: whose policy is trained.
+        bc: the clone.
+        judges: learned from another clone; ``None`` returns the trained policy.
+        doubts: reasons why no learned reward can be trusted on this task.
+    """
+    observation_space, action_space, _ = task_spaces(run.task)
+
+    def make(advance: Advance) -> PolicyChoice:
+        steps = run.settings.learner.training_steps
+        if judges is None or bc is None:
+            reason = "the trained policy, since there are no judges"
+            return PolicyChoice(Candidate(True, steps, "sampling"), reason)
+        return _judged(run, bc, judges, doubts, advance)
+
+    def save(choice: PolicyChoice, place: Path) -> None:
+        weights, network = _files(run, choice.returned)
+        shutil.copyfile(weights, place / _WEIGHTS)
+        shutil.copyfile(network, place / _NETWORK)
+        write_json(place / _CHOICE, choice.to_json())
+
+    def load(place: Path) -> Returned:
+        choice = PolicyChoice.from_json(read_json(place / _CHOICE))
+        return Returned(load_trained(place, observation_space, action_space), choice)
+
+    selection, judged = run.settings.selection, judges is not None and bc is not None
+    returned = run.load_or_make(
+        POLICY,
+        make,
+        save=save,
+        load=load,
+        settings=settings_to_json(selection) | {"doubts": list(doubts)},
+        inputs=[*([CLONE] if bc is not None else []), *([JUDGES] if judged else []), TRAINED],
+        bar=(len(_candidates(run)) * selection.episodes, "episode") if judged else None,
+    )
+    run.progress.write(f"returned: {returned.choice.reason}")
+    return returned
+
+
+def _judged(
+    run: Context, bc: ActorCriticPolicy, judges: Judges, doubts: Sequence[str], advance: Advance
+) -> PolicyChoice:
+    """Play every candidate and choose; the gains along the training are logged."""
+    seed, episodes = POLICY.seed(run.seed), run.settings.selection.episodes
+    played = {}
+    for candidate in _candidates(run):
+        policy = _load(run, candidate) if candidate.trained else bc
+        actor = as_callable(policy, seed=None if candidate.actions == "greedy" else seed)
+        played[candidate], _ = collect_on(
+            run.task, actor, episodes, seed=seed, environments=min(16, episodes), progress=advance
+        )
+    choice = choose(played, judges.judges, doubts=doubts)
+    for rating in choice.ratings:
+        candidate = rating.candidate
+        for name, gain in rating.gains.items() if candidate.trained else ():
+            run.progress.log(f"judges/{name}, {candidate.actions}", gain, candidate.steps)
+    return choice
+
+
+def _candidates(run: Context) -> list[Candidate]:
+    """The clone, the policies along the training and the last one, greedy and sampling each."""
+    kept = (TRAINED.folder(run.folder.path) / SNAPSHOTS).glob("*.safetensors")
+    last = run.settings.learner.training_steps
+    steps = sorted({int(file.stem) for file in kept} | {last})
+    policies = [(False, 0), *((True, each) for each in steps)]
+    modes: tuple[Actions, ...] = ("greedy", "sampling")
+    return [Candidate(trained, each, actions) for trained, each in policies for actions in modes]
+
+
+def _files(run: Context, candidate: Candidate) -> tuple[Path, Path]:
+    """Weights and network of a candidate in the run folder."""
+    folder = (TRAINED if candidate.trained else CLONE).folder(run.folder.path)
+    weights = folder / SNAPSHOTS / f"{candidate.steps}.safetensors"
+    return weights if weights.is_file() else folder / _WEIGHTS, folder / _NETWORK
+
+
+def _load(run: Context, candidate: Candidate) -> BasePolicy:
+    """A policy of the training."""
+    weights, network = _files(run, candidate)
+    policy = load_trained(network.parent, *task_spaces(run.task)[:2])
+    load_weights(policy, load_file(weights), str(weights))
+    return policy
