@@ -13,13 +13,13 @@ import numpy as np
 import torch
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList
 from stable_baselines3.common.policies import ActorCriticPolicy
-from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn, VecEnvWrapper
 
 from drex.agents.policies.network import PolicySettings
 from drex.agents.ppo.algorithm import PPO
 from drex.agents.ppo.settings import PPOSettings
 from drex.agents.ppo.train import MakeEnvironments, train_ppo
 from drex.envs.atari.options import AtariOptions
+from drex.envs.vector.scaled_reward import ScaledReward
 from drex.envs.vector.true_reward_ledger import take_true_return
 from drex.errors import UserError
 from drex.ranges import Count, Positive, Range, check_ranges
@@ -85,7 +85,7 @@ def train_demonstrator(
     watch = _StopAtReturn(settings.target_return, settings.episodes_watched, progress)
     scale = settings.reward_scale
     model = train_ppo(
-        lambda count, stream: _ScaledReward(make(count, stream), scale),
+        lambda count, stream: ScaledReward(make(count, stream), scale),
         settings.ppo,
         policy_settings=settings.policy,
         seed=seed,
@@ -131,21 +131,6 @@ class PolicyHistory(BaseCallback):
         self._weights[model.rollouts_done] = weights
 
     _on_training_end = _on_rollout_end
-
-
-class _ScaledReward(VecEnvWrapper):
-    """The true reward times a factor."""
-
-    def __init__(self, environments: VecEnv, scale: float) -> None:
-        super().__init__(environments)
-        self._scale = scale
-
-    def reset(self) -> VecEnvObs:
-        return self.venv.reset()
-
-    def step_wait(self) -> VecEnvStepReturn:
-        observations, rewards, dones, infos = self.venv.step_wait()
-        return observations, rewards * self._scale, dones, infos
 
 
 class _StopAtReturn(BaseCallback):

@@ -15,6 +15,7 @@ from stable_baselines3.common.noise import NormalActionNoise
 from stable_baselines3.common.off_policy_algorithm import OffPolicyAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import set_random_seed
+from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
 from drex.agents.policies.algorithm_registry import ALGORITHMS, Algorithm, SB3Name
 from drex.agents.policies.network import PolicySettings, policy_arguments
@@ -106,7 +107,7 @@ def train(
     *,
     policy_settings: PolicySettings,
     seed: int,
-    reward: RewardFunction,
+    reward: RewardFunction | None,
     start_from: ActorCriticPolicy | None,
     logger: Logger | None = None,
     callback: BaseCallback | None = None,
@@ -115,11 +116,11 @@ def train(
     """Train another algorithm than PPO on a reward; without checkpoints, unlike ``train_ppo``.
 
     Args:
-        make: makes the environments; their own reward is dropped.
+        make: makes the environments; a learned reward replaces theirs.
         settings: of the algorithm.
         policy_settings: the clone's network; algorithms that cannot train it use stable-baselines3's default.
         seed: of weights, environments and sampling.
-        reward: the learned reward.
+        reward: the learned reward; ``None`` keeps the environments'.
         start_from: the clone.
         logger: receives scalars.
         callback: stable-baselines3's, called at every step.
@@ -130,7 +131,9 @@ def train(
     """
     algorithm = ALGORITHMS[settings.name]
     set_random_seed(seed)
-    environments = LearnedRewardVecEnv(make(settings.environments or algorithm.environments, seed), reward)
+    environments = make(settings.environments or algorithm.environments, seed)
+    if reward is not None:
+        environments = LearnedRewardVecEnv(environments, reward)
     try:
         check_algorithm(settings, environments.action_space)
         model = _make(algorithm, settings, policy_settings, environments, seed=seed, device=device)
@@ -150,7 +153,7 @@ def _make(
     algorithm: Algorithm,
     settings: SB3Settings,
     policy_settings: PolicySettings,
-    environments: LearnedRewardVecEnv,
+    environments: VecEnv,
     *,
     seed: int,
     device: str,

@@ -144,7 +144,8 @@ def _learn_and_evaluate(
     doubts = [finding.sentence for finding in findings if finding.light == "red"]
     judges = learn_judges(run, cloned, ranked)
     train_policy(run, reward, bc)
-    policy = select_policy(run, bc, judges, doubts=doubts)
+    demonstrated = float(demos.trajectories.lengths.mean())
+    policy = select_policy(run, bc, judges, demonstrated=demonstrated, doubts=doubts)
     baselines = {name: train_control(run, name, ranked, bc) for name in controls}
     found = evaluate(run, demos, bc, ranked, reward, policy)
     found["returned"] = policy.choice.to_json()

@@ -14,7 +14,25 @@ from drex.ranges import Seed, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
-class CommonOptions:
+class EnvironmentOptions:
+    """How the environment of a task is made."""
+
+    env_kwargs: Annotated[str, tyro.conf.arg(metavar="JSON")] = "{}"
+    """Keyword arguments of the environment, a JSON object."""
+    wrappers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[MODULE:WRAPPER ...]")] = ()
+    """Wrappers of the environment, classes or functions, innermost first."""
+
+    def environment_of(self, task: str) -> str:
+        """The task with its arguments and wrappers as one name; ``UserError`` if one cannot be parsed."""
+        from drex.envs.json_options import json_object
+        from drex.envs.task_names import task_name
+
+        kwargs = json_object(self.env_kwargs, "env_kwargs")
+        return task_name(task, kwargs=kwargs, wrappers=self.wrappers)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CommonOptions(EnvironmentOptions):
     """Learn a reward from demonstrations, and train a policy on it to beat the demonstrator."""
 
     task: tyro.conf.Suppress[str] = "ENV"
@@ -26,8 +44,8 @@ class CommonOptions:
     run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Output folder; default: runs/ENV/PRESET-seedN."""
     preset: str = "default"
-    """Preset of the settings: default (our best), paper (as published), or small (an Atari game in less than
-    two hours on two cores)."""
+    """Preset of the settings: default (one for all tasks), paper (as published), or small (an Atari game in
+    less than two hours on two cores)."""
     method: Method = "drex"
     """Source of the ranking: noise injected into a clone of the demonstrations (drex), or the user (trex)."""
     ranking: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
@@ -39,13 +57,10 @@ class CommonOptions:
     """Algorithm that trains the policy: ppo, or stable-baselines3's a2c, sac, td3, ddpg, dqn, or
     sb3-contrib's trpo, tqc, qrdqn."""
     controls: tuple[Control, ...] = ()
-    """Baseline rewards, trained and evaluated in the same way: constant, or learned from shuffled labels."""
+    """Baseline rewards, trained and evaluated in the same way: constant, or learned from shuffled labels; and
+    the ceiling, true_reward."""
     device: Device = "auto"
     """Device of the training; auto: the CPU for flat observations, where it is faster, else a GPU if any."""
-    env_kwargs: Annotated[str, tyro.conf.arg(metavar="JSON")] = "{}"
-    """Keyword arguments of the environment, a JSON object."""
-    wrappers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[MODULE:WRAPPER ...]")] = ()
-    """Wrappers of the environment, classes or functions, innermost first."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Continue the interrupted run in the folder."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -56,11 +71,7 @@ class CommonOptions:
 
     def environment(self) -> str:
         """The task with its arguments and wrappers as one name; ``UserError`` if one cannot be parsed."""
-        from drex.envs.json_options import json_object
-        from drex.envs.task_names import task_name
-
-        kwargs = json_object(self.env_kwargs, "env_kwargs")
-        return task_name(self.task, kwargs=kwargs, wrappers=self.wrappers)
+        return self.environment_of(self.task)
 
     def folder(self) -> Path:
         """The output folder: ``run_dir``, or named by task, method, preset and seed."""

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from drex.cli.common_options import EnvironmentOptions
 from drex.demonstrations.make import MakingSettings
 from drex.demonstrations.record import RecordingSettings
 from drex.presets.presets import demonstrator
@@ -19,7 +20,7 @@ Format = Literal["npz", "minari", "imitation", "d4rl"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class _NewFile:
+class _NewFile(EnvironmentOptions):
     out: Annotated[Path, tyro.conf.arg(metavar="FILE")]
     """Output file (npz); an existing file is not overwritten."""
     seed: Seed = 0

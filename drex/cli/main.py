@@ -133,7 +133,8 @@ def _make_demos(words: list[str]) -> None:
     settings = asked.settings
     print(f"{task}: training a demonstrator to a mean return of {settings.demonstrator.target_return:g}")
     command = shlex.join(["drex", "demos", "make", task, *options])
-    made = make_demonstrations(task, asked.out, settings, seed=asked.seed, command=command, quiet=asked.quiet)
+    name = asked.environment_of(task)
+    made = make_demonstrations(name, asked.out, settings, seed=asked.seed, command=command, quiet=asked.quiet)
     if settings.history:
         save_ranking(ranking_beside(asked.out), Ranking("file_order", settings.history, "training time"))
     print("\n".join(describe(made).lines()))
@@ -150,8 +151,9 @@ def _record_demos(words: list[str]) -> None:
     from drex.demonstrations.record import open_policy, record
 
     command = shlex.join(["drex", "demos", "record", task, *options])
-    policy, about = open_policy(asked.policy, task), {"command": command}
-    made = record(policy, task, asked.out, settings=asked.settings, seed=asked.seed, about=about)
+    name = asked.environment_of(task)
+    policy, about = open_policy(asked.policy, name), {"command": command}
+    made = record(policy, name, asked.out, settings=asked.settings, seed=asked.seed, about=about)
     print("\n".join(describe(made).lines()))
 
 

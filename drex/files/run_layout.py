@@ -74,7 +74,13 @@ STAGES = (
 )
 """In the order of the method and of tables."""
 
-CONTROLS = {"constant": "baseline: constant reward", "shuffled_labels": "baseline: shuffled labels"}
+CEILING = "true_reward"
+"""The control that is no baseline: the same training on the true reward."""
+CONTROLS = {
+    "constant": "baseline: constant reward",
+    "shuffled_labels": "baseline: shuffled labels",
+    CEILING: "ceiling: true reward",
+}
 """Labels of the controls."""
 
 

@@ -7,7 +7,8 @@ from typing import Literal
 Method = Literal["drex", "trex"]
 """Source of the ranking: noise injected into a clone (``drex``), or the user (``trex``)."""
 
-Control = Literal["constant", "shuffled_labels"]
-"""``constant``: the same reward for every step; ``shuffled_labels``: a reward learned from shuffled pairs."""
+Control = Literal["constant", "shuffled_labels", "true_reward"]
+"""``constant``: the same reward for every step; ``shuffled_labels``: a reward learned from shuffled pairs;
+``true_reward``: the ceiling, what the same training reaches on the true reward."""
 
 Device = Literal["auto", "cpu", "cuda"]

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from scipy.stats import kendalltau
 
+from drex.files.run_layout import CEILING
+
 LOW_TAU = 0.5
 """Rank correlation of learned and true return below which the reward is reported as unreliable."""
 LOW_ACCURACY = 0.75
@@ -118,7 +120,7 @@ def _controls(evaluation: Mapping[str, Any]) -> Iterator[str]:
         return
     low, high = policy["interval"]
     for name, control in evaluation.get("controls", {}).items():
-        if control["mean"] is not None and control["mean"] >= low:
+        if name != CEILING and control["mean"] is not None and control["mean"] >= low:
             yield (
                 f"The baseline {name!r} reaches {control['mean']:.0f}, not clearly below the policy's "
                 f"{policy['mean']:.0f} [{low:.0f}, {high:.0f}]: the gain need not come from the "

@@ -20,7 +20,10 @@ class SelectionSettings:
     """Return what the judges choose; off, the policy at the end of training. Runs without noisy rollouts have
     no judges."""
     episodes: Annotated[int, Range(2)] = 10
-    """Episodes of each candidate that are judged."""
+    """Episodes of each candidate that are judged, at least."""
+    steps: Count = 10_000
+    """Environment steps of each candidate that are judged, at least, if episodes are as long as demonstrated: of
+    short episodes more are played, up to 100."""
     checkpoints: Count = 5
     """Policies along the training of PPO that are judged, the last one included; each greedy and sampling."""
 

@@ -1,4 +1,4 @@
-"""Controls: the same training on baseline rewards."""
+"""Controls: the same training on baseline rewards, and on the true reward as the ceiling."""
 
 from __future__ import annotations
 
@@ -6,19 +6,24 @@ import numpy as np
 import numpy.typing as npt
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
-from drex.files.run_layout import REWARD, TRAINED, control_stage
+from drex.files.run_layout import CEILING, REWARD, TRAINED, control_stage
 from drex.presets.names import Control
 from drex.rankings.ranked_episodes import RankedEpisodes
+from drex.stages.ceiling import true_reward_environments
 from drex.stages.context import Context
 from drex.stages.policy import train_policy
+from drex.stages.ranking import ranked_stages
 from drex.stages.reward import learn
 
 
 def train_control(
     run: Context, name: Control, episodes: RankedEpisodes, bc: ActorCriticPolicy | None
 ) -> BasePolicy:
-    """A policy trained on a constant reward, or on a reward learned from shuffled labels."""
+    """A policy trained on a constant reward, on one learned from shuffled labels, or on the true reward."""
     stage = control_stage(TRAINED, name)
+    if name == CEILING:
+        true = true_reward_environments(run, episodes)
+        return train_policy(run, None, bc, stage=stage, reward_stages=ranked_stages(episodes), make=true)
     if name == "constant":
         return train_policy(run, constant_reward, bc, stage=stage, reward_stages=[])
     learned = control_stage(REWARD, name)

@@ -37,11 +37,10 @@ class Judges:
 
 
 def learn_judges(run: Context, cloned: Trajectories, episodes: RankedEpisodes) -> Judges | None:
-    """Two judges: of all noisy rollouts of another clone, and of a part of them; ``None`` if none are asked.
+    """A judge for each kind of noise, of noisy rollouts of another clone; ``None`` if none are asked.
 
-    A judge that shares the clone or the rollouts with the training reward shares its errors. These have
-    another clone, and the second one has the greedy rollouts alone, or where there are none, the first kind
-    of noise alone.
+    A judge that shares the clone, the rollouts and the noise with the training reward shares its errors. These
+    have another clone and one kind of noise each.
     """
     settings, seed = run.settings, JUDGES.seed(run.seed)
     if not settings.selection.judge or episodes.noise is None:
@@ -82,15 +81,6 @@ def learn_judges(run: Context, cloned: Trajectories, episodes: RankedEpisodes) -
         inputs=[DEMONSTRATIONS, CLONE],
         bar=(episodes_of(run.noise, rollout_policy), "episode"),
     )
-
-
-def _part(rollouts: NoisyRollouts) -> dict[str, NoisyRollouts]:
-    if rollouts.greedy.any() and not rollouts.greedy.all():
-        return {"greedy rollouts": rollouts.select(rollouts.greedy)}
-    names = np.array([job.name for job in rollouts.jobs])
-    if len(set(names.tolist())) > 1:
-        return {f"{names[0]} noise": rollouts.select(names == names[0])}
-    return {}
 
 
 def _judge(run: Context, name: str, rollouts: NoisyRollouts, seed: int) -> Judge:

@@ -16,7 +16,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 from drex.agents.policies.saved import load_trained, save_trained
 from drex.agents.ppo.checkpoints import SNAPSHOTS
 from drex.agents.ppo.settings import PPOSettings
-from drex.agents.ppo.train import train_ppo
+from drex.agents.ppo.train import MakeEnvironments, train_ppo
 from drex.agents.rollouts.collect import Advance
 from drex.agents.sb3_algorithms import SB3Settings, train
 from drex.envs.atari.options import atari_options, is_atari
@@ -43,15 +43,24 @@ def fit_learner(run: Context, episodes: RankedEpisodes) -> Context:
 
 def train_policy(
     run: Context,
-    reward: RewardFunction,
+    reward: RewardFunction | None,
     bc: ActorCriticPolicy | None,
     *,
     stage: Stage = TRAINED,
     reward_stages: Sequence[Stage] = (REWARD,),
+    make: MakeEnvironments | None = None,
 ) -> BasePolicy:
     """A policy trained on a reward, from the clone if there is one and the algorithm can start from it.
 
     An interrupted PPO resumes from its checkpoint; other algorithms restart.
+
+    Args:
+        run: with the settings.
+        reward: ``None`` takes that of the environments.
+        bc: the clone.
+        stage: that is made, of the policy or of a control.
+        reward_stages: stages that the reward is made from.
+        make: makes the environments; ``None`` takes the task's, which pay nothing.
     """
     observation_space, action_space, _ = task_spaces(run.task)
     settings = run.settings
@@ -64,7 +73,7 @@ def train_policy(
         described["atari"] = settings_to_json(settings.atari)
     return run.load_or_make(
         stage,
-        lambda advance: _train(run, stage, reward, bc, advance),
+        lambda advance: _train(run, stage, reward, bc, make, advance),
         save=lambda model, place: _save(run, stage, model, place),
         load=lambda place: load_trained(place, observation_space, action_space),
         settings=described,
@@ -74,12 +83,19 @@ def train_policy(
 
 
 def _train(
-    run: Context, stage: Stage, reward: RewardFunction, bc: ActorCriticPolicy | None, advance: Advance
+    run: Context,
+    stage: Stage,
+    reward: RewardFunction | None,
+    bc: ActorCriticPolicy | None,
+    make: MakeEnvironments | None,
+    advance: Advance,
 ) -> BaseAlgorithm:
     settings, learner, main = run.settings, run.settings.learner, stage == TRAINED
 
-    def environments(count: int, seed: int) -> VecEnv:
+    def unpaid(count: int, seed: int) -> VecEnv:
         return make_environments(run.task, count, seed=seed, atari=atari_options(run.task, settings.atari))
+
+    environments = make or unpaid
 
     def log(name: str, value: float, step: int) -> None:
         run.progress.log(name if main else f"{stage.name}/{name}", value, step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from drex.selection.choice import Actions, Candidate, PolicyChoice, choose
 from drex.stages.context import Context
 from drex.stages.judges import Judges
 
+_MOST_EPISODES = 100
 _WEIGHTS, _NETWORK, _CHOICE = POLICY.files
 
 
@@ -43,6 +45,7 @@ def select_policy(
     bc: ActorCriticPolicy | None,
     judges: Judges | None,
     *,
+    demonstrated: float,
     doubts: Sequence[str] = (),
 ) -> Returned:
     """The policy that the judges choose; without judges, the trained one.
@@ -51,16 +54,19 @@ def select_policy(
         run: whose policy is trained.
         bc: the clone.
         judges: learned from another clone; ``None`` returns the trained policy.
+        demonstrated: mean steps of a demonstration, by which the number of episodes is chosen.
         doubts: reasons why no learned reward can be trusted on this task.
     """
     observation_space, action_space, _ = task_spaces(run.task)
+    selection, judged = run.settings.selection, judges is not None and bc is not None
+    episodes = max(selection.episodes, min(_MOST_EPISODES, math.ceil(selection.steps / demonstrated)))
 
     def make(advance: Advance) -> PolicyChoice:
         steps = run.settings.learner.training_steps
         if judges is None or bc is None:
             reason = "the trained policy, since there are no judges"
             return PolicyChoice(Candidate(True, steps, "sampling"), reason)
-        return _judged(run, bc, judges, doubts, advance)
+        return _judged(run, bc, judges, episodes, doubts, advance)
 
     def save(choice: PolicyChoice, place: Path) -> None:
         weights, network = _files(run, choice.returned)
@@ -72,25 +78,29 @@ def select_policy(
         choice = PolicyChoice.from_json(read_json(place / _CHOICE))
         return Returned(load_trained(place, observation_space, action_space), choice)
 
-    selection, judged = run.settings.selection, judges is not None and bc is not None
     returned = run.load_or_make(
         POLICY,
         make,
         save=save,
         load=load,
-        settings=settings_to_json(selection) | {"doubts": list(doubts)},
+        settings=settings_to_json(selection) | {"played": episodes, "doubts": list(doubts)},
         inputs=[*([CLONE] if bc is not None else []), *([JUDGES] if judged else []), TRAINED],
-        bar=(len(_candidates(run)) * selection.episodes, "episode") if judged else None,
+        bar=(len(_candidates(run)) * episodes, "episode") if judged else None,
     )
     run.progress.write(f"returned: {returned.choice.reason}")
     return returned
 
 
 def _judged(
-    run: Context, bc: ActorCriticPolicy, judges: Judges, doubts: Sequence[str], advance: Advance
+    run: Context,
+    bc: ActorCriticPolicy,
+    judges: Judges,
+    episodes: int,
+    doubts: Sequence[str],
+    advance: Advance,
 ) -> PolicyChoice:
     """Play every candidate and choose; the gains along the training are logged."""
-    seed, episodes = POLICY.seed(run.seed), run.settings.selection.episodes
+    seed = POLICY.seed(run.seed)
     played = {}
     for candidate in _candidates(run):
         policy = _load(run, candidate) if candidate.trained else bc

@@ -1,0 +1,296 @@
+"""One default on many tasks: D-REX, both clones, two baselines and a ceiling; JSON, a table and a figure.
+
+``python -m benchmarks suite`` makes the missing results of the development half; a killed run resumes. The
+confirmation half is run once, after every choice has been made: ``--group confirmation``. Demonstrations that
+are not bundled are made by ``--demos`` with the commands in ``TASKS``.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import tyro
+from scipy.stats import bootstrap, trim_mean
+
+from benchmarks.runner import RESULTS, Experiment, RunOptions, read_results, run_and_show
+
+Group = Literal["development", "confirmation", "third"]
+DEMONSTRATIONS = Path(__file__).parent / "data" / "suite"
+CONTROLS = ("constant", "shuffled_labels", "true_reward")
+
+
+@dataclass(frozen=True)
+class Task:
+    """One task of the suite.
+
+    Args:
+        id: for gymnasium.
+        group: half of the suite, or the tasks that were looked at by hand before.
+        make: options of ``drex demos make`` after the task, which trained the demonstrator; none if bundled.
+        options: further options of every command on the task.
+    """
+
+    id: str
+    group: Group
+    make: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Names files."""
+        return self.id.rsplit(":", 1)[-1].replace("/", "-")
+
+    @property
+    def demonstrations(self) -> Path | None:
+        """The file of its demonstrations; ``None`` if they are bundled."""
+        return DEMONSTRATIONS / f"{self.name}.npz" if self.make else None
+
+
+_UNSCALED = ("--reward-scale", "1.0")
+_FLAT = ("--wrappers", "gymnasium.wrappers:FlattenObservation")
+
+TASKS = (
+    Task("HalfCheetah-v5", "development"),
+    Task("Hopper-v5", "development"),
+    Task("Walker2d-v5", "development"),
+    Task("Ant-v5", "development"),
+    Task("Swimmer-v5", "development"),
+    Task("Reacher-v5", "development", ("--target-return", "-14", *_UNSCALED)),
+    Task("Pusher-v5", "development", ("--target-return", "-58", *_UNSCALED)),
+    Task("Acrobot-v1", "development", ("--target-return", "-150")),
+    Task("LunarLander-v3", "development", ("--target-return", "0")),
+    Task("InvertedDoublePendulum-v5", "third", ("--target-return", "2000")),
+    Task("CartPole-v1", "third", ("--target-return", "150")),
+    Task("BipedalWalker-v3", "third", ("--target-return", "100")),
+)
+"""All tasks, with the commands that made their demonstrations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(RunOptions):
+    """Run the suite where results are missing, and print the table."""
+
+    group: Group = "development"
+    """Tasks to run: development, confirmation or third (looked at by hand before)."""
+    tasks: tuple[str, ...] = ()
+    """Ids of some tasks of the group; none takes all."""
+    control_seeds: tuple[int, ...] = (0,)
+    """Seeds for which the baselines and the ceiling are trained."""
+    demos: bool = False
+    """Only make the demonstrations that are missing."""
+
+
+def chosen(options: Options) -> list[Task]:
+    """The tasks that the options ask for."""
+    group = [task for task in TASKS if task.group == options.group]
+    return [task for task in group if not options.tasks or task.id in options.tasks]
+
+
+def experiments(options: Options) -> Iterator[Experiment]:
+    """Every run that the options ask for."""
+    for seed in options.seeds:
+        controls = ("--controls", *CONTROLS) if seed in options.control_seeds else ()
+        for task in chosen(options):
+            yield Experiment(task.name, task.id, seed, (*task.options, *controls), task.demonstrations)
+
+
+def make_demonstrations(task: Task) -> None:
+    """Train the demonstrator of a task and record it; the file holds the command."""
+    file = task.demonstrations
+    if file is None or file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    words = ["demos", "make", task.id, *task.make, *task.options, "--out", str(file)]
+    command = [sys.executable, "-c", "import sys; from drex.cli.main import main; sys.exit(main())"]
+    subprocess.run([*command, *words, "--quiet"], check=True)
+
+
+# What the results say
+
+
+def score(value: float, facts: Mapping[str, Any], controlled: Mapping[str, Any]) -> float | None:
+    """0 for the demonstrations' mean, 1 for the ceiling; ``None`` without a ceiling above them.
+
+    Args:
+        value: a mean return.
+        facts: of the run.
+        controlled: a run of the task that has the ceiling.
+    """
+    ceiling, low = controlled["controls"].get("true_reward"), facts["demonstrator"]["mean"]
+    if ceiling is None or ceiling["mean"] <= low:
+        return None
+    return float((value - low) / (ceiling["mean"] - low))
+
+
+def better_clone(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The clone, greedy or sampling, with the higher mean."""
+    clones: list[dict[str, Any]] = [facts["bc"], facts["bc_stochastic"]]
+    return max(clones, key=lambda clone: float(clone["mean"]))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One task, over its seeds.
+
+    Args:
+        name: of the task.
+        above_best: the mean of the returned policies is above the best demonstration.
+        no_harm: none of them is below the better clone by more than both intervals.
+        above_clones: the mean is above that of the better clones.
+        above_baselines: the policy is above both baselines wherever they were trained.
+        red: seeds with a red light before PPO.
+    """
+
+    name: str
+    above_best: bool
+    no_harm: bool
+    above_clones: bool
+    above_baselines: bool | None
+    red: int
+
+
+def verdict(seeds: Sequence[Mapping[str, Any]]) -> Verdict:
+    """The questions of the suite for one task."""
+    returned = fmean(facts["policy"]["mean"] for facts in seeds)
+    harmless = [facts["policy"]["interval"][1] >= better_clone(facts)["interval"][0] for facts in seeds]
+    baselines = [
+        facts["policy"]["mean"] > max(facts["controls"][name]["mean"] for name in CONTROLS[:2])
+        for facts in seeds
+        if "constant" in facts["controls"]
+    ]
+    return Verdict(
+        seeds[0]["name"],
+        returned > seeds[0]["demonstrator"]["best"],
+        all(harmless),
+        returned > fmean(better_clone(facts)["mean"] for facts in seeds),
+        all(baselines) if baselines else None,
+        sum(any(finding["light"] == "red" for finding in facts["diagnosis"]) for facts in seeds),
+    )
+
+
+def by_task(folder: Path) -> dict[str, list[dict[str, Any]]]:
+    """All results, by task, in the order of ``TASKS``."""
+    found: dict[str, list[dict[str, Any]]] = {task.name: [] for task in TASKS}
+    for facts in read_results(folder):
+        found[facts["name"]].append(facts)
+    return {name: seeds for name, seeds in found.items() if seeds}
+
+
+def table(folder: Path) -> str:
+    """The results as markdown tables: a row for each run, and the counts of each group."""
+    groups = {task.name: task.group for task in TASKS}
+    found = by_task(folder)
+    head = (
+        "| task | seed | demonstrations' mean / best | clone greedy / sampling | trained sampling / greedy "
+        "| **returned** [95%] | which | constant | shuffled labels | true reward | red lights |\n"
+        "|---|---|---|---|---|---|---|---|---|---|---|"
+    )
+    parts = []
+    for group in dict.fromkeys(groups.values()):
+        names = [name for name in found if groups[name] == group]
+        if names:
+            rows = [_row(facts) for name in names for facts in found[name]]
+            parts.append("\n".join([f"**{group}**\n\n{head}", *rows, "", _counts([found[n] for n in names])]))
+    return "\n\n".join(parts)
+
+
+def _row(facts: Mapping[str, Any]) -> str:
+    def mean(found: Mapping[str, Any] | None) -> str:
+        return "" if found is None else f"{found['mean']:.4g}"
+
+    demonstrator, (low, high) = facts["demonstrator"], facts["policy"]["interval"]
+    returned = facts["returned"]["returned"]
+    which = f"{returned['steps']:,} steps" if returned["trained"] else "clone"
+    red = [finding["name"] for finding in facts["diagnosis"] if finding["light"] == "red"]
+    cells = [
+        facts["name"],
+        str(facts["seed"]),
+        f"{demonstrator['mean']:.4g} / {demonstrator['best']:.4g}",
+        f"{mean(facts['bc'])} / {mean(facts['bc_stochastic'])}",
+        f"{mean(facts['trained'])} / {mean(facts['trained_deterministic'])}",
+        f"**{mean(facts['policy'])}** [{low:.4g}, {high:.4g}]",
+        f"{which}, {returned['actions']}",
+        *(mean(facts["controls"].get(name)) for name in CONTROLS),
+        ", ".join(red),
+    ]
+    return "| " + " | ".join(cells) + " |"
+
+
+def _counts(tasks: Sequence[Sequence[Mapping[str, Any]]]) -> str:
+    """One sentence for each question."""
+    verdicts, count = [verdict(seeds) for seeds in tasks], len(tasks)
+    compared = [each.above_baselines for each in verdicts if each.above_baselines is not None]
+    lines = [
+        f"- above the best demonstration: {sum(v.above_best for v in verdicts)} of {count} tasks",
+        f"- never below the better clone by more than the intervals: {sum(v.no_harm for v in verdicts)}",
+        f"- above both clones: {sum(v.above_clones for v in verdicts)}",
+        f"- above both baselines: {sum(compared)} of {len(compared)}",
+    ]
+    scores = [score(facts["policy"]["mean"], facts, seeds[0]) for seeds in tasks for facts in seeds]
+    known: npt.NDArray[np.float64] = np.array([value for value in scores if value is not None])
+    if len(known) > 1:
+        middle = trim_mean(known, 0.25)
+        spread = bootstrap((known,), lambda x, axis: trim_mean(x, 0.25, axis=axis), rng=0).confidence_interval
+        lines.append(
+            f"- interquartile mean of the scores (demonstrations' mean 0, true reward 1): {middle:.2f} "
+            f"[{spread.low:.2f}, {spread.high:.2f}]"
+        )
+    return "\n".join(lines)
+
+
+def draw(folder: Path, file: Path) -> None:
+    """A figure of all tasks: the scores of each method, one dot a seed."""
+    from matplotlib.figure import Figure
+
+    found = {
+        name: seeds for name, seeds in by_task(folder).items() if score(0.0, seeds[0], seeds[0]) is not None
+    }
+    methods: dict[str, tuple[str, str]] = {
+        "bc": ("greedy clone", "tab:gray"),
+        "constant": ("constant reward", "tab:olive"),
+        "shuffled_labels": ("shuffled labels", "tab:orange"),
+        "policy": ("returned", "tab:blue"),
+    }
+    figure = Figure(figsize=(8, 0.55 * len(found) + 1.4), layout="constrained")
+    axes = figure.subplots()
+    for row, seeds in enumerate(found.values()):
+        for offset, (key, (label, color)) in enumerate(methods.items()):
+            scores: list[float] = []
+            for facts in seeds:
+                mean = facts.get(key) or facts["controls"].get(key)
+                reached = None if mean is None else score(mean["mean"], facts, seeds[0])
+                scores += [] if reached is None else [reached]
+            heights = [row + 0.18 * (offset - 1.5)] * len(scores)
+            axes.plot(scores, heights, "o", color=color, alpha=0.8, label=label if row == 0 else None)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.axvline(1, color="black", linewidth=0.8, linestyle="--")
+    axes.set_xscale("symlog", linthresh=1.0)
+    axes.set_yticks(range(len(found)), list(found))
+    axes.invert_yaxis()
+    axes.set_xlabel("score: demonstrations' mean 0, true reward from the same start 1")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False)
+    figure.savefig(file, dpi=130)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what the command line asks for, print the table and draw the figure."""
+    options = tyro.cli(Options, args=arguments, description=__doc__)
+    for task in chosen(options):
+        if not options.table:
+            make_demonstrations(task)
+    if options.demos:
+        return
+    run_and_show("suite", experiments(options), options, table)
+    draw(RESULTS / "suite", DEMONSTRATIONS.parent.parent / "results" / "suite.png")
+
+
+if __name__ == "__main__":
+    main()
