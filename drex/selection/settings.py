@@ -22,8 +22,8 @@ class SelectionSettings:
     episodes: Annotated[int, Range(2)] = 10
     """Episodes of each candidate that are judged, at least."""
     steps: Count = 10_000
-    """Environment steps of each candidate that are judged, at least, if episodes are as long as demonstrated: of
-    short episodes more are played, up to 100."""
+    """Environment steps of each candidate that are judged, at least, if episodes are as long as the
+    demonstrations: of short episodes more are played, up to 100."""
     checkpoints: Count = 5
     """Policies along the training of PPO that are judged, the last one included; each greedy and sampling."""
 

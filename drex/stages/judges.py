@@ -39,8 +39,8 @@ class Judges:
 def learn_judges(run: Context, cloned: Trajectories, episodes: RankedEpisodes) -> Judges | None:
     """A judge for each kind of noise, of noisy rollouts of another clone; ``None`` if none are asked.
 
-    A judge that shares the clone, the rollouts and the noise with the training reward shares its errors. These
-    have another clone and one kind of noise each.
+    A judge that shares the clone, the rollouts and the noise with the training reward shares its errors.
+    These have another clone and one kind of noise each.
     """
     settings, seed = run.settings, JUDGES.seed(run.seed)
     if not settings.selection.judge or episodes.noise is None:
@@ -60,11 +60,12 @@ def learn_judges(run: Context, cloned: Trajectories, episodes: RankedEpisodes) -
             device=run.device,
         )
         rollouts = roll_out(run, other, rollout_policy, seed=seed, progress=advance)
-        parts = {"all rollouts": rollouts, **_part(rollouts)}
-        judges = tuple(
-            _judge(run, name, part, seed + index) for index, (name, part) in enumerate(parts.items())
-        )
-        return Judges(judges, int(rollouts.trajectories.lengths.sum()))
+        kinds = np.array([job.name for job in rollouts.jobs])
+        judges = [
+            _judge(run, f"{kind} noise", rollouts.select(kinds == kind), seed + index)
+            for index, kind in enumerate(dict.fromkeys(kinds.tolist()))
+        ]
+        return Judges(tuple(judges), int(rollouts.trajectories.lengths.sum()))
 
     return run.load_or_make(
         JUDGES,
@@ -105,4 +106,4 @@ def _load(place: Path) -> Judges:
         Judge(judge["name"], load_reward(place / f"judge-{index}"), judge["noisiest"])
         for index, judge in enumerate(facts["judges"])
     )
-    return Judges(judges, facts["environment_steps"])
+    return Judges(tuple(judges), facts["environment_steps"])
