@@ -27,7 +27,7 @@ EVALUATION = {
     "random": summary(1.0, best=3.0, interval=[0.5, 1.5], length=20.0),
     "bc": summary(9.0, best=12.0, interval=[8.5, 9.5], length=29.0),
     "policy": summary(1234.4, best=1300.0, interval=[1200.2, 1250.9], length=30.0),
-    "policy_deterministic": summary(1235.0, best=1301.0, interval=[1201.0, 1252.0], length=30.0),
+    "trained_deterministic": summary(1235.0, best=1301.0, interval=[1201.0, 1252.0], length=30.0),
     "controls": {"constant": summary(5.0, best=6.0, interval=[4.0, 5.5], length=30.0)},
     "beats_best_demonstration": True,
     "reward": {
@@ -77,7 +77,7 @@ def without_true_returns():
     """The same run where nobody knows the true return of anything."""
     found = evaluation(beats_best_demonstration=None)
     nothing = {"mean": None, "std": None, "best": None, "interval": None}
-    for name in ("demonstrator", "random", "bc", "policy", "policy_deterministic"):
+    for name in ("demonstrator", "random", "bc", "policy", "trained_deterministic"):
         found[name] |= nothing
     found["controls"]["constant"] |= nothing
     found["reward"] |= {"kendall_tau": None, "pearson": None}
@@ -91,7 +91,7 @@ def without_true_returns():
 def ranked_by_the_user(**changes):
     """T-REX, published: two demonstrations without rewards, no clone, no noise, nothing held out."""
     found = without_true_returns() | {"method": "trex", "bc": None, "noise": [], "controls": {}}
-    for name in ("random", "policy", "policy_deterministic"):
+    for name in ("random", "policy", "trained_deterministic"):
         found[name] = evaluation()[name]
     found["reward"] |= {"held_out_accuracy": None, "held_out_pairs": 0}
     found["predicted_and_true"] = {

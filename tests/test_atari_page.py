@@ -59,7 +59,7 @@ def some_facts(**changes):
         "demonstrator": {"mean": 14.5, "best": 21.0},
         "bc": {"mean": 15.6},
         "policy": {"mean": 18.25, "interval": [17.0, 19.5]},
-        "policy_deterministic": {"mean": 20.0},
+        "trained_deterministic": {"mean": 20.0},
         "controls": {"constant": {"mean": 12.0}},
         "random": {"mean": 1.5},
         "reward": {"kendall_tau": 0.75},

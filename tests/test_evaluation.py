@@ -138,7 +138,7 @@ def noisy_rollouts(returns):
     world = trajectories_of([1, 2, 3, 4], [[4.0], *[[1.0]] * 2, *[[2.0]] * 3, *[[0.5]] * 4])
     kinds = ("uniform", "uniform", "sticky", "sticky")
     jobs = tuple(NoiseJob(kind, level) for kind, level in zip(kinds, (0.0, 1.0) * 2, strict=True))
-    return NoisyRollouts(world, TrueReturns(returns), jobs)
+    return NoisyRollouts(world, TrueReturns(returns), jobs, np.zeros(len(jobs), np.bool_))
 
 
 def judgement(*returns):
@@ -155,7 +155,7 @@ def assembled(demonstrator, rollouts=(8.0, 3.0, 9.0, 1.0), policy=(10.0, 20.0)):
         "bc": judgement(2.0, 4.0),
         "bc_stochastic": judgement(1.0, 4.0),
         "policy": judgement(*policy),
-        "policy_deterministic": judgement(12.0, 14.0),
+        "trained_deterministic": judgement(12.0, 14.0),
     }
     ranked = from_noise(noisy_rollouts(rollouts), minimum_gap=0.3)
     found = assemble(demonstrations, ranked, observation_itself(), judged)
@@ -171,7 +171,7 @@ def test_everything_is_judged_side_by_side():
         "bc",
         "bc_stochastic",
         "policy",
-        "policy_deterministic",
+        "trained_deterministic",
         "beats_best_demonstration",
         "reward",
         "ranking",
@@ -227,7 +227,7 @@ def test_a_users_ranking_is_judged_without_a_clone_and_without_rewards():
     world = trajectories_of([1, 2, 1], [[3.0], [1.0], [1.0], [5.0]])
     demonstrations = Demonstrations(world, TrueReturns.unknown(3), "here")
     given = RankedTrajectories(world, from_pairs([0, 2, 1], [1, 1, 0]))
-    judged = {name: judgement(10.0, 20.0) for name in ("random", "policy", "policy_deterministic")}
+    judged = {name: judgement(10.0, 20.0) for name in ("random", "policy", "trained_deterministic")}
     found = assemble(demonstrations, from_user_ranking(demonstrations, given), observation_itself(), judged)
     json.dumps(found, allow_nan=False)
     assert found["bc"] is None and found["bc_stochastic"] is None
@@ -259,7 +259,7 @@ def test_a_mixture_shows_the_users_demonstrations_and_the_noise_beside_them():
         demonstrations, given, extra=noisy_rollouts([8.0, 3.0, 9.0, 1.0]), minimum_gap=0.3
     )
     assert both.ranked.preferences.weight.tolist() == [2.0, 1.0, 1.0]
-    judged = {name: judgement(1.0, 2.0) for name in ("random", "bc", "policy", "policy_deterministic")}
+    judged = {name: judgement(1.0, 2.0) for name in ("random", "bc", "policy", "trained_deterministic")}
     found = assemble(demonstrations, both, observation_itself(), judged)
     assert found["ranking"]["source"] == "mine + noise"
     assert [point["episode"] for point in found["ranking"]["user"]] == [0, 1]

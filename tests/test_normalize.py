@@ -12,10 +12,11 @@ from ranked_examples import trajectories_of
 
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
+from drex.rankings.preferences import RankedTrajectories, from_order
 from drex.rewards.fields import RewardFields
 from drex.rewards.learned_reward import LearnedReward
 from drex.rewards.mlp import EnsembleMLP
-from drex.rewards.normalize import RewardNormalization, discounted_returns, normalize_reward
+from drex.rewards.normalize import RewardNormalization, discounted_returns, normalize_reward, survival
 from drex.stages.controls import constant_reward
 
 REWARDS = np.array([3.0, 1.0, 4.0, 1.0, 5.0, 9.0, 2.0, 6.0])
@@ -45,10 +46,19 @@ def observation_itself(*weights):
 
 
 def normalized(
-    settings, *, lengths=(4, 4), terminated=(False, False), gamma=0.9, weights=(1.0,), rewards=REWARDS
+    settings,
+    *,
+    lengths=(4, 4),
+    terminated=(False, False),
+    gamma=0.9,
+    weights=(1.0,),
+    rewards=REWARDS,
+    order=None,
 ):
+    """The observation as the reward, normalized on episodes in this order, worst first."""
     world = trajectories_of(lengths, np.array(rewards)[:, None], terminated=terminated)
-    return normalize_reward(observation_itself(*weights), world, settings, gamma=gamma), world
+    ranked = RankedTrajectories(world, from_order(range(len(lengths)) if order is None else order))
+    return normalize_reward(observation_itself(*weights), ranked, settings, gamma=gamma), world
 
 
 def test_discounted_returns_by_hand():
@@ -76,10 +86,38 @@ def test_discounted_returns_equal_their_definition(lengths, gamma, seed):
     np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12)
 
 
-def test_where_episodes_end_by_themselves_nearly_every_step_is_worth_living():
-    reward, world = normalized(RewardNormalization(percentile=25.0), terminated=(False, True))
+def test_where_the_better_last_longer_nearly_every_step_is_worth_living():
+    settings = RewardNormalization(percentile=25.0)
+    reward, world = normalized(settings, lengths=(3, 5), terminated=(True, True))
     assert reward.fields.offset == np.percentile(REWARDS, 25.0) == 1.75
     assert (reward.per_step(world) > 0).mean() == 0.75
+
+
+def test_where_the_better_end_sooner_nearly_every_step_is_a_cost():
+    settings = RewardNormalization(percentile=25.0)
+    reward, world = normalized(settings, lengths=(5, 3), terminated=(True, True))
+    assert reward.fields.offset == np.percentile(REWARDS, 75.0) == 5.25
+    assert (reward.per_step(world) < 0).mean() == 0.75
+
+
+def test_where_length_says_nothing_the_mean_is_zero():
+    """The best episode is as long as the worst one."""
+    reward, _ = normalized(RewardNormalization(percentile=25.0), lengths=(3, 2, 3), terminated=(True,) * 3)
+    assert reward.fields.offset == REWARDS.mean()
+
+
+@pytest.mark.parametrize(
+    ("lengths", "terminated", "expected"),
+    [
+        ((1, 2, 3), (True, True, False), 1.0),
+        ((3, 2, 1), (True, True, True), -1.0),
+        ((1, 3, 2), (True, True, True), 1 / 3),
+        ((1, 2, 3), (False, False, False), 0.0),
+    ],
+)
+def test_survival_is_the_excess_of_pairs_whose_better_episode_is_longer(lengths, terminated, expected):
+    world = trajectories_of(lengths, np.zeros((sum(lengths), 1)), terminated=terminated)
+    assert survival(RankedTrajectories(world, from_order([0, 1, 2]))) == pytest.approx(expected)
 
 
 def test_where_no_episode_ends_by_itself_the_mean_is_zero():
@@ -97,7 +135,7 @@ def test_mean_and_percentile_hold_wherever_asked_for(terminated):
 
 def test_the_default_percentile_is_the_fifth():
     rewards = np.arange(101.0)
-    reward, _ = normalized(RewardNormalization(), lengths=(101,), terminated=(True,), rewards=rewards)
+    reward, _ = normalized(RewardNormalization(), lengths=(50, 51), terminated=(True, True), rewards=rewards)
     assert reward.fields.offset == 5.0
 
 
@@ -121,8 +159,9 @@ def test_the_return_is_scaled_by_the_discount_of_ppo():
 
 def test_anchoring_forgets_an_earlier_anchor():
     first, world = normalized(RewardNormalization())
+    ranked = RankedTrajectories(world, from_order([0, 1]))
     again = normalize_reward(
-        first.with_fields(offset=7.0, scale=-3.0), world, RewardNormalization(), gamma=0.9
+        first.with_fields(offset=7.0, scale=-3.0), ranked, RewardNormalization(), gamma=0.9
     )
     assert (again.fields.offset, again.fields.scale) == (first.fields.offset, first.fields.scale)
 
@@ -145,7 +184,7 @@ def test_a_reward_that_pays_every_step_alike_stays_finite():
 
 @hypothesis_settings(max_examples=60, deadline=None)
 @given(
-    offset=st.sampled_from(["survival", "mean", "percentile"]),
+    offset=st.sampled_from(["ending", "mean", "percentile"]),
     scale=st.sampled_from(["return", "step"]),
     ends=st.booleans(),
     seed=st.integers(0, 999),
@@ -185,7 +224,8 @@ def test_a_control_cost_is_refused_for_actions_without_a_size():
     with pytest.raises(
         UserError, match=r"normalization\.control_cost: expected 0 .* 0\.1 for actions of int64"
     ):
-        normalize_reward(reward, discrete, RewardNormalization(control_cost=0.1), gamma=0.9)
+        ranked = RankedTrajectories(discrete, from_order([0, 1]))
+        normalize_reward(reward, ranked, RewardNormalization(control_cost=0.1), gamma=0.9)
 
 
 @pytest.mark.parametrize("name", ["pessimism", "control_cost"])

@@ -75,8 +75,8 @@ def test_a_whole_run_by_sac_leaves_a_policy_that_is_judged(run_of_sac):
     assert (facts["algorithm"], facts["arguments"]["net_arch"]) == ("sac", [8])
     with np.load(folder / "ranked" / "rollouts.npz", allow_pickle=False) as rollouts:
         assert evaluation["environment_steps"] == rollouts["lengths"].sum() + 200
-    assert evaluation["policy"]["episodes"] == evaluation["policy_deterministic"]["episodes"] == 4
-    assert evaluation["policy"]["mean"] != evaluation["policy_deterministic"]["mean"]
+    assert evaluation["policy"]["episodes"] == evaluation["trained_deterministic"]["episodes"] == 4
+    assert evaluation["policy"]["mean"] != evaluation["trained_deterministic"]["mean"]
     assert set(evaluation["controls"]) == {"constant"}
     scalars = read_scalars(folder)
     for name in ("rollout/learned_reward_per_step", "train/critic_loss", "eval/true_return"):

@@ -32,20 +32,25 @@ from drex.report.finished_run import read_scalars
 from drex.rewards.learned_reward import load_reward
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetSettings
+from drex.selection.settings import SelectionSettings
 
 STEPS = 512  # of PPO: four segments of one rollout of 128 steps
 TINY = Settings(
     policy=PolicySettings(policy_hidden_sizes=(8,), value_hidden_sizes=(8,)),
     bc=CloningSettings(gradient_steps=100, check_every=50),
     ranking=NoiseRanking(
-        levels=(0.0, 0.5, 1.0), episodes_per_level=4, names=("uniform", "sticky"), environments=4
+        levels=(0.0, 0.5, 1.0),
+        episodes_per_level=4,
+        names=("uniform", "sticky"),
+        rollout_policy="stochastic",
+        environments=4,
     ),
     reward=RewardSettings(
         hidden_sizes=(8,),
         gradient_steps=20,
         check_every=10,
         held_out=0.25,
-        snippets=SnippetSettings(minimum_length=5, maximum_length=10),
+        snippets=SnippetSettings(minimum_length=5, maximum_length=10, stride=1),
     ),
     learner=PPOSettings(
         environment_steps=STEPS,
@@ -56,6 +61,7 @@ TINY = Settings(
         critic_warmup_rollouts=1,
         checkpoint_steps=128,
     ),
+    selection=SelectionSettings(episodes=2, steps=20, checkpoints=2),
     evaluation=EvaluationSettings(episodes=4, environments=4),
 )
 
@@ -65,7 +71,17 @@ def with_ranking(**changes):
     return dataclasses.replace(TINY, ranking=dataclasses.replace(TINY.ranking, **changes))
 
 
-STAGES = ("demonstrations", "bc", "ranked", "reward", "policy", "evaluation")
+STAGES = (
+    "demonstrations",
+    "bc",
+    "ranked",
+    "reward",
+    "diagnosis",
+    "judges",
+    "trained",
+    "policy",
+    "evaluation",
+)
 CONTROLS = (
     "control-constant",
     "control-constant-evaluation",
@@ -73,7 +89,7 @@ CONTROLS = (
     "control-shuffled_labels",
     "control-shuffled_labels-evaluation",
 )
-WEIGHTS = {"bc": "policy", "reward": "reward", "policy": "policy"}
+WEIGHTS = {"bc": "policy", "reward": "reward", "trained": "policy", "policy": "policy"}
 SUMMARY = {"mean", "std", "best", "interval", "episodes"}
 
 
@@ -140,8 +156,13 @@ def test_every_stage_is_whole_and_nothing_unfinished_is_left(whole):
     assert {path.name for path in folder.iterdir() if path.is_dir()} == {*STAGES, *CONTROLS}
     for stage in (*STAGES, *CONTROLS):
         assert (folder / stage / "fingerprint.json").is_file()
-    files = {path.name for path in (folder / "policy").iterdir()}
-    assert {"policy.safetensors", "policy.json", "policy.zip"} <= files
+    for stage, more in (("policy", "choice.json"), ("trained", "policy.zip")):
+        files = {path.name for path in (folder / stage).iterdir()}
+        assert {"policy.safetensors", "policy.json", more} <= files
+    assert {path.name for path in (folder / "trained" / "policies").iterdir()} == {
+        "256.safetensors",
+        "512.safetensors",
+    }
     config = json.loads((folder / "config.json").read_text())
     assert (config["task"], config["seed"], config["method"]) == (WALK, 1, "drex")
     assert config["settings"] == json.loads(json.dumps(settings_to_json(TINY)))
@@ -161,7 +182,10 @@ def test_the_evaluation_has_its_documented_layout(whole):
         "bc",
         "bc_stochastic",
         "policy",
-        "policy_deterministic",
+        "trained",
+        "trained_deterministic",
+        "returned",
+        "diagnosis",
         "controls",
         "beats_best_demonstration",
         "reward",
@@ -174,7 +198,7 @@ def test_the_evaluation_has_its_documented_layout(whole):
     }
     assert (evaluation["task"], evaluation["method"], evaluation["seed"]) == (WALK, "drex", 1)
     assert set(evaluation["demonstrator"]) == SUMMARY | {"length"}
-    for judged in ("random", "bc", "bc_stochastic", "policy", "policy_deterministic"):
+    for judged in ("random", "bc", "bc_stochastic", "policy", "trained", "trained_deterministic"):
         assert set(evaluation[judged]) == SUMMARY | {"length"}
         assert evaluation[judged]["episodes"] == 4
         low, high = evaluation[judged]["interval"]
@@ -201,7 +225,9 @@ def test_the_evaluation_has_its_documented_layout(whole):
 def test_steps_of_learning_are_those_of_rollouts_and_ppo(whole):
     folder, evaluation = whole
     with np.load(folder / "ranked" / "rollouts.npz", allow_pickle=False) as rollouts:
-        assert evaluation["environment_steps"] == rollouts["lengths"].sum() + STEPS
+        judged = json.loads((folder / "judges" / "judges.json").read_text())["environment_steps"]
+        assert judged > 0
+        assert evaluation["environment_steps"] == rollouts["lengths"].sum() + judged + STEPS
 
 
 def test_every_stage_leaves_scalars(whole):
@@ -240,8 +266,11 @@ def test_every_stage_rests_on_all_that_it_is_made_from(whole):
         "bc": {"demonstrations"},
         "ranked": {"bc"},
         "reward": {"ranked"},
-        "policy": {"bc", "reward"},
-        "evaluation": {"demonstrations", "bc", "ranked", "reward", "policy"},
+        "diagnosis": {"demonstrations", "ranked", "reward"},
+        "judges": {"demonstrations", "bc"},
+        "trained": {"bc", "reward"},
+        "policy": {"bc", "ranked", "judges", "trained"},
+        "evaluation": {"demonstrations", "bc", "ranked", "reward", "trained", "policy"},
         reward: {"ranked"},
         control: {"bc", reward},
         f"{control}-evaluation": {control},
@@ -253,17 +282,42 @@ def test_every_stage_rests_on_all_that_it_is_made_from(whole):
 def test_controls_learn_from_the_same_clone_by_another_reward(whole):
     folder, _ = whole
     assert not same_weights_of(folder, "reward", "control-shuffled_labels-reward")
-    assert not same_weights_of(folder, "policy", "control-shuffled_labels")
-    assert not same_weights_of(folder, "policy", "control-constant")
+    assert not same_weights_of(folder, "trained", "control-shuffled_labels")
+    assert not same_weights_of(folder, "trained", "control-constant")
     fingerprints = {
         stage: json.loads((folder / stage / "fingerprint.json").read_text())
-        for stage in ("policy", "control-constant", "control-shuffled_labels")
+        for stage in ("trained", "control-constant", "control-shuffled_labels")
     }
     clones = [fingerprint["inputs"]["bc"] for fingerprint in fingerprints.values()]
     assert clones[0] == clones[1] == clones[2]
     assert len({fingerprint["seed"] for fingerprint in fingerprints.values()}) == 1
     assert set(fingerprints["control-constant"]["inputs"]) == {"bc"}
     assert "control-shuffled_labels-reward" in fingerprints["control-shuffled_labels"]["inputs"]
+
+
+def test_what_is_returned_is_what_the_judges_chose(whole):
+    """With the files of the candidate, and evaluated as it was judged."""
+    folder, evaluation = whole
+    choice = json.loads((folder / "policy" / "choice.json").read_text())
+    assert evaluation["returned"] == choice
+    returned = choice["returned"]
+    source = folder / "trained" / "policies" / f"{returned['steps']}.safetensors"
+    source = source if returned["trained"] else folder / "bc" / "policy.safetensors"
+    assert (folder / "policy" / "policy.safetensors").read_bytes() == source.read_bytes()
+    asked = [(rating["candidate"]["trained"], rating["candidate"]["steps"]) for rating in choice["ratings"]]
+    assert set(asked) == {(False, 0), (True, 256), (True, 512)}
+    assert set(choice["ratings"][0]["gains"]) == {"uniform noise", "sticky noise"}
+    assert {finding["name"] for finding in evaluation["diagnosis"]} >= {"uniform noise", "clone", "ending"}
+
+
+def test_without_judges_the_trained_policy_is_returned(demonstrations, tmp_path):
+    settings = dataclasses.replace(TINY, selection=SelectionSettings(judge=False))
+    evaluation = start(tmp_path / "run", demonstrations, settings=settings)
+    assert evaluation["returned"]["returned"] == {"trained": True, "steps": STEPS, "actions": "sampling"}
+    assert evaluation["policy"] == evaluation["trained"]
+    assert same_weights_of(tmp_path / "run", "trained", "policy")
+    assert not (tmp_path / "run" / "judges").exists()
+    assert not (tmp_path / "run" / "trained" / "policies").exists()
 
 
 def same_weights_of(folder, one, other):
@@ -287,7 +341,7 @@ def test_another_seed_gives_other_weights(whole, demonstrations, tmp_path):
         assert not same_weights(whole[0], tmp_path / "run", stage), stage
 
 
-@pytest.mark.parametrize("first_lost", ["reward", "policy", "evaluation"])
+@pytest.mark.parametrize("first_lost", ["reward", "judges", "trained", "policy", "evaluation"])
 def test_a_run_that_lost_its_later_stages_ends_as_it_did_before(plain, demonstrations, tmp_path, first_lost):
     folder, evaluation = plain
     copy = tmp_path / "copy"
@@ -331,10 +385,13 @@ def test_every_stage_keeps_the_random_stream_of_earlier_versions():
         "ranked": 2,
         "ranked-noise": 2,
         "reward": 3,
-        "policy": 4,
+        "trained": 4,
         "evaluation": 5,
         "held_out": 6,
         "rollout_policy": 7,
+        "policy": 8,
+        "judges": 9,
+        "diagnosis": 10,
     }
 
 
@@ -383,8 +440,10 @@ def other(tmp_path_factory, demonstrations):
 INPUTS = {
     "ranked": {"bc"},
     "reward": {"ranked"},
-    "policy": {"bc", "reward"},
-    "evaluation": {"demonstrations", "bc", "ranked", "reward", "policy"},
+    "diagnosis": {"demonstrations", "ranked", "reward"},
+    "trained": {"bc", "reward"},
+    "policy": {"bc", "ranked", "judges", "trained"},
+    "evaluation": {"demonstrations", "bc", "ranked", "reward", "trained", "policy"},
     "control-shuffled_labels-reward": {"ranked"},
     "control-shuffled_labels": {"bc", "control-shuffled_labels-reward"},
 }

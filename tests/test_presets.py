@@ -82,7 +82,11 @@ def test_the_paper_preset_trains_and_judges_as_published():
     assert ppo.rollout_steps // ppo.batch_size == 32
     assert (ppo.epochs, ppo.gamma, ppo.gae_lambda) == (10, 0.99, 0.95)
     assert (ppo.learning_rate, ppo.final_learning_rate, ppo.clip_range) == (3e-4, 0.0, 0.2)
-    assert (ppo.start_from, ppo.kl_penalty, ppo.critic_warmup_rollouts) == ("scratch", 0.0, 0)
+    assert (ppo.start_from, ppo.fitted(terminates=True).kl_penalty, ppo.critic_warmup_rollouts) == (
+        "scratch",
+        0.0,
+        0,
+    )
     assert settings.evaluation.episodes == 20
     assert (settings.normalization.offset, settings.normalization.scale) == ("mean", "step")
 
@@ -125,11 +129,19 @@ def test_our_own_t_rex_is_our_own_d_rex_that_holds_nothing_out(task):
     assert ours.ranking == UserRanking(clone_share=0.25)
 
 
-def test_half_cheetahs_reward_scores_few_steps_far_apart_and_others_every_step():
-    """10 of 200 steps a snippet; elsewhere that was worse in most trials."""
-    cheetah, hopper = default("HalfCheetah-v5").reward.snippets, default("Hopper-v5").reward.snippets
-    assert (cheetah.minimum_length, cheetah.maximum_length, cheetah.stride) == (200, 200, 20)
-    assert (hopper.minimum_length, hopper.maximum_length, hopper.stride) == (50, 50, 1)
+def test_the_default_is_one_for_all_tasks_but_atari():
+    assert {default(task) == Settings() for task in TASKS if not task.startswith("ALE/")} == {True}
+
+
+@pytest.mark.parametrize(("terminates", "expected"), [(True, (0.99, 0.95, 0.03)), (False, (0.98, 0.92, 0.0))])
+def test_ppo_follows_from_whether_episodes_terminate(terminates, expected):
+    """What keeps an episode going is not unlearned, and far rewards count only where it can end."""
+    fitted = PPOSettings().fitted(terminates=terminates)
+    assert (fitted.gamma, fitted.gae_lambda, fitted.kl_penalty) == expected
+    asked = PPOSettings(gamma=0.5, kl_penalty=0.2).fitted(terminates=terminates)
+    assert (asked.gamma, asked.gae_lambda, asked.kl_penalty) == (0.5, expected[1], 0.2)
+    scratch = PPOSettings(start_from="scratch", critic_warmup_rollouts=8).fitted(terminates=terminates)
+    assert scratch.kl_penalty == 0.0
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -137,12 +149,7 @@ def test_our_own_start_from_the_clone_and_judge_twenty_episodes_or_more(task):
     settings = default(task)
     assert settings.learner.start_from == "clone"
     assert settings.evaluation.episodes >= 20
-    assert settings.normalization.offset == ("zero" if task.startswith("ALE/") else "survival")
-
-
-def test_versions_of_a_task_share_their_settings_and_unknown_tasks_take_the_generic_ones():
-    assert default("Walker2d-v4") == default("Walker2d-v5") != Settings()
-    assert default("Unheard-of-v0") == Settings()
+    assert settings.normalization.offset == ("zero" if task.startswith("ALE/") else "ending")
 
 
 @pytest.mark.parametrize("method", get_args(Method))
@@ -181,8 +188,8 @@ def test_an_unknown_preset_is_named_with_those_there_are():
             "reward.patience: expected held-out trajectories to stop by, found held_out = 0",
         ),
         (
-            {"reward": {"snippets": {"minimum_length": 60}}},
-            "reward.snippets.minimum_length: expected at most maximum_length (50), found 60",
+            {"reward": {"snippets": {"minimum_length": 260}}},
+            "reward.snippets.minimum_length: expected at most maximum_length (200), found 260",
         ),
         (
             {"ranking": {"class": "NoiseRanking", "levels": [0.5]}},

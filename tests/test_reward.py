@@ -225,7 +225,9 @@ def test_a_saved_reward_gives_the_very_same_numbers(tmp_path, members, hidden_si
 
 def test_what_was_learned_survives_its_files(tmp_path):
     settings = RewardSettings(
-        hidden_sizes=(6,), gradient_steps=5, snippets=SnippetSettings(minimum_length=5, maximum_length=5)
+        hidden_sizes=(6,),
+        gradient_steps=5,
+        snippets=SnippetSettings(minimum_length=5, maximum_length=5, stride=1),
     )
     ranked = ranked_linear_world(8, seed=0)
     learned = learn_reward(ranked, settings, seed=0)
@@ -237,7 +239,9 @@ def test_what_was_learned_survives_its_files(tmp_path):
 
 def test_the_network_is_saved_as_it_is_whatever_the_settings_said(tmp_path):
     """Another size made by ``network=`` is a network of drex still."""
-    settings = RewardSettings(gradient_steps=2, snippets=SnippetSettings(minimum_length=5, maximum_length=5))
+    settings = RewardSettings(
+        gradient_steps=2, snippets=SnippetSettings(minimum_length=5, maximum_length=5, stride=1)
+    )
     ranked = ranked_linear_world(8, seed=0)
 
     def two_small_ones(features):
@@ -285,8 +289,8 @@ def saved(folder):
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"format": 3}, "format: expected at most 2, found 3; update drex"),
-        ({"format": None}, "format: expected at most 2, found None"),
+        ({"format": 4}, "format: expected at most 3, found 4; update drex"),
+        ({"format": None}, "format: expected at most 3, found None"),
         ({"image": {"shape": [4, 84, 84]}}, "image: expected observations or next_observations alone"),
         ({"squash": "relu"}, 'squash: expected "none" or "sigmoid" or "tanh", found "relu"'),
         ({"inputs": []}, "inputs: expected at least one, found none"),
@@ -305,6 +309,7 @@ def saved(folder):
         ({"member_mean": [0.0]}, "member_mean: expected 3 numbers, found 1"),
         ({"member_std": [1.0, 1.0, -1.0]}, "member_std: expected positive numbers, found -1.0"),
         ({"member_std": [1.0, 1.0, float("nan")]}, "member_std.2: expected a finite number, found NaN"),
+        ({"raw_members": 4}, "raw_members: expected from 0 to 3, found 4"),
         ({"scale": float("inf")}, "scale: expected a finite number, found Infinity"),
         ({"offset": None}, "offset: expected a finite number, found null"),
         ({"surprise": 1}, "surprise: expected only the fields"),
@@ -320,7 +325,8 @@ def test_facts_that_describe_no_reward_are_refused_by_name(tmp_path, changes, se
 
 def test_a_fact_left_out_is_named(tmp_path):
     facts = saved(tmp_path)
-    for name in set(facts) - {"format", "squash", "image", "action_options"}:  # format 1 had none of the last
+    later = {"squash", "image", "action_options", "raw_members"}  # than format 1
+    for name in set(facts) - {"format"} - later:
         (tmp_path / "reward.json").write_text(
             json.dumps({key: value for key, value in facts.items() if key != name})
         )

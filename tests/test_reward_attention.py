@@ -168,7 +168,9 @@ def run(tmp_path_factory):
     """A run of three rollouts and a demonstration whose reward is the brightness of one pixel."""
     folder = write_run(tmp_path_factory.mktemp("runs") / "run", evaluation())
     jobs = (NoiseJob("uniform", 0.25), NoiseJob("sticky", 0.5), NoiseJob("uniform", 1.0))
-    NoisyRollouts(episodes((200, 100, 0)), TrueReturns.unknown(3), jobs).save(folder / "ranked")
+    NoisyRollouts(episodes((200, 100, 0)), TrueReturns.unknown(3), jobs, np.zeros(3, np.bool_)).save(
+        folder / "ranked"
+    )
     save_demonstrations(folder / "demonstrations" / "demonstrations.npz", episodes((50,)))
     looks_at((1, 9, 9, 255.0), mask_top=5).save(folder / "reward")
     return FinishedRun(folder, evaluation(), {}, [], {})

@@ -20,6 +20,7 @@ from scipy.stats import kendalltau
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 from drex.rankings.preferences import RankedTrajectories, from_order, from_pairs, from_scores, shuffle_labels
+from drex.rewards.inputs import VectorInputs
 from drex.rewards.learned_reward import load_reward
 from drex.rewards.learning import learn_reward, split_train_held_out
 from drex.rewards.loss import preference_loss
@@ -27,8 +28,15 @@ from drex.rewards.mlp import EnsembleMLP, RewardNetwork, options_of, transition_
 from drex.rewards.settings import RewardSettings
 from drex.rewards.snippets import SnippetPairs, SnippetSettings, sample_snippet_pairs
 
-SHORT = SnippetSettings(minimum_length=5, maximum_length=10)
-SMALL = RewardSettings(hidden_sizes=(8,), gradient_steps=20, check_every=5, held_out=0.25, snippets=SHORT)
+SHORT = SnippetSettings(minimum_length=5, maximum_length=10, maximum_share=1.0, stride=1)
+PLAIN = RewardSettings(inputs=("next_observations",), members=3, input_scaling="raw", l2=0.01, snippets=SHORT)
+SMALL = dataclasses.replace(PLAIN, hidden_sizes=(8,), gradient_steps=20, check_every=5, held_out=0.25)
+
+
+def raw_inputs(features):
+    """The features of all steps, not scaled."""
+    nothing = torch.zeros(features.shape[1])
+    return VectorInputs(features, nothing, nothing + 1.0, "raw")
 
 
 def ensemble(features, *, members=3, hidden_sizes=(8,), seed=0):
@@ -97,7 +105,7 @@ def test_batched_loss_and_gradients_equal_a_plain_loop_over_pairs(
     draws = [sample_snippet_pairs(weighted, lengths, snippets, random) for _ in range(3)]
     network = ensemble(3)
     inputs = torch.as_tensor(ranked.trajectories.next_observations())
-    loss, accuracy = preference_loss(network, inputs, draws, settings)
+    loss, accuracy = preference_loss(network, raw_inputs(inputs), draws, settings)
     loss.backward()
 
     alone = [parts_of(network, member).double() for member in range(3)]
@@ -133,7 +141,9 @@ def loss_of(gaps, *, label_noise=0.0, weight=None):
     settings = RewardSettings(
         label_noise=label_noise, snippets=SnippetSettings(minimum_length=1, maximum_length=1)
     )
-    loss, accuracy = preference_loss(lambda rewards: rewards.squeeze(-1), inputs, [draw], settings)
+    loss, accuracy = preference_loss(
+        lambda rewards: rewards.squeeze(-1), raw_inputs(inputs), [draw], settings
+    )
     return float(loss), float(accuracy)
 
 
@@ -212,8 +222,8 @@ def weights_of(reward):
 
 @pytest.mark.parametrize("inputs", [("next_observations",), ("observations",)])
 def test_a_planted_linear_reward_is_recovered_on_trajectories_never_seen(inputs):
-    settings = RewardSettings(
-        inputs=inputs, hidden_sizes=(32,), gradient_steps=200, learning_rate=3e-3, l2=0.001, snippets=SHORT
+    settings = dataclasses.replace(
+        PLAIN, inputs=inputs, hidden_sizes=(32,), gradient_steps=200, learning_rate=3e-3, l2=0.001
     )
     reward, scalars = logged(ranked_linear_world(60, seed=0), settings, seed=0)
     world, quality = linear_world(100, seed=1)
@@ -271,7 +281,9 @@ class Members(torch.nn.Module):
 )
 def test_the_logged_spread_is_how_far_standardised_members_are_apart(directions, expected):
     ranked = ranked_linear_world(12, seed=0, shortest=5, longest=5)
-    snippets = SnippetSettings(minimum_length=5, maximum_length=5)  # whole episodes, so the steps are known
+    snippets = SnippetSettings(
+        minimum_length=5, maximum_length=5, maximum_share=1.0, stride=1
+    )  # whole episodes, so the steps are known
     settings = dataclasses.replace(SMALL, snippets=snippets)
     _, scalars = logged(ranked, settings, seed=0, network=lambda features: Members(directions))
     spreads = scalars["reward/ensemble_spread"]
@@ -287,7 +299,7 @@ def test_the_logged_spread_is_how_far_standardised_members_are_apart(directions,
 
 def test_members_are_standardised_on_the_ranked_steps():
     ranked = ranked_linear_world(12, seed=0)
-    reward = learn_reward(ranked, dataclasses.replace(SMALL, standardize_inputs=True), seed=0)
+    reward = learn_reward(ranked, dataclasses.replace(SMALL, input_scaling="standardized"), seed=0)
     world = ranked.trajectories
     scores = reward.member_rewards(world.observations, world.actions, world.next_observations())
     np.testing.assert_allclose(scores.mean(axis=1), 0.0, atol=1e-9)

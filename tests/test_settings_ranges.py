@@ -270,7 +270,7 @@ def test_seeds_are_from_0_to_what_every_library_takes(tmp_path):
             "bc.batch_size: expected learner.start_from clone or mix_noise, found a run that clones nothing",
         ),
         (
-            ["--ranking.hold-steps", "4"],
+            ["--ranking.names", "uniform", "--ranking.hold-steps", "4"],
             "ranking.hold_steps: expected 8, since sticky noise alone reads it, found 4",
         ),
         (
@@ -283,7 +283,7 @@ def test_seeds_are_from_0_to_what_every_library_takes(tmp_path):
         ),
         (
             ["--normalization.offset", "mean", "--normalization.percentile", "4"],
-            "normalization.percentile: expected 5.0, since offset survival or percentile alone reads it, "
+            "normalization.percentile: expected 5.0, since offset ending or percentile alone reads it, "
             "found 4.0",
         ),
         (

@@ -126,7 +126,7 @@ def test_each_member_encodes_each_step_once_and_every_snippet_is_one_stretch_of_
 
 def test_the_pairs_of_all_members_are_joined_with_weights_that_sum_to_one_each():
     random, preferences = np.random.default_rng(0), from_pairs([0, 1], [1, 2], weight=[1.0, 3.0])
-    settings, lengths = SnippetSettings(minimum_length=2, maximum_length=2), np.array([4, 4, 4])
+    settings, lengths = SnippetSettings(minimum_length=2, maximum_length=2, stride=1), np.array([4, 4, 4])
     batch = batch_snippets([sample_snippet_pairs(preferences, lengths, settings, random) for _ in range(2)])
     assert batch.better.tolist() == [0, 1, 3, 4]
     assert batch.worse.tolist() == [1, 2, 4, 5]
@@ -135,7 +135,7 @@ def test_the_pairs_of_all_members_are_joined_with_weights_that_sum_to_one_each()
 
 def test_a_snippet_from_some_trajectories_is_compared_in_all_pairs_among_them():
     lengths, preferences = np.full(12, 9), from_scores(range(12))
-    settings = SnippetSettings(minimum_length=3, maximum_length=3, trajectories=4)
+    settings = SnippetSettings(minimum_length=3, maximum_length=3, stride=1, trajectories=4)
     generator, drawn_so_often = np.random.default_rng(0), np.zeros(12)
     for _ in range(600):
         found = sample_snippet_pairs(preferences, lengths, settings, generator)
@@ -152,7 +152,7 @@ def test_a_snippet_from_some_trajectories_is_compared_in_all_pairs_among_them():
 def test_margins_between_levels_are_respected(scheme):
     levels = np.repeat([0.0, 0.25, 0.5, 0.75, 1.0], 2)
     many = {"pairs": 500} if scheme == "independent" else {}
-    settings = SnippetSettings(scheme=scheme, minimum_length=3, maximum_length=6, **many)
+    settings = SnippetSettings(scheme=scheme, minimum_length=3, maximum_length=6, stride=1, **many)
     lengths = np.full(10, 12)
     found = drawn(lengths, from_noise_levels(levels, minimum_gap=0.3), settings, 0)
     level = levels[found.first // 12]
@@ -164,7 +164,7 @@ def test_margins_between_levels_are_respected(scheme):
 @pytest.mark.parametrize("scheme", ["shared", "independent"])
 def test_every_start_is_as_likely_as_any_other(scheme):
     many = {"pairs": 200} if scheme == "independent" else {}
-    settings = SnippetSettings(scheme=scheme, minimum_length=4, maximum_length=4, **many)
+    settings = SnippetSettings(scheme=scheme, minimum_length=4, maximum_length=4, stride=1, **many)
     generator, preferences = np.random.default_rng(0), from_pairs([0], [1])
     starts = []
     for _ in range(1500 if scheme == "shared" else 10):
@@ -178,7 +178,7 @@ def test_every_start_is_as_likely_as_any_other(scheme):
 
 
 def test_every_length_between_the_limits_is_as_likely_as_any_other():
-    settings = SnippetSettings(scheme="independent", minimum_length=2, maximum_length=6, pairs=2000)
+    settings = SnippetSettings(scheme="independent", minimum_length=2, maximum_length=6, stride=1, pairs=2000)
     found = drawn(np.array([30, 30]), from_pairs([0], [1]), settings, 1)
     np.testing.assert_array_equal(
         found.counts[found.better], found.counts[found.worse]
@@ -190,7 +190,7 @@ def test_every_length_between_the_limits_is_as_likely_as_any_other():
 
 def test_independent_pairs_are_drawn_by_their_weight():
     preferences = from_pairs([0, 1, 2], [3, 3, 3], weight=[1.0, 3.0, 0.0])
-    settings = SnippetSettings(scheme="independent", minimum_length=1, maximum_length=1, pairs=4000)
+    settings = SnippetSettings(scheme="independent", minimum_length=1, maximum_length=1, stride=1, pairs=4000)
     found = drawn(np.array([5, 5, 5, 5]), preferences, settings, 2)
     share = np.bincount(found.first[found.better] // 5, minlength=3) / 4000
     assert share[2] == 0.0
@@ -212,12 +212,24 @@ def test_one_generator_draws_the_same_again():
 
 
 @pytest.mark.parametrize(
+    ("longest", "expected"),
+    [(1000, (100, 200, 20)), (400, (100, 200, 20)), (100, (25, 50, 5)), (4, (1, 2, 1))],
+)
+def test_snippets_shrink_to_half_of_the_longest_trajectory(longest, expected):
+    """The number of scored steps stays, where there are as many."""
+    fitted = SnippetSettings(minimum_length=100).fitted(np.array([3, longest]))
+    assert (fitted.minimum_length, fitted.maximum_length, fitted.stride) == expected
+    asked = SnippetSettings(maximum_share=1.0)
+    assert asked.fitted(np.array([3, longest])) == asked
+
+
+@pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"minimum_length": 0}, "SnippetSettings.minimum_length: expected at least 1, found 0"),
         (
-            {"minimum_length": 51},
-            "SnippetSettings.minimum_length: expected at most maximum_length (50), found 51",
+            {"minimum_length": 201},
+            "SnippetSettings.minimum_length: expected at most maximum_length (200), found 201",
         ),
         ({"trajectories": 1}, "SnippetSettings.trajectories: expected 0 for all, or at least 2, found 1"),
         ({"stride": 0}, "SnippetSettings.stride: expected at least 1, found 0"),

@@ -228,14 +228,14 @@ LINEAR = RewardSettings(
     hidden_sizes=(),
     gradient_steps=40,
     learning_rate=0.1,
-    snippets=SnippetSettings(minimum_length=20, maximum_length=20),
+    input_scaling="raw",
+    l2=0.01,
+    snippets=SnippetSettings(minimum_length=20, maximum_length=20, maximum_share=1.0, stride=1),
 )
 
 
 def learn(ranked):
-    return normalize_reward(
-        learn_reward(ranked, LINEAR, seed=0), ranked.trajectories, RewardNormalization(), gamma=0.9
-    )
+    return normalize_reward(learn_reward(ranked, LINEAR, seed=0), ranked, RewardNormalization(), gamma=0.9)
 
 
 def test_folds_judge_every_pair_by_rewards_that_did_not_see_it():

@@ -35,11 +35,13 @@ MAY_REVEAL_STEPS = {  # module: why it may open true rewards step by step
     "demonstrations/make.py": "writes them into a file of demonstrations, for evaluation only",
     "demonstrations/record.py": "writes them into a file of demonstrations, for evaluation only",
     "rankings/noisy_rollouts.py": "keeps them in the run folder, for evaluation only",
+    "stages/ceiling.py": "scales the true reward of the ceiling, a control",
     "stages/demonstrations.py": "keeps them in the run folder, for evaluation only",
 }
 MAY_PAY_THE_TRUE_REWARD = {  # module: why it may ask for environments that pay it
     "agents/demonstrator.py": "trains demonstrators, which is the only learning on it",
     "demonstrations/make.py": "makes the environments that they are trained in",
+    "stages/ceiling.py": "trains the ceiling, a control",
 }
 
 
@@ -82,7 +84,9 @@ def learn_everything(task):
         rollouts, from_noise_levels([job.level for job in jobs], names=[job.name for job in jobs])
     )
     settings = RewardSettings(
-        hidden_sizes=(16,), gradient_steps=60, snippets=SnippetSettings(minimum_length=5, maximum_length=10)
+        hidden_sizes=(16,),
+        gradient_steps=60,
+        snippets=SnippetSettings(minimum_length=5, maximum_length=10, stride=1),
     )
     reward = learn_reward(ranked, settings, seed=3)
     model = PPO(

@@ -10,7 +10,7 @@ from typing import Any
 from drex.files.run_layout import CONTROLS, stage_labels
 from drex.rankings.rollout_policy import RolloutPolicyChoice
 from drex.report.finished_run import METHODS
-from drex.selection.choice import Candidate
+from drex.selection.choice import Candidate, PolicyChoice
 
 UNKNOWN = "unknown"
 """For null in ``evaluation.json``."""
@@ -55,8 +55,13 @@ class Table:
 
 
 def tables(evaluation: Mapping[str, Any]) -> list[Table]:
-    """All tables of a run: returns, findings and seconds."""
-    return [returns_table(evaluation), findings_table(evaluation), seconds_table(evaluation)]
+    """All tables of a run: returns, findings, what was said beforehand, the choice of the policy, seconds."""
+    found = [returns_table(evaluation), findings_table(evaluation)]
+    if evaluation.get("diagnosis"):
+        found.append(diagnosis_table(evaluation))
+    if evaluation.get("returned", {}).get("ratings"):
+        found.append(choice_table(evaluation))
+    return [*found, seconds_table(evaluation)]
 
 
 def returns_table(evaluation: Mapping[str, Any]) -> Table:
@@ -123,6 +128,35 @@ def findings_table(evaluation: Mapping[str, Any]) -> Table:
             ("environment steps for learning", f"{evaluation['environment_steps']:,}"),
         ),
     )
+
+
+def diagnosis_table(evaluation: Mapping[str, Any]) -> Table:
+    """What was seen without the true reward, before the policy was trained."""
+    return Table(
+        "Diagnosis, before the policy was trained",
+        ("light", "of", "finding"),
+        tuple(
+            (found["light"], found["name"], " ".join(filter(None, (found["sentence"], found["advice"]))))
+            for found in evaluation["diagnosis"]
+        ),
+    )
+
+
+def choice_table(evaluation: Mapping[str, Any]) -> Table:
+    """The candidates for the returned policy, and each judge's gain over the better clone."""
+    choice = PolicyChoice.from_json(evaluation["returned"])
+    judges = list(choice.ratings[0].gains)
+    rows = tuple(
+        (
+            f"{rating.candidate.label}{' (returned)' if rating.candidate == choice.returned else ''}",
+            *(f"{rating.gains[judge]:+.0%}" for judge in judges),
+            f"{rating.lower:+.0%}",
+            number(rating.length),
+        )
+        for rating in choice.ratings
+    )
+    head = ("candidate", *(f"judge of {judge}" for judge in judges), "at least", "steps per episode")
+    return Table(f"Choice: {choice.reason}", head, rows)
 
 
 def seconds_table(evaluation: Mapping[str, Any]) -> Table:

@@ -85,7 +85,7 @@ class PolicyChoice:
 
     def to_json(self) -> dict[str, Any]:
         """For ``choice.json`` and ``evaluation.json``."""
-        return asdict(self)
+        return asdict(self) | {"ratings": [asdict(rating) for rating in self.ratings]}
 
     @staticmethod
     def from_json(facts: Mapping[str, Any]) -> PolicyChoice:

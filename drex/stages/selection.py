@@ -20,9 +20,11 @@ from drex.envs.make import task_spaces
 from drex.files.atomic import read_json, write_json
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_layout import CLONE, JUDGES, POLICY, TRAINED
+from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.selection.choice import Actions, Candidate, PolicyChoice, choose
 from drex.stages.context import Context
 from drex.stages.judges import Judges
+from drex.stages.ranking import ranked_stages
 
 _MOST_EPISODES = 100
 _WEIGHTS, _NETWORK, _CHOICE = POLICY.files
@@ -44,6 +46,7 @@ def select_policy(
     run: Context,
     bc: ActorCriticPolicy | None,
     judges: Judges | None,
+    episodes: RankedEpisodes,
     *,
     demonstrated: float,
     doubts: Sequence[str] = (),
@@ -54,19 +57,21 @@ def select_policy(
         run: whose policy is trained.
         bc: the clone.
         judges: learned from another clone; ``None`` returns the trained policy.
+        episodes: the ranked ones; where they leave out the greedy clone, it is no candidate.
         demonstrated: mean steps of a demonstration, by which the number of episodes is chosen.
         doubts: reasons why no learned reward can be trusted on this task.
     """
     observation_space, action_space, _ = task_spaces(run.task)
     selection, judged = run.settings.selection, judges is not None and bc is not None
-    episodes = max(selection.episodes, min(_MOST_EPISODES, math.ceil(selection.steps / demonstrated)))
+    candidates = _candidates(run, episodes)
+    each = max(selection.episodes, min(_MOST_EPISODES, math.ceil(selection.steps / demonstrated)))
 
     def make(advance: Advance) -> PolicyChoice:
         steps = run.settings.learner.training_steps
         if judges is None or bc is None:
             reason = "the trained policy, since there are no judges"
             return PolicyChoice(Candidate(True, steps, "sampling"), reason)
-        return _judged(run, bc, judges, episodes, doubts, advance)
+        return _judged(run, bc, judges, candidates, each, doubts, advance)
 
     def save(choice: PolicyChoice, place: Path) -> None:
         weights, network = _files(run, choice.returned)
@@ -83,9 +88,14 @@ def select_policy(
         make,
         save=save,
         load=load,
-        settings=settings_to_json(selection) | {"played": episodes, "doubts": list(doubts)},
-        inputs=[*([CLONE] if bc is not None else []), *([JUDGES] if judged else []), TRAINED],
-        bar=(len(_candidates(run)) * episodes, "episode") if judged else None,
+        settings=settings_to_json(selection) | {"played": each, "doubts": list(doubts)},
+        inputs=[
+            *([CLONE] if bc is not None else []),
+            *([JUDGES] if judged else []),
+            *ranked_stages(episodes),
+            TRAINED,
+        ],
+        bar=(len(candidates) * each, "episode") if judged else None,
     )
     run.progress.write(f"returned: {returned.choice.reason}")
     return returned
@@ -95,6 +105,7 @@ def _judged(
     run: Context,
     bc: ActorCriticPolicy,
     judges: Judges,
+    candidates: Sequence[Candidate],
     episodes: int,
     doubts: Sequence[str],
     advance: Advance,
@@ -102,7 +113,7 @@ def _judged(
     """Play every candidate and choose; the gains along the training are logged."""
     seed = POLICY.seed(run.seed)
     played = {}
-    for candidate in _candidates(run):
+    for candidate in candidates:
         policy = _load(run, candidate) if candidate.trained else bc
         actor = as_callable(policy, seed=None if candidate.actions == "greedy" else seed)
         played[candidate], _ = collect_on(
@@ -116,14 +127,20 @@ def _judged(
     return choice
 
 
-def _candidates(run: Context) -> list[Candidate]:
-    """The clone, the policies along the training and the last one, greedy and sampling each."""
+def _candidates(run: Context, episodes: RankedEpisodes) -> list[Candidate]:
+    """The clone, the policies along the training and the last one, greedy and sampling each.
+
+    Without the greedy clone where noise should have gone into it and its rollouts looked like more noise.
+    """
     kept = (TRAINED.folder(run.folder.path) / SNAPSHOTS).glob("*.safetensors")
     last = run.settings.learner.training_steps
     steps = sorted({int(file.stem) for file in kept} | {last})
     policies = [(False, 0), *((True, each) for each in steps)]
     modes: tuple[Actions, ...] = ("greedy", "sampling")
-    return [Candidate(trained, each, actions) for trained, each in policies for actions in modes]
+    found = [Candidate(trained, each, actions) for trained, each in policies for actions in modes]
+    noise = episodes.noise
+    lost = noise is not None and run.noise.rollout_policy == "both" and not noise.greedy.any()
+    return found[1:] if lost else found
 
 
 def _files(run: Context, candidate: Candidate) -> tuple[Path, Path]:
