@@ -145,7 +145,7 @@ def _learn_and_evaluate(
     judges = learn_judges(run, cloned, ranked)
     train_policy(run, reward, bc)
     demonstrated = float(demos.trajectories.lengths.mean())
-    policy = select_policy(run, bc, judges, ranked, demonstrated=demonstrated, doubts=doubts)
+    policy = select_policy(run, bc, judges, ranked, reward, demonstrated=demonstrated, doubts=doubts)
     baselines = {name: train_control(run, name, ranked, bc) for name in controls}
     found = evaluate(run, demos, bc, ranked, reward, policy)
     found["returned"] = policy.choice.to_json()

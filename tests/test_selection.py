@@ -32,6 +32,10 @@ def judges(*columns):
     return [Judge(f"judge {column}", Pays(column), 0.0) for column in columns]
 
 
+def chosen(played, **options):
+    return choose(played, judges(0, 1), learned=judges(1)[0], **options)
+
+
 def episodes(first, second=None, *, count=8, spread=0.1):
     """Episodes of one step that the two judges pay about these values."""
     around = spread * np.linspace(-1.0, 1.0, count)
@@ -41,39 +45,40 @@ def episodes(first, second=None, *, count=8, spread=0.1):
 
 def test_a_policy_that_all_judges_prefer_is_returned():
     played = {GREEDY: episodes(10.0), SAMPLING: episodes(8.0), LATE: episodes(20.0, 15.0)}
-    choice = choose(played, judges(0, 1))
+    choice = chosen(played)
     assert choice.returned == LATE
     rating = next(rating for rating in choice.ratings if rating.candidate == LATE)
     assert rating.gains == pytest.approx({"judge 0": 1.0, "judge 1": 0.5})
     assert rating.lower < 0.5
+    assert rating.learned == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("second", [9.0, 10.0])
 def test_one_judge_that_does_not_prefer_it_keeps_the_better_clone(second):
     played = {GREEDY: episodes(10.0), SAMPLING: episodes(8.0), LATE: episodes(30.0, second)}
-    choice = choose(played, judges(0, 1))
+    choice = chosen(played)
     assert choice.returned == GREEDY
     assert "not every judge" in choice.reason
 
 
 def test_a_gain_within_chance_is_none():
     played = {GREEDY: episodes(10.0, spread=5.0), SAMPLING: episodes(8.0), LATE: episodes(10.5, spread=5.0)}
-    assert choose(played, judges(0, 1)).returned == GREEDY
+    assert chosen(played).returned == GREEDY
 
 
 def test_the_sampling_clone_is_returned_where_it_is_the_better_one():
     played = {GREEDY: episodes(3.0), SAMPLING: episodes(8.0), LATE: episodes(5.0)}
-    assert choose(played, judges(0, 1)).returned == SAMPLING
+    assert chosen(played).returned == SAMPLING
 
 
 def test_the_best_policy_along_the_training_is_returned():
     played = {GREEDY: episodes(10.0), SAMPLING: episodes(8.0), EARLY: episodes(25.0), LATE: episodes(20.0)}
-    assert choose(played, judges(0, 1)).returned == EARLY
+    assert chosen(played).returned == EARLY
 
 
 def test_a_doubt_returns_the_clone_and_says_why():
     played = {GREEDY: episodes(10.0), SAMPLING: episodes(8.0), LATE: episodes(20.0)}
-    choice = choose(played, judges(0, 1), doubts=["the learned return is length alone"])
+    choice = chosen(played, doubts=["the learned return is length alone"])
     assert choice.returned == GREEDY
     assert choice.reason.endswith("since the learned return is length alone")
 
@@ -82,12 +87,12 @@ def test_a_negative_scale_of_returns_does_not_turn_the_choice():
     """Where ending pays, all returns are negative."""
     noisy = [dataclasses.replace(judge, noisiest=-500.0) for judge in judges(0, 1)]
     played = {GREEDY: episodes(-100.0), SAMPLING: episodes(-170.0), LATE: episodes(-80.0)}
-    choice = choose(played, noisy)
+    choice = choose(played, noisy, learned=noisy[0])
     assert choice.returned == LATE
     assert choice.ratings[-1].gains["judge 0"] == pytest.approx(20.0 / 400.0)
 
 
 def test_a_choice_survives_json():
     played = {GREEDY: episodes(10.0), SAMPLING: episodes(8.0), LATE: episodes(20.0)}
-    choice = choose(played, judges(0, 1))
+    choice = chosen(played)
     assert PolicyChoice.from_json(json.loads(json.dumps(choice.to_json()))) == choice

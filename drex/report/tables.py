@@ -151,11 +151,18 @@ def choice_table(evaluation: Mapping[str, Any]) -> Table:
             f"{rating.candidate.label}{' (returned)' if rating.candidate == choice.returned else ''}",
             *(f"{rating.gains[judge]:+.0%}" for judge in judges),
             f"{rating.lower:+.0%}",
+            f"{rating.learned:+.0%}",
             number(rating.length),
         )
         for rating in choice.ratings
     )
-    head = ("candidate", *(f"judge of {judge}" for judge in judges), "at least", "steps per episode")
+    head = (
+        "candidate",
+        *(f"judge of {judge}" for judge in judges),
+        "at least",
+        "learned reward",
+        "steps per episode",
+    )
     return Table(f"Choice: {choice.reason}", head, rows)
 
 

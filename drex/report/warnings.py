@@ -16,13 +16,15 @@ LOW_ACCURACY = 0.75
 """Pair accuracy below which the reward is reported as not fitting its ranking."""
 CONTRADICTORY = 0.2
 """Share of contradicted preferences above which the ranking is reported as contradictory."""
+ALARM = 0.1
+"""Fall of the judges' rating along the training, as a share of the clone's, above which it is reported."""
 FALLING = -0.5
 """Rank correlation of noise level and mean true return above which the curve is reported as not falling."""
 
 
 def warnings_of(evaluation: Mapping[str, Any]) -> list[str]:
     """One or two sentences for each warning."""
-    checks = (_ranking, _clone, _noise, _reward, _policy, _clone_as_baseline, _controls)
+    checks = (_ranking, _clone, _noise, _reward, _policy, _alarm, _clone_as_baseline, _controls)
     return [warning for check in checks for warning in check(evaluation)]
 
 
@@ -95,6 +97,20 @@ def _policy(evaluation: Mapping[str, Any]) -> Iterator[str]:
         yield (
             f"The reward is misleading: the policy's learned return is above the demonstrations' ({ours:.1f} "
             f"against {theirs:.1f}), but its true return is not ({policy:.0f} against {demonstrator:.0f})."
+        )
+
+
+def _alarm(evaluation: Mapping[str, Any]) -> Iterator[str]:
+    ratings = [r for r in evaluation.get("returned", {}).get("ratings", []) if r["candidate"]["trained"]]
+    if not ratings:
+        return
+    best, last = max(ratings, key=lambda r: float(r["lower"])), ratings[-1]["candidate"]["steps"]
+    ends = [rating for rating in ratings if rating["candidate"]["steps"] == last]
+    highest = max(rating["lower"] for rating in ends)
+    if highest < best["lower"] - ALARM and max(r["learned"] for r in ends) >= best["learned"]:
+        yield (
+            f"From {best['candidate']['steps']:,} steps on, the learned return rose while the judges' rating "
+            f"fell from {best['lower']:+.0%} to {highest:+.0%}: the policy exploits errors of the reward."
         )
 
 

@@ -61,12 +61,14 @@ class Rating:
         gains: by judge: mean learned return above the better clone's, in units of that clone's distance from
             the noisiest rollouts.
         lower: the lowest gain less its standard error.
+        learned: the gain by the reward that the policy is trained on, which is no judge.
     """
 
     candidate: Candidate
     length: float
     gains: dict[str, float]
     lower: float
+    learned: float
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,11 @@ class PolicyChoice:
 
 
 def choose(
-    played: Mapping[Candidate, Trajectories], judges: Sequence[Judge], *, doubts: Sequence[str] = ()
+    played: Mapping[Candidate, Trajectories],
+    judges: Sequence[Judge],
+    *,
+    learned: Judge,
+    doubts: Sequence[str] = (),
 ) -> PolicyChoice:
     """The trained policy with the best rating if it is above the better clone, else that clone.
 
@@ -107,6 +113,7 @@ def choose(
     Args:
         played: episodes of each candidate, both clones among them.
         judges: at least one.
+        learned: the reward that the policy is trained on, to show beside the judges.
         doubts: reasons to trust no learned reward on this task, judges included; the clone is returned then.
     """
     clones = [candidate for candidate in played if not candidate.trained]
@@ -117,16 +124,19 @@ def choose(
         for clone in clones
     }
     better = max(clones, key=lambda clone: heights[clone])
-    ratings = []
+    own, ratings = _returns(learned, played), []
     for candidate, trajectories in played.items():
-        gains, lower = {}, np.inf
-        for name, found in returns.items():
-            unit = max(abs(found[better].mean() - noisiest[name]), 1e-8)
-            gains[name] = float((found[candidate].mean() - found[better].mean()) / unit)
-            error = float(np.hypot(_error(found[candidate]), _error(found[better]))) / unit
-            lower = min(lower, gains[name] - error)
-        length = float(trajectories.lengths.mean())
-        ratings.append(Rating(candidate, length, gains, float(lower)))
+        compared = {
+            name: _gain(found[candidate], found[better], noisiest[name]) for name, found in returns.items()
+        }
+        rating = Rating(
+            candidate,
+            float(trajectories.lengths.mean()),
+            {name: gain for name, (gain, _) in compared.items()},
+            min(gain - error for gain, error in compared.values()),
+            _gain(own[candidate], own[better], learned.noisiest)[0],
+        )
+        ratings.append(rating)
     best = max((rating for rating in ratings if rating.candidate.trained), key=lambda rating: rating.lower)
     if doubts:
         return PolicyChoice(better, f"the clone, since {doubts[0]}", tuple(ratings))
@@ -150,6 +160,15 @@ def _height(
     """Mean learned return above the noisiest rollouts', in units of the clones' highest."""
     top = max(among[candidate].mean() - noisiest for candidate in among if not candidate.trained)
     return float((found.mean() - noisiest) / max(abs(top), 1e-8))
+
+
+def _gain(
+    found: npt.NDArray[np.float64], better: npt.NDArray[np.float64], noisiest: float
+) -> tuple[float, float]:
+    """Gain over the better clone in units of its distance from the noisiest rollouts, and standard error."""
+    unit = max(abs(float(better.mean()) - noisiest), 1e-8)
+    error = float(np.hypot(_error(found), _error(better)))
+    return float(found.mean() - better.mean()) / unit, error / unit
 
 
 def _error(values: npt.NDArray[np.float64]) -> float:

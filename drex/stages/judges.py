@@ -17,7 +17,7 @@ from drex.files.run_layout import CLONE, DEMONSTRATIONS, JUDGES
 from drex.rankings.noisy_rollouts import NoisyRollouts
 from drex.rankings.preferences import RankedTrajectories
 from drex.rankings.ranked_episodes import RankedEpisodes
-from drex.rewards.learned_reward import load_reward
+from drex.rewards.learned_reward import LearnedReward, load_reward
 from drex.rewards.learning import learn_reward
 from drex.rewards.normalize import normalize_reward
 from drex.selection.choice import Judge
@@ -88,6 +88,11 @@ def _judge(run: Context, name: str, rollouts: NoisyRollouts, seed: int) -> Judge
     ranked: RankedTrajectories = rollouts.ranked(minimum_gap=run.noise.minimum_gap)
     learned = learn_reward(ranked, run.settings.reward, seed=seed, device=run.device)
     reward = normalize_reward(learned, ranked, run.settings.normalization, gamma=run.gamma)
+    return as_judge(name, reward, rollouts)
+
+
+def as_judge(name: str, reward: LearnedReward, rollouts: NoisyRollouts) -> Judge:
+    """The reward with its mean return of the noisiest rollouts, which sets the unit of gains."""
     levels = np.array([job.level for job in rollouts.jobs])
     noisiest = reward.returns(rollouts.trajectories)[levels == levels.max()]
     return Judge(name, reward, float(noisiest.mean()))

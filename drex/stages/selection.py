@@ -16,14 +16,16 @@ from drex.agents.policies.saved import as_callable, load_trained
 from drex.agents.policies.saved_actor_critic import load_weights
 from drex.agents.ppo.checkpoints import SNAPSHOTS
 from drex.agents.rollouts.collect import Advance, collect_on
+from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import task_spaces
 from drex.files.atomic import read_json, write_json
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_layout import CLONE, JUDGES, POLICY, TRAINED
 from drex.rankings.ranked_episodes import RankedEpisodes
+from drex.rewards.learned_reward import LearnedReward
 from drex.selection.choice import Actions, Candidate, PolicyChoice, choose
 from drex.stages.context import Context
-from drex.stages.judges import Judges
+from drex.stages.judges import Judges, as_judge
 from drex.stages.ranking import ranked_stages
 
 _MOST_EPISODES = 100
@@ -47,6 +49,7 @@ def select_policy(
     bc: ActorCriticPolicy | None,
     judges: Judges | None,
     episodes: RankedEpisodes,
+    reward: LearnedReward,
     *,
     demonstrated: float,
     doubts: Sequence[str] = (),
@@ -58,6 +61,7 @@ def select_policy(
         bc: the clone.
         judges: learned from another clone; ``None`` returns the trained policy.
         episodes: the ranked ones; where they leave out the greedy clone, it is no candidate.
+        reward: that the policy was trained on, to show beside the judges.
         demonstrated: mean steps of a demonstration, by which the number of episodes is chosen.
         doubts: reasons why no learned reward can be trusted on this task.
     """
@@ -68,10 +72,14 @@ def select_policy(
 
     def make(advance: Advance) -> PolicyChoice:
         steps = run.settings.learner.training_steps
-        if judges is None or bc is None:
+        if judges is None or bc is None or episodes.noise is None:
             reason = "the trained policy, since there are no judges"
             return PolicyChoice(Candidate(True, steps, "sampling"), reason)
-        return _judged(run, bc, judges, candidates, each, doubts, advance)
+        played = _play(run, bc, candidates, each, advance)
+        learned = as_judge("learned reward", reward, episodes.noise)
+        choice = choose(played, judges.judges, learned=learned, doubts=doubts)
+        _log(run, choice)
+        return choice
 
     def save(choice: PolicyChoice, place: Path) -> None:
         weights, network = _files(run, choice.returned)
@@ -101,30 +109,28 @@ def select_policy(
     return returned
 
 
-def _judged(
-    run: Context,
-    bc: ActorCriticPolicy,
-    judges: Judges,
-    candidates: Sequence[Candidate],
-    episodes: int,
-    doubts: Sequence[str],
-    advance: Advance,
-) -> PolicyChoice:
-    """Play every candidate and choose; the gains along the training are logged."""
-    seed = POLICY.seed(run.seed)
-    played = {}
+def _play(
+    run: Context, bc: ActorCriticPolicy, candidates: Sequence[Candidate], episodes: int, advance: Advance
+) -> dict[Candidate, Trajectories]:
+    """Episodes of every candidate."""
+    seed, played = POLICY.seed(run.seed), {}
     for candidate in candidates:
         policy = _load(run, candidate) if candidate.trained else bc
         actor = as_callable(policy, seed=None if candidate.actions == "greedy" else seed)
+        count = min(16, episodes)
         played[candidate], _ = collect_on(
-            run.task, actor, episodes, seed=seed, environments=min(16, episodes), progress=advance
+            run.task, actor, episodes, seed=seed, environments=count, progress=advance
         )
-    choice = choose(played, judges.judges, doubts=doubts)
+    return played
+
+
+def _log(run: Context, choice: PolicyChoice) -> None:
+    """The gains along the training, for TensorBoard."""
     for rating in choice.ratings:
         candidate = rating.candidate
-        for name, gain in rating.gains.items() if candidate.trained else ():
-            run.progress.log(f"judges/{name}, {candidate.actions}", gain, candidate.steps)
-    return choice
+        for name, gain in (rating.gains | {"learned reward": rating.learned}).items():
+            if candidate.trained:
+                run.progress.log(f"judges/{name}, {candidate.actions}", gain, candidate.steps)
 
 
 def _candidates(run: Context, episodes: RankedEpisodes) -> list[Candidate]:
