@@ -20,7 +20,7 @@ def main() -> int:
         )
         return 2
     sys.argv = [f"benchmarks {asked}", *sys.argv[2:]]
-    runpy.run_module(f"benchmarks.{asked}", run_name="__main__")
+    runpy.run_module(f"benchmarks.{asked}", run_name="__main__", alter_sys=True)
     return 0
 
 

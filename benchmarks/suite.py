@@ -67,6 +67,26 @@ TASKS = (
     Task("Pusher-v5", "development", ("--target-return", "-58", *_UNSCALED)),
     Task("Acrobot-v1", "development", ("--target-return", "-150")),
     Task("LunarLander-v3", "development", ("--target-return", "0")),
+    Task(
+        "gymnasium_robotics:PointMaze_UMaze-v3",
+        "development",
+        ("--target-return", "40", *_UNSCALED),
+        ("--env-kwargs", '{"continuing_task": true, "max_episode_steps": 200}', *_FLAT),
+    ),
+    Task("InvertedPendulum-v5", "confirmation", ("--target-return", "200")),
+    Task("Pendulum-v1", "confirmation", ("--target-return", "-900")),
+    Task("LunarLanderContinuous-v3", "confirmation", ("--target-return", "0")),
+    Task("MountainCarContinuous-v0", "confirmation", ("--target-return", "50")),
+    Task("HumanoidStandup-v5", "confirmation", ("--target-return", "60000")),
+    Task("Humanoid-v5", "confirmation", ("--target-return", "350")),
+    Task("gymnasium_robotics:AdroitHandPen-v1", "confirmation", ("--target-return", "-200")),
+    Task("gymnasium_robotics:AdroitHandRelocate-v1", "confirmation", ("--target-return", "60")),
+    Task(
+        "minigrid:MiniGrid-Empty-8x8-v0",
+        "confirmation",
+        ("--target-return", "0.5", *_UNSCALED),
+        ("--wrappers", "minigrid.wrappers:ImgObsWrapper", "gymnasium.wrappers:FlattenObservation"),
+    ),
     Task("InvertedDoublePendulum-v5", "third", ("--target-return", "2000")),
     Task("CartPole-v1", "third", ("--target-return", "150")),
     Task("BipedalWalker-v3", "third", ("--target-return", "100")),
@@ -108,9 +128,9 @@ def make_demonstrations(task: Task) -> None:
     if file is None or file.exists():
         return
     file.parent.mkdir(parents=True, exist_ok=True)
-    words = ["demos", "make", task.id, *task.make, *task.options, "--out", str(file)]
+    words = ["demos", "make", task.id, *task.make, *task.options, "--out", file.name]
     command = [sys.executable, "-c", "import sys; from drex.cli.main import main; sys.exit(main())"]
-    subprocess.run([*command, *words, "--quiet"], check=True)
+    subprocess.run([*command, *words, "--quiet"], check=True, cwd=file.parent)
 
 
 # What the results say

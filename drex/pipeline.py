@@ -30,7 +30,7 @@ from drex.rankings.user_ranking import Ranking
 from drex.stages.cloning import best_episodes, clone_best, clone_demonstrations
 from drex.stages.context import Context
 from drex.stages.controls import train_control
-from drex.stages.demonstrations import copy_demonstrations, given_demonstrations
+from drex.stages.demonstrations import copy_demonstrations, fit_episodes, given_demonstrations
 from drex.stages.device import resolve_device
 from drex.stages.diagnosis import diagnose_ranking_and_reward
 from drex.stages.evaluation import evaluate, evaluate_control
@@ -128,6 +128,7 @@ def _learn_and_evaluate(
 ) -> dict[str, Any]:
     """Run the stages in order; returns their results."""
     demos = copy_demonstrations(run, given)
+    run = fit_episodes(run, demos.trajectories)
     bc: ActorCriticPolicy | None
     if user is None:  # D-REX: rollouts of the clone are ranked by their noise level
         cloned = demos.trajectories
@@ -144,8 +145,7 @@ def _learn_and_evaluate(
     doubts = [finding.sentence for finding in findings if finding.light == "red"]
     judges = learn_judges(run, cloned, ranked)
     train_policy(run, reward, bc)
-    demonstrated = float(demos.trajectories.lengths.mean())
-    policy = select_policy(run, bc, judges, ranked, reward, demonstrated=demonstrated, doubts=doubts)
+    policy = select_policy(run, bc, judges, ranked, reward, doubts=doubts)
     baselines = {name: train_control(run, name, ranked, bc) for name in controls}
     found = evaluate(run, demos, bc, ranked, reward, policy)
     found["returned"] = policy.choice.to_json()

@@ -61,7 +61,7 @@ TINY = Settings(
         critic_warmup_rollouts=1,
         checkpoint_steps=128,
     ),
-    selection=SelectionSettings(episodes=2, steps=20, checkpoints=2),
+    selection=SelectionSettings(episodes=2, checkpoints=2),
     evaluation=EvaluationSettings(episodes=4, environments=4),
 )
 

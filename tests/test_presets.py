@@ -148,7 +148,7 @@ def test_ppo_follows_from_whether_episodes_terminate(terminates, expected):
 def test_our_own_start_from_the_clone_and_judge_twenty_episodes_or_more(task):
     settings = default(task)
     assert settings.learner.start_from == "clone"
-    assert settings.evaluation.episodes >= 20
+    assert settings.evaluation.fitted(1000).episodes >= 20
     assert settings.normalization.offset == ("zero" if task.startswith("ALE/") else "ending")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from typing import Any, cast
@@ -22,6 +23,16 @@ from drex.errors import UserError
 
 Advance = Callable[[int], None]
 """Receives how many more steps or episodes are done."""
+
+_MOST_EPISODES = 100
+
+
+def enough_episodes(steps: int, *, least: int, length: float) -> int:
+    """Episodes of a mean length that make so many environment steps, from ``least`` to 100.
+
+    Short episodes tell less each, and cost less.
+    """
+    return max(least, min(_MOST_EPISODES, math.ceil(steps / length)))
 
 
 def collect(

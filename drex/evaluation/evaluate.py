@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from drex.agents.policies.acting import Policy
-from drex.agents.rollouts.collect import Advance, collect_on
+from drex.agents.rollouts.collect import Advance, collect_on, enough_episodes
 from drex.envs.data.trajectories import Trajectories
 from drex.evaluation.statistics import summarize
 from drex.ranges import Count, Range, check_ranges
+
+_EPISODES = 20
+_STEPS = 20_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationSettings:
     """Evaluation of policies."""
 
-    episodes: Annotated[int, Range(2)] = 20
-    """Evaluation episodes per policy."""
+    episodes: Annotated[int, Range(2)] | None = None
+    """Evaluation episodes per policy. None: 20, and more of short ones, up to 100 or 20,000 steps if they are
+    as long as the demonstrations."""
     environments: Count = 20
     """Parallel environments."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+    def fitted(self, length: float) -> EvaluationSettings:
+        """With a number of episodes.
+
+        Args:
+            length: mean steps of a demonstration.
+        """
+        if self.episodes is not None:
+            return self
+        return replace(self, episodes=enough_episodes(_STEPS, least=_EPISODES, length=length))
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +67,16 @@ def evaluate_policy(
     Args:
         policy: maps (n, *observation shape) to (n, *action shape).
         task: a gymnasium id.
-        settings: numbers of episodes and of environments.
+        settings: numbers of episodes (``None``: 20) and of environments.
         seed: of the environments.
         progress: called with 1 at the end of each episode.
 
     Raises:
         UserError: an action is NaN or infinite.
     """
-    count = min(settings.environments, settings.episodes)
+    episodes = _EPISODES if settings.episodes is None else settings.episodes
+    count = min(settings.environments, episodes)
     trajectories, true_returns = collect_on(
-        task, policy, settings.episodes, seed=seed, environments=count, progress=progress
+        task, policy, episodes, seed=seed, environments=count, progress=progress
     )
     return PolicyEvaluation(true_returns.values_for_evaluation(), trajectories)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from drex.agents.behavioral_cloning import CloningSettings
 from drex.agents.policies.network import PolicySettings
 from drex.agents.ppo.settings import PPOSettings
+from drex.evaluation.evaluate import EvaluationSettings
 from drex.presets.settings import Settings
 from drex.rankings.settings import NoiseRanking, UserRanking
 from drex.rewards.normalize import RewardNormalization
@@ -44,6 +45,7 @@ def paper_drex(task: str) -> Settings:
             offset="mean", scale="step", control_cost=_PAPER_CONTROL_COSTS.get(family(task), 0.0)
         ),
         selection=SelectionSettings(judge=False),
+        evaluation=EvaluationSettings(episodes=20),
         learner=PPOSettings(
             environments=1,
             rollout_steps=2048,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
+from drex.agents.rollouts.collect import enough_episodes
 from drex.ranges import Count, Range, check_ranges
+
+_EPISODES = 10
+_STEPS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,13 +23,21 @@ class SelectionSettings:
     judge: bool = True
     """Return what the judges choose; off, the policy at the end of training. Runs without noisy rollouts have
     no judges."""
-    episodes: Annotated[int, Range(2)] = 10
-    """Episodes of each candidate that are judged, at least."""
-    steps: Count = 10_000
-    """Environment steps of each candidate that are judged, at least, if episodes are as long as the
-    demonstrations: of short episodes more are played, up to 100."""
+    episodes: Annotated[int, Range(2)] | None = None
+    """Episodes of each candidate that are judged. None: 10, and more of short ones, up to 100 or 10,000 steps
+    if they are as long as the demonstrations."""
     checkpoints: Count = 5
     """Policies along the training of PPO that are judged, the last one included; each greedy and sampling."""
 
     def __post_init__(self) -> None:
         check_ranges(self)
+
+    def fitted(self, length: float) -> SelectionSettings:
+        """With a number of episodes.
+
+        Args:
+            length: mean steps of a demonstration.
+        """
+        if self.episodes is not None:
+            return self
+        return replace(self, episodes=enough_episodes(_STEPS, least=_EPISODES, length=length))

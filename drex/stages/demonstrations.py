@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,15 @@ def copy_demonstrations(run: Context, given: Demonstrations) -> Demonstrations:
         load=lambda place: load_demonstrations(place / file),
         settings={"sha256": content_sha256(given)},
     )
+
+
+def fit_episodes(run: Context, demonstrations: Trajectories) -> Context:
+    """The run with the numbers of episodes that are None chosen by the length of the demonstrations."""
+    length, settings = float(demonstrations.lengths.mean()), run.settings
+    fitted = replace(
+        settings, selection=settings.selection.fitted(length), evaluation=settings.evaluation.fitted(length)
+    )
+    return replace(run, settings=fitted)
 
 
 def content_sha256(demonstrations: Demonstrations) -> str:

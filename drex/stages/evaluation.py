@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
@@ -92,5 +92,5 @@ def _evaluated(
         load=lambda place: dict(read_json(place / file)),
         settings=settings_to_json(settings),
         inputs=inputs,
-        bar=(len(policies) * settings.episodes, "episode"),
+        bar=(len(policies) * cast("int", settings.episodes), "episode"),  # see fit_episodes
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 from safetensors.torch import load_file
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
@@ -28,7 +28,6 @@ from drex.stages.context import Context
 from drex.stages.judges import Judges, as_judge
 from drex.stages.ranking import ranked_stages
 
-_MOST_EPISODES = 100
 _WEIGHTS, _NETWORK, _CHOICE = POLICY.files
 
 
@@ -51,7 +50,6 @@ def select_policy(
     episodes: RankedEpisodes,
     reward: LearnedReward,
     *,
-    demonstrated: float,
     doubts: Sequence[str] = (),
 ) -> Returned:
     """The policy that the judges choose; without judges, the trained one.
@@ -62,13 +60,12 @@ def select_policy(
         judges: learned from another clone; ``None`` returns the trained policy.
         episodes: the ranked ones; where they leave out the greedy clone, it is no candidate.
         reward: that the policy was trained on, to show beside the judges.
-        demonstrated: mean steps of a demonstration, by which the number of episodes is chosen.
         doubts: reasons why no learned reward can be trusted on this task.
     """
     observation_space, action_space, _ = task_spaces(run.task)
     selection, judged = run.settings.selection, judges is not None and bc is not None
     candidates = _candidates(run, episodes)
-    each = max(selection.episodes, min(_MOST_EPISODES, math.ceil(selection.steps / demonstrated)))
+    each = cast("int", selection.episodes)  # see fit_episodes
 
     def make(advance: Advance) -> PolicyChoice:
         steps = run.settings.learner.training_steps
@@ -96,7 +93,7 @@ def select_policy(
         make,
         save=save,
         load=load,
-        settings=settings_to_json(selection) | {"played": each, "doubts": list(doubts)},
+        settings=settings_to_json(selection) | {"doubts": list(doubts)},
         inputs=[
             *([CLONE] if bc is not None else []),
             *([JUDGES] if judged else []),
