@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
@@ -20,6 +20,7 @@ import numpy.typing as npt
 import tyro
 from scipy.stats import bootstrap, trim_mean
 
+import drex
 from benchmarks.runner import RESULTS, Experiment, RunOptions, read_results, run_and_show
 
 Group = Literal["development", "confirmation", "third"]
@@ -36,12 +37,14 @@ class Task:
         group: half of the suite, or the tasks that were looked at by hand before.
         make: options of ``drex demos make`` after the task, which trained the demonstrator; none if bundled.
         options: further options of every command on the task.
+        scripted: whether the demonstrator is ``rock`` instead.
     """
 
     id: str
     group: Group
     make: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
+    scripted: bool = False
 
     @property
     def name(self) -> str:
@@ -51,7 +54,7 @@ class Task:
     @property
     def demonstrations(self) -> Path | None:
         """The file of its demonstrations; ``None`` if they are bundled."""
-        return DEMONSTRATIONS / f"{self.name}.npz" if self.make else None
+        return DEMONSTRATIONS / f"{self.name}.npz" if self.make or self.scripted else None
 
 
 _UNSCALED = ("--reward-scale", "1.0")
@@ -73,14 +76,14 @@ TASKS = (
         ("--target-return", "40", *_UNSCALED),
         ("--env-kwargs", '{"continuing_task": true, "max_episode_steps": 200}', *_FLAT),
     ),
-    Task("InvertedPendulum-v5", "confirmation", ("--target-return", "200")),
+    Task("InvertedPendulum-v5", "confirmation", ("--target-return", "40")),
     Task("Pendulum-v1", "confirmation", ("--target-return", "-900")),
     Task("LunarLanderContinuous-v3", "confirmation", ("--target-return", "0")),
-    Task("MountainCarContinuous-v0", "confirmation", ("--target-return", "50")),
+    Task("MountainCarContinuous-v0", "confirmation", scripted=True),
     Task("HumanoidStandup-v5", "confirmation", ("--target-return", "60000")),
     Task("Humanoid-v5", "confirmation", ("--target-return", "350")),
     Task("gymnasium_robotics:AdroitHandPen-v1", "confirmation", ("--target-return", "-200")),
-    Task("gymnasium_robotics:AdroitHandRelocate-v1", "confirmation", ("--target-return", "60")),
+    Task("gymnasium_robotics:AdroitHandRelocate-v1", "confirmation", ("--target-return", "30")),
     Task(
         "minigrid:MiniGrid-Empty-8x8-v0",
         "confirmation",
@@ -122,12 +125,35 @@ def experiments(options: Options) -> Iterator[Experiment]:
             yield Experiment(task.name, task.id, seed, (*task.options, *controls), task.demonstrations)
 
 
+def rock(seed: int) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
+    """A demonstrator of MountainCarContinuous, where PPO from nothing never finds the flag.
+
+    It pushes along the velocity, and half of the time at random.
+    """
+    rng = np.random.default_rng(seed)
+
+    def policy(observations: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        along = np.sign(observations[:, 1:]).astype(np.float32)
+        noise = rng.uniform(-1.0, 1.0, along.shape).astype(np.float32)
+        chosen: npt.NDArray[np.float32] = np.where(rng.random(along.shape) < 0.5, noise, along)
+        return chosen
+
+    return policy
+
+
 def make_demonstrations(task: Task) -> None:
     """Train the demonstrator of a task and record it; the file holds the command."""
     file = task.demonstrations
     if file is None or file.exists():
         return
     file.parent.mkdir(parents=True, exist_ok=True)
+    if task.scripted:
+        environments = drex.make_environments(task.id, 10, seed=0)
+        trajectories, returns = drex.collect(rock(seed=0), environments, 10, seed=0)
+        about = {"command": "python -m benchmarks suite --group confirmation --demos", "policy": "scripted"}
+        rewards = returns.step_values_for_evaluation()
+        drex.save_demonstrations(file, trajectories, rewards=rewards, task=task.id, about=about)
+        return
     words = ["demos", "make", task.id, *task.make, *task.options, "--out", file.name]
     command = [sys.executable, "-c", "import sys; from drex.cli.main import main; sys.exit(main())"]
     subprocess.run([*command, *words, "--quiet"], check=True, cwd=file.parent)

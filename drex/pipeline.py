@@ -154,5 +154,5 @@ def _learn_and_evaluate(
     found["reward"] |= {"held_out_accuracy": held_out.accuracy, "held_out_pairs": held_out.pairs}
     return found | {
         "seconds": run.folder.seconds(),
-        "environment_steps": environment_steps(run, ranked, judges),
+        "environment_steps": environment_steps(run, ranked, judges, policy.choice),
     }

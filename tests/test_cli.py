@@ -130,11 +130,11 @@ def test_help_shows_the_options_that_people_use_and_where_the_others_are(capsys)
 
 
 def test_help_of_a_task_shows_that_tasks_defaults(capsys):
-    status, said, _ = told(capsys, "run", "Walker2d-v5", "--help-all")
-    penalty = preset("default", "Walker2d-v5").learner.kl_penalty
-    assert penalty != preset("default", "Pendulum-v1").learner.kl_penalty
+    status, said, _ = told(capsys, "run", "ALE/Breakout-v5", "--help-all")
+    clip = preset("default", "ALE/Breakout-v5").learner.clip_range
+    assert clip != preset("default", "Pendulum-v1").learner.clip_range
     assert status == 0
-    assert f"(default: {penalty})" in said.split("--learner.kl-penalty")[1].split("--learner.")[0]
+    assert f"(default: {clip})" in said.split("--learner.clip-range")[1].split("--learner.")[0]
 
 
 def test_the_preset_decides_the_defaults_and_options_go_over_them():
@@ -289,16 +289,16 @@ def test_a_run_killed_in_ppo_and_resumed_ends_with_the_same_weights(finished, de
     words += [*TINY, *STEPS, "--quiet"]
     process = subprocess.Popen([sys.executable, "-m", "drex", *words], env=with_tests())
     deadline = time.monotonic() + 300
-    while not list(killed.glob("policy.unfinished/checkpoint-*")) and time.monotonic() < deadline:
+    while not list(killed.glob("trained.unfinished/checkpoint-*")) and time.monotonic() < deadline:
         assert process.poll() is None, "finished before it could be killed"
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert not (killed / "policy").exists()
+    assert not (killed / "trained").exists()
     assert main([*words, "--resume"]) == 0
-    for file in ("bc/policy.safetensors", "reward/reward.safetensors", "policy/policy.safetensors"):
+    for file in ("bc/policy.safetensors", "reward/reward.safetensors", "trained/policy.safetensors"):
         assert (killed / file).read_bytes() == (whole / file).read_bytes(), file
-    assert not (killed / "policy.unfinished").exists()
+    assert not (killed / "trained.unfinished").exists()
 
 
 # ---------------------------------------------------------------------------------------------- demos

@@ -243,7 +243,12 @@ def test_a_whole_run_from_pixels_resumes_and_its_reward_masks_what_it_was_told_t
     )
     assert found["demonstrator"]["mean"] == pytest.approx(returns.values_for_evaluation().mean())
     assert 0.0 <= found["policy"]["mean"] <= HORIZON
-    assert found["environment_steps"] == 12 * HORIZON + 256
+    judged = sum(
+        json.loads((tmp_path / "run" / file).read_text())["environment_steps"]
+        for file in ("judges/judges.json", "policy/choice.json")
+    )
+    kinds, clones = 2, 2
+    assert found["environment_steps"] == kinds * clones * 3 * 4 * HORIZON + judged + 256
     facts = json.loads((tmp_path / "run" / "reward" / "reward.json").read_text())
     assert (facts["image"]["shape"], facts["image"]["mask_top"]) == ([2, 36, 36], 4)
     reward, pictures = load_reward(tmp_path / "run" / "reward"), shown.observations[:9]

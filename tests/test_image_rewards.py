@@ -18,7 +18,7 @@ from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import make_environments
 from drex.errors import UserError
 from drex.rankings.noisy_rollouts import rank_by_noise
-from drex.rankings.preferences import Preferences, RankedTrajectories
+from drex.rankings.preferences import Preferences, RankedTrajectories, from_order
 from drex.rewards.cnn import PUBLISHED_CONVOLUTIONS, EnsembleCNN, ImageInputs, ImageLayers
 from drex.rewards.fields import RewardFields
 from drex.rewards.learned_reward import LearnedReward, load_reward
@@ -190,16 +190,21 @@ def test_a_squash_bounds_the_standardised_reward_before_offset_and_scale(squash,
 
 def test_a_sigmoid_anchored_at_zero_pays_between_nothing_and_one():
     pictures = images(30)
-    world = Trajectories(pictures, np.zeros(30, np.int64), np.array([30]), np.array([True]), pictures[:1])
-    learned = some_reward()
+    world = Trajectories(
+        pictures, np.zeros(30, np.int64), np.array([15, 15]), np.array([True, True]), pictures[:2]
+    )
+    learned, ranked = some_reward(), RankedTrajectories(world, from_order([0, 1]))
     published = normalize_reward(
-        learned, world, RewardNormalization(squash="sigmoid", offset="zero", scale="none"), gamma=1.0
+        learned,
+        ranked,
+        RewardNormalization(squash="sigmoid", offset="zero", scale="none"),
+        gamma=1.0,
     )
     assert (published.fields.offset, published.fields.scale) == (0.0, 1.0)
     rewards = published.per_step(world)
     assert 0.0 < rewards.min() < rewards.max() < 1.0
     centred = normalize_reward(
-        learned, world, RewardNormalization(squash="tanh", offset="mean", scale="step"), gamma=1.0
+        learned, ranked, RewardNormalization(squash="tanh", offset="mean", scale="step"), gamma=1.0
     )
     assert centred.per_step(world).mean() == pytest.approx(0.0, abs=1e-5)
     assert centred.per_step(world).std() == pytest.approx(1.0, abs=1e-5)
@@ -356,8 +361,11 @@ def test_held_out_images_are_judged_a_few_at_a_time_to_the_same_end(noisy, monke
     ("wrong", "sentence"),
     [
         ({"inputs": ("observations", "next_observations")}, "reward.inputs: expected observations or next"),
-        ({"inputs": ("actions",)}, "reward.inputs: .* found actions, standardize_inputs False"),
-        ({"standardize_inputs": True}, "not standardised, where those are images, found .* True"),
+        ({"inputs": ("actions",)}, "reward.inputs: .* found actions"),
+        (
+            {"input_scaling": "standardized"},
+            "reward.input_scaling: expected raw or both, .* found standardized",
+        ),
         ({"mask_top": 36}, "fewer than 36 together, found 36 and 0"),
     ],
 )

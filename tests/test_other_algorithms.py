@@ -69,12 +69,16 @@ def run_of_sac(tmp_path_factory):
 
 def test_a_whole_run_by_sac_leaves_a_policy_that_is_judged(run_of_sac):
     folder, _, _, evaluation = run_of_sac
-    names = {path.name for path in (folder / "policy").iterdir()}
+    names = {path.name for path in (folder / "trained").iterdir()}
     assert {"policy.safetensors", "policy.json", "policy.zip"} <= names
-    facts = json.loads((folder / "policy" / "policy.json").read_text())
+    facts = json.loads((folder / "trained" / "policy.json").read_text())
     assert (facts["algorithm"], facts["arguments"]["net_arch"]) == ("sac", [8])
     with np.load(folder / "ranked" / "rollouts.npz", allow_pickle=False) as rollouts:
-        assert evaluation["environment_steps"] == rollouts["lengths"].sum() + 200
+        judged = sum(
+            json.loads((folder / file).read_text())["environment_steps"]
+            for file in ("judges/judges.json", "policy/choice.json")
+        )
+        assert evaluation["environment_steps"] == rollouts["lengths"].sum() + judged + 200
     assert evaluation["policy"]["episodes"] == evaluation["trained_deterministic"]["episodes"] == 4
     assert evaluation["policy"]["mean"] != evaluation["trained_deterministic"]["mean"]
     assert set(evaluation["controls"]) == {"constant"}
@@ -86,9 +90,9 @@ def test_a_whole_run_by_sac_leaves_a_policy_that_is_judged(run_of_sac):
 def test_the_policy_of_the_files_acts_as_that_of_stable_baselines3s_own_zip(run_of_sac):
     folder, *_ = run_of_sac
     observations, actions, _ = task_spaces(WALK)
-    kept = as_callable(load_trained(folder / "policy", observations, actions), seed=None)
+    kept = as_callable(load_trained(folder / "trained", observations, actions), seed=None)
     seen = np.random.default_rng(0).normal(size=(50, 2)).astype(np.float32)
-    own, _ = SAC.load(folder / "policy" / "policy.zip").predict(seen, deterministic=True)
+    own, _ = SAC.load(folder / "trained" / "policy.zip").predict(seen, deterministic=True)
     np.testing.assert_array_equal(kept(seen), own)
     assert np.ptp(own) > 0.01
 
@@ -283,4 +287,4 @@ def test_the_command_line_takes_the_algorithm_by_a_short_name_and_its_settings_b
     assert (asked.name, asked.training_steps, asked.gamma) == ("sac", 5000, 0.99)
     assert not asked.starts_from_clone
     plain = parse_run_options("HalfCheetah-v5", []).settings.learner
-    assert (type(plain), plain.gamma, plain.starts_from_clone) == (PPOSettings, 0.98, True)
+    assert (type(plain), plain.gamma, plain.starts_from_clone) == (PPOSettings, None, True)

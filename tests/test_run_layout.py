@@ -28,6 +28,7 @@ NAMES = {stage.name for stage in STAGES}
 FILES = {file for stage in STAGES for file in stage.files} | {CONFIG, RESULT, VERSIONS}
 WRITERS = {  # module: the files of a format of its own, which is of use outside run folders too
     "files/run_layout.py": {*FILES, "ranked-noise", "control-"},
+    "stages/judges.py": {"judges.json"},
     "rewards/learned_reward.py": {"reward.json", "reward.safetensors"},
     "rewards/reward_json.py": {"reward.json", "reward.safetensors"},
 }
@@ -90,7 +91,10 @@ def test_a_run_leaves_the_files_of_the_table(tmp_path):
     controls = [control_stage(stage, name) for name in CONTROLS for stage in STAGES]
     left = {}
     for folder in (entry for entry in (tmp_path / "run").iterdir() if entry.is_dir()):
-        left[folder.name] = {entry.name for entry in folder.iterdir()} - {"fingerprint.json", "seconds.json"}
+        left[folder.name] = {entry.name for entry in folder.iterdir() if entry.is_file()} - {
+            "fingerprint.json",
+            "seconds.json",
+        }
     files = {stage.name: set(stage.files) for stage in (*STAGES, *controls)}
     assert set(left) >= NAMES and set(left) <= set(stage_labels())
     assert all(left[name] and left[name] <= files[name] for name in left)

@@ -25,8 +25,8 @@ def test_returns_stand_beside_each_other_with_their_interval_and_episodes():
         "uniform random": ("1", "3", "0 to 2", "20", "20"),
         "greedy clone": ("9", "12", "8 to 10", "20", "29"),
         "baseline: constant reward": ("5", "6", "4 to 6", "20", "30"),
-        "D-REX": ("1,234", "1,300", "1,200 to 1,251", "20", "30"),
-        "D-REX, greedy": ("1,235", "1,301", "1,201 to 1,252", "20", "30"),
+        "D-REX: policy": ("1,234", "1,300", "1,200 to 1,251", "20", "30"),
+        "trained policy, greedy": ("1,235", "1,301", "1,201 to 1,252", "20", "30"),
     }
 
 
@@ -39,7 +39,7 @@ def test_null_is_unknown_and_never_a_number():
 
 def test_a_ranking_that_came_with_the_demonstrations_is_named_and_what_is_not_known_is_unknown():
     returns = rows(returns_table(ranked_by_the_user()))
-    assert set(returns) == {"demonstrator", "uniform random", "T-REX", "T-REX, greedy"}
+    assert set(returns) == {"demonstrator", "uniform random", "T-REX: policy", "trained policy, greedy"}
     assert returns["demonstrator"][:3] == ("unknown",) * 3
     found = rows(findings_table(ranked_by_the_user()))
     assert found["preferences, from the user's order"] == ("1",)
@@ -75,7 +75,7 @@ def test_seconds_stand_in_the_order_of_the_method_with_their_sum():
     assert seconds_table(evaluation()).rows == (
         ("demonstrations", "0.0"),
         ("behavioral cloning", "1.2"),
-        ("policy", "60.0"),
+        ("choice of the policy", "60.0"),
         ("evaluation", "2.0"),
         ("total", "63.2"),
     )

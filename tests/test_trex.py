@@ -35,7 +35,7 @@ OWN = dataclasses.replace(
     TINY,
     ranking=UserRanking(),
     bc=dataclasses.replace(TINY.bc, gradient_steps=600, learning_rate=3e-3),
-    reward=dataclasses.replace(TINY.reward, held_out=0.0, gradient_steps=60),
+    reward=dataclasses.replace(TINY.reward, held_out=0.0, gradient_steps=200, l2=0.001),
     held_out_folds=3,
 )
 PAPER = dataclasses.replace(
@@ -85,7 +85,17 @@ def whole(tmp_path_factory, demonstrations, ranking):
 def test_a_ranked_run_leaves_its_stages_and_says_what_it_was(whole):
     folder, evaluation = whole
     controls = {f"control-shuffled_labels{part}" for part in ("", "-reward", "-evaluation")}
-    stages = {"demonstrations", "bc", "ranked", "reward", "policy", "evaluation", "held_out"}
+    stages = {
+        "demonstrations",
+        "bc",
+        "ranked",
+        "reward",
+        "diagnosis",
+        "trained",
+        "policy",
+        "evaluation",
+        "held_out",
+    }
     assert {path.name for path in folder.iterdir() if path.is_dir()} == stages | controls
     assert evaluation["method"] == json.loads((folder / "config.json").read_text())["method"] == "trex"
     assert json.loads((folder / "ranked" / "ranking.json").read_text())["order"] == WORST_TO_BEST
@@ -179,7 +189,11 @@ def test_noise_can_be_ranked_beside_the_users_ranking(demonstrations, tmp_path):
     assert len(evaluation["noise"]) == 6
     assert [point["episode"] for point in found["user"]] == [0, 1, 2, 4]
     noise = load_demonstrations(tmp_path / "run" / "ranked-noise" / "rollouts.npz")
-    assert evaluation["environment_steps"] == noise.trajectories.lengths.sum() + 512
+    judged = sum(
+        json.loads((tmp_path / "run" / file).read_text())["environment_steps"]
+        for file in ("judges/judges.json", "policy/choice.json")
+    )
+    assert evaluation["environment_steps"] == noise.trajectories.lengths.sum() + judged + 512
     assert found["rollout_policy"] is None
 
 

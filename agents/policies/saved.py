@@ -6,6 +6,8 @@ safetensors too, with the name of their algorithm and the arguments of their net
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any, cast
 
@@ -61,6 +63,21 @@ def save_trained(model: BaseAlgorithm, settings: PolicySettings, folder: Path) -
         shaping = {k: v for k, v in model.policy_kwargs.items() if not k.startswith("optimizer_")}
         write_json(folder / "policy.json", {"format": FORMAT, "algorithm": names[0], "arguments": shaping})
     model.save(folder / "policy.zip")
+
+
+def write_zip_of(policy: BasePolicy, trained: Path, file: Path) -> None:
+    """Write a policy as a zip of stable-baselines3: that of a trained model, with the policy's own weights.
+
+    Args:
+        policy: with the network of the trained model.
+        trained: its ``policy.zip``, which is copied without being unpickled.
+        file: the new zip.
+    """
+    weights = io.BytesIO()
+    torch.save({name: part.detach().cpu() for name, part in policy.state_dict().items()}, weights)
+    with zipfile.ZipFile(trained) as source, zipfile.ZipFile(file, "w") as copy:
+        for name in source.namelist():
+            copy.writestr(name, weights.getvalue() if name == "policy.pth" else source.read(name))
 
 
 def load_trained(

@@ -55,7 +55,7 @@ HELD_OUT = Stage("held_out", 6, "rewards for held-out pairs", ("pairs.json",))
 DIAGNOSIS = Stage("diagnosis", 10, "diagnosis", ("diagnosis.json",))
 JUDGES = Stage("judges", 9, "judges", ("judges.json",))
 TRAINED = Stage("trained", 4, "training of the policy", (*_POLICY_FILES, "policy.zip"))
-POLICY = Stage("policy", 8, "choice of the policy", (*_POLICY_FILES, "choice.json"))
+POLICY = Stage("policy", 8, "choice of the policy", (*_POLICY_FILES, "policy.zip", "choice.json"))
 EVALUATION = Stage("evaluation", 5, "evaluation", ("facts.json",))
 
 STAGES = (

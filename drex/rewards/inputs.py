@@ -73,6 +73,9 @@ def step_inputs(trajectories: Trajectories, settings: RewardSettings, device: st
                 ", ".join(inputs),
             )
             raise UserError("reward.inputs", expected=expected, found=found)
+        if settings.input_scaling == "standardized":
+            expected = "raw or both, where observations are images, which networks scale themselves"
+            raise UserError("reward.input_scaling", expected=expected, found="standardized")
         chosen = trajectories.observations if inputs == ("observations",) else ahead
         return ImageInputs(chosen, device=get_device(device))
     if top + bottom:

@@ -79,11 +79,13 @@ class PolicyChoice:
         returned: the policy.
         reason: one sentence.
         ratings: of all candidates; none without judges.
+        environment_steps: of the judged episodes.
     """
 
     returned: Candidate
     reason: str
     ratings: tuple[Rating, ...] = ()
+    environment_steps: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """For ``choice.json`` and ``evaluation.json``."""
@@ -95,7 +97,8 @@ class PolicyChoice:
         ratings = tuple(
             Rating(**{**rating, "candidate": Candidate(**rating["candidate"])}) for rating in facts["ratings"]
         )
-        return PolicyChoice(Candidate(**facts["returned"]), facts["reason"], ratings)
+        returned = Candidate(**facts["returned"])
+        return PolicyChoice(returned, facts["reason"], ratings, facts["environment_steps"])
 
 
 def choose(
@@ -138,14 +141,17 @@ def choose(
         )
         ratings.append(rating)
     best = max((rating for rating in ratings if rating.candidate.trained), key=lambda rating: rating.lower)
+    returned = better
     if doubts:
-        return PolicyChoice(better, f"the clone, since {doubts[0]}", tuple(ratings))
-    if best.lower > 0:
+        reason = f"the clone, since {doubts[0]}"
+    elif best.lower > 0:
         least = min(best.gains.values())
+        returned = best.candidate
         reason = f"the trained policy, since every judge rates it above the clone, by {least:.0%} or more"
-        return PolicyChoice(best.candidate, reason, tuple(ratings))
-    reason = "the clone, since not every judge rates the trained policy above it"
-    return PolicyChoice(better, reason, tuple(ratings))
+    else:
+        reason = "the clone, since not every judge rates the trained policy above it"
+    steps = sum(int(trajectories.lengths.sum()) for trajectories in played.values())
+    return PolicyChoice(returned, reason, tuple(ratings), steps)
 
 
 def _returns(

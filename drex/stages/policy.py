@@ -27,6 +27,7 @@ from drex.files.dataclass_json import JSON, settings_to_json
 from drex.files.run_layout import CLONE, REWARD, TRAINED, Stage
 from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.rewards.learned_reward import LearnedReward
+from drex.selection.choice import PolicyChoice
 from drex.stages.context import Context
 from drex.stages.judges import Judges
 from drex.stages.progress import StepBar
@@ -132,9 +133,11 @@ def _save(run: Context, stage: Stage, model: BaseAlgorithm, place: Path) -> None
         shutil.copytree(kept, place / SNAPSHOTS)
 
 
-def environment_steps(run: Context, episodes: RankedEpisodes, judges: Judges | None) -> int:
-    """Steps of the choice of the rollout policy, of all noisy rollouts and of the policy's training."""
+def environment_steps(
+    run: Context, episodes: RankedEpisodes, judges: Judges | None, choice: PolicyChoice
+) -> int:
+    """Steps of the two choices of policies, of all noisy rollouts and of the policy's training."""
     noisy = 0 if episodes.noise is None else int(episodes.noise.trajectories.lengths.sum())
-    choice = 0 if episodes.rollout_policy is None else episodes.rollout_policy.environment_steps
+    chosen = 0 if episodes.rollout_policy is None else episodes.rollout_policy.environment_steps
     judged = 0 if judges is None else judges.environment_steps
-    return choice + noisy + judged + run.settings.learner.training_steps
+    return chosen + noisy + judged + run.settings.learner.training_steps + choice.environment_steps

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from drex.agents.policies.acting import Policy
-from drex.agents.policies.saved import as_callable, load_trained
+from drex.agents.policies.saved import as_callable, load_trained, write_zip_of
 from drex.agents.policies.saved_actor_critic import load_weights
 from drex.agents.ppo.checkpoints import SNAPSHOTS
 from drex.agents.rollouts.collect import Advance, collect_on
@@ -28,7 +28,7 @@ from drex.stages.context import Context
 from drex.stages.judges import Judges, as_judge
 from drex.stages.ranking import ranked_stages
 
-_WEIGHTS, _NETWORK, _CHOICE = POLICY.files
+_WEIGHTS, _NETWORK, _ZIP, _CHOICE = POLICY.files
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,9 @@ def select_policy(
         weights, network = _files(run, choice.returned)
         shutil.copyfile(weights, place / _WEIGHTS)
         shutil.copyfile(network, place / _NETWORK)
+        trained = TRAINED.folder(run.folder.path)
+        if network.read_bytes() == (trained / _NETWORK).read_bytes():
+            write_zip_of(load_trained(place, observation_space, action_space), trained / _ZIP, place / _ZIP)
         write_json(place / _CHOICE, choice.to_json())
 
     def load(place: Path) -> Returned:
