@@ -80,10 +80,10 @@ TASKS = (
     Task("Pendulum-v1", "confirmation", ("--target-return", "-900")),
     Task("LunarLanderContinuous-v3", "confirmation", ("--target-return", "0")),
     Task("MountainCarContinuous-v0", "confirmation", scripted=True),
-    Task("HumanoidStandup-v5", "confirmation", ("--target-return", "60000")),
+    Task("HumanoidStandup-v5", "confirmation", ("--target-return", "60000", "--episodes", "3")),
     Task("Humanoid-v5", "confirmation", ("--target-return", "350")),
     Task("gymnasium_robotics:AdroitHandPen-v1", "confirmation", ("--target-return", "-200")),
-    Task("gymnasium_robotics:AdroitHandRelocate-v1", "confirmation", ("--target-return", "30")),
+    Task("gymnasium_robotics:AdroitHandDoor-v1", "confirmation", ("--target-return", "-35")),
     Task(
         "minigrid:MiniGrid-Empty-8x8-v0",
         "confirmation",

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # not executed, but read below: the one list of the public names and their modules
     # isort: off
-    from drex.pipeline import run as run
+    from drex.pipeline import run as run, diagnose as diagnose
+    from drex.diagnosis.finding import Finding as Finding
     from drex.presets.settings import Settings as Settings
     from drex.presets.presets import preset as preset
     from drex.errors import UserError as UserError

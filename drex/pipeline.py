@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from drex.agents.sb3_algorithms import SB3Settings, check_algorithm
 from drex.agents.torch_threads import limit_torch_threads
 from drex.demonstrations.load_and_save import Demonstrations
+from drex.diagnosis.finding import Finding
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import task_spaces
 from drex.envs.task_names import Factory, task_name
 from drex.errors import UserError
+from drex.evaluation.held_out import HeldOutPairs
 from drex.files.atomic import write_json
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_folder import RunFolder, versions
@@ -26,7 +29,9 @@ from drex.presets.settings import Settings
 from drex.presets.unread import refuse_unread_by_task
 from drex.ranges import SEEDS
 from drex.rankings.preferences import Preferences
+from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.rankings.user_ranking import Ranking
+from drex.rewards.learned_reward import LearnedReward
 from drex.stages.cloning import best_episodes, clone_best, clone_demonstrations
 from drex.stages.context import Context
 from drex.stages.controls import train_control
@@ -93,40 +98,125 @@ def run(
         UserError: any mistake that the user can correct.
     """
     task = task_name(task, kwargs=env_kwargs, wrappers=wrappers)
-    settings = preset("default", task, method) if settings is None else settings
+    asked = _Asked(task, run_dir, demonstrations, method, ranking, settings, seed, resume, quiet, device)
+    with _opened(asked) as (context, given, user):
+        evaluation = asked.about() | _learn_and_evaluate(context, given, user, controls)
+        evaluation |= {"versions": versions()}
+        write_json(context.folder.path / RESULT, evaluation)
+        if report:
+            from drex.report.html import write_report  # slow import: matplotlib
+
+            context.progress.write("drawing figures and video")
+            for note in write_report(run_dir, task=task, tensorboard=True).notes:
+                context.progress.write(note)
+    return evaluation
+
+
+def diagnose(
+    task: str | Factory,
+    *,
+    run_dir: str | Path,
+    env_kwargs: Mapping[str, Any] | None = None,
+    wrappers: Sequence[str | Factory] = (),
+    demonstrations: str | Path | Demonstrations | Trajectories | None = None,
+    method: Method = "drex",
+    ranking: str | Path | Ranking | Preferences | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
+    resume: bool = False,
+    quiet: bool = False,
+    device: Device = "auto",
+) -> list[Finding]:
+    """Learn a reward, and say what is likely to fail before a policy is trained on it.
+
+    ``run`` with the same arguments and ``resume=True`` continues in the folder.
+
+    Args:
+        task: as for ``run``.
+        run_dir: output folder.
+        env_kwargs: keyword arguments of the environment.
+        wrappers: of the environment, innermost first.
+        demonstrations: a file, a folder, data in memory, or ``None`` for the bundled ones.
+        method: ``"drex"`` or ``"trex"``.
+        ranking: T-REX only.
+        settings: ``None`` takes the default preset.
+        seed: of the whole run.
+        resume: continue an unfinished run of the same configuration.
+        quiet: no progress bars, and no lines of findings.
+        device: of the training.
+
+    Returns:
+        What was found, none of it from true returns; a red light means that the clone is returned.
+
+    Raises:
+        UserError: any mistake that the user can correct.
+    """
+    task = task_name(task, kwargs=env_kwargs, wrappers=wrappers)
+    asked = _Asked(task, run_dir, demonstrations, method, ranking, settings, seed, resume, quiet, device)
+    with _opened(asked) as (context, given, user):
+        return _learn_reward(context, given, user).findings
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The arguments that ``run`` and ``diagnose`` share, the task as one name."""
+
+    task: str
+    run_dir: str | Path
+    demonstrations: str | Path | Demonstrations | Trajectories | None
+    method: Method
+    ranking: str | Path | Ranking | Preferences | None
+    settings: Settings | None
+    seed: int
+    resume: bool
+    quiet: bool
+    device: Device
+
+    def about(self) -> dict[str, Any]:
+        """What names the run."""
+        return {"task": self.task, "method": self.method, "seed": self.seed}
+
+
+@contextmanager
+def _opened(asked: _Asked) -> Iterator[tuple[Context, Demonstrations, Ranking | None]]:
+    """Check the arguments and open the run folder, with the demonstrations and the user's ranking."""
+    task, method = asked.task, asked.method
+    settings = preset("default", task, method) if asked.settings is None else asked.settings
     if settings.method != method:
         raise UserError("method", expected=f"{settings.method}, the method of the settings", found=method)
-    SEEDS.check("seed", seed)
+    SEEDS.check("seed", asked.seed)
     observation_space, action_space, _ = task_spaces(task)
     refuse_unread_by_task(settings, task, observation_space, action_space)
     if isinstance(settings.learner, SB3Settings):
         check_algorithm(settings.learner, action_space)
-    resolved = resolve_device(task, device)
-    given = given_demonstrations(demonstrations, task)
-    user = given_ranking(ranking, method, given)
-    about: dict[str, Any] = {"task": task, "method": method, "seed": seed}
-    config = about | {"settings": settings_to_json(settings)}
+    resolved = resolve_device(task, asked.device)
+    given = given_demonstrations(asked.demonstrations, task)
+    user = given_ranking(asked.ranking, method, given)
+    config = asked.about() | {"settings": settings_to_json(settings)}
     with (
         limit_torch_threads(task),
-        RunFolder.open(Path(run_dir), config=config, resume=resume) as folder,
-        closing(Progress(folder.path, quiet=quiet)) as progress,
+        RunFolder.open(Path(asked.run_dir), config=config, resume=asked.resume) as folder,
+        closing(Progress(folder.path, quiet=asked.quiet)) as progress,
     ):
-        context = Context(task, settings, seed, folder, progress, resolved)
-        evaluation = about | _learn_and_evaluate(context, given, user, controls) | {"versions": versions()}
-        write_json(folder.path / RESULT, evaluation)
-    if report:
-        from drex.report.html import write_report  # slow import: matplotlib
-
-        progress.write("drawing figures and video")
-        for note in write_report(run_dir, task=task, tensorboard=True).notes:
-            progress.write(note)
-    return evaluation
+        yield Context(task, settings, asked.seed, folder, progress, resolved), given, user
 
 
-def _learn_and_evaluate(
-    run: Context, given: Demonstrations, user: Ranking | None, controls: Sequence[Control]
-) -> dict[str, Any]:
-    """Run the stages in order; returns their results."""
+@dataclass(frozen=True)
+class _Learned:
+    """What the stages before the policy have made."""
+
+    run: Context
+    demos: Demonstrations
+    cloned: Trajectories
+    bc: ActorCriticPolicy | None
+    ranked: RankedEpisodes
+    reward: LearnedReward
+    held_out: HeldOutPairs
+    findings: list[Finding]
+
+
+def _learn_reward(run: Context, given: Demonstrations, user: Ranking | None) -> _Learned:
+    """Run the stages up to the diagnosis, in order."""
     demos = copy_demonstrations(run, given)
     run = fit_episodes(run, demos.trajectories)
     bc: ActorCriticPolicy | None
@@ -142,15 +232,25 @@ def _learn_and_evaluate(
     reward = learn(run, ranked)
     held_out = held_out_accuracy(run, ranked, reward)
     findings = diagnose_ranking_and_reward(run, demos.trajectories, ranked, reward, held_out)
-    doubts = [finding.sentence for finding in findings if finding.light == "red"]
-    judges = learn_judges(run, cloned, ranked)
+    return _Learned(run, demos, cloned, bc, ranked, reward, held_out, findings)
+
+
+def _learn_and_evaluate(
+    run: Context, given: Demonstrations, user: Ranking | None, controls: Sequence[Control]
+) -> dict[str, Any]:
+    """Run the stages in order; returns their results."""
+    learned = _learn_reward(run, given, user)
+    run, bc, ranked, reward = learned.run, learned.bc, learned.ranked, learned.reward
+    doubts = [finding.sentence for finding in learned.findings if finding.light == "red"]
+    judges = learn_judges(run, learned.cloned, ranked)
     train_policy(run, reward, bc)
     policy = select_policy(run, bc, judges, ranked, reward, doubts=doubts)
     baselines = {name: train_control(run, name, ranked, bc) for name in controls}
-    found = evaluate(run, demos, bc, ranked, reward, policy)
+    found = evaluate(run, learned.demos, bc, ranked, reward, policy)
     found["returned"] = policy.choice.to_json()
-    found["diagnosis"] = [finding.to_json() for finding in findings]
+    found["diagnosis"] = [finding.to_json() for finding in learned.findings]
     found["controls"] = {name: evaluate_control(run, name, control) for name, control in baselines.items()}
+    held_out = learned.held_out
     found["reward"] |= {"held_out_accuracy": held_out.accuracy, "held_out_pairs": held_out.pairs}
     return found | {
         "seconds": run.folder.seconds(),

@@ -301,6 +301,41 @@ def test_a_run_killed_in_ppo_and_resumed_ends_with_the_same_weights(finished, de
     assert not (killed / "trained.unfinished").exists()
 
 
+def test_a_diagnosis_stops_before_the_policy_and_a_run_continues_from_it(finished, demos, tmp_path, capsys):
+    whole, _ = finished
+    folder = tmp_path / "diagnosed"
+    words = [f"tiny_environments:{WALK}", "--demos", str(demos), "--seed", "5", "--run-dir", str(folder)]
+    words += [*TINY, *STEPS, "--quiet"]
+    status, said, error = told(capsys, "diagnose", *words)
+    assert status == 0, error
+    lines = said.splitlines()
+    assert any(re.match(r"\[(green|yellow|red)\] uniform noise: The level of", line) for line in lines)
+    assert "--resume" in lines[-1]
+    assert (folder / "reward").is_dir() and not (folder / "trained").exists()
+    status, again, _ = told(capsys, "diagnose", str(folder))
+    assert (status, again.splitlines()) == (0, lines[:-1])
+    assert told(capsys, "run", *words, "--resume")[0] == 0
+    for file in ("reward/reward.safetensors", "trained/policy.safetensors"):
+        assert (folder / file).read_bytes() == (whole / file).read_bytes(), file
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["{empty}"], "expected a run that has learned its reward, found no diagnosis"),
+        (["{run}", "--seed", "1"], "expected no options after a run folder, found --seed"),
+        (["{unnamed}"], "expected a task of gymnasium's own, found none; drex diagnose ENV --demos"),
+        (["Hopper-v5", "--controls", "constant"], "controls: expected none, as no policy is trained"),
+    ],
+)
+def test_what_cannot_be_diagnosed_is_one_sentence(finished, demos, tmp_path, capsys, words, sentence):
+    unnamed = tmp_path / "unnamed.npz"
+    save_demonstrations(unnamed, load_demonstrations(demos).trajectories)
+    places = {"empty": tmp_path, "run": finished[0], "unnamed": unnamed}
+    status, _, error = told(capsys, "diagnose", *(word.format(**places) for word in words))
+    assert status == 2 and sentence in error
+
+
 # ---------------------------------------------------------------------------------------------- demos
 
 

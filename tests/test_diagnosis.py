@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 from ranked_examples import trajectories_of
-from test_below_zero import rollouts
+from test_both_clones import rollouts
 from test_normalize import observation_itself
 
 from drex.agents.rollouts.noise import NoiseJob
@@ -36,7 +36,7 @@ def without_noise(rolled):
 
 def test_noise_that_grades_behaviour_is_green():
     rolled = both_kinds()
-    found = by_name(ranking_findings(without_noise(rolled), rolled))
+    found = by_name(ranking_findings(without_noise(rolled), rolled, rolled.ranked_kinds(2.0)))
     assert {
         name: found[name].light for name in ("uniform noise", "sticky noise", "kinds of noise", "clone")
     } == {
@@ -53,7 +53,7 @@ def test_noise_that_changes_nothing_is_red():
     random = np.random.default_rng(3)
     seen = random.normal(size=rolled.trajectories.observations.shape)
     rolled = dataclasses.replace(rolled, trajectories=trajectories_of(rolled.trajectories.lengths, seen))
-    found = by_name(ranking_findings(without_noise(rolled), rolled))
+    found = by_name(ranking_findings(without_noise(rolled), rolled, rolled.ranked_kinds(2.0)))
     assert found["uniform noise"].light == found["sticky noise"].light == "red"
     assert found["uniform noise"].advice
 
@@ -61,12 +61,13 @@ def test_noise_that_changes_nothing_is_red():
 def test_demonstrations_unlike_the_clone_are_red():
     rolled = both_kinds()
     noisy = rolled.trajectories.select([i for i, job in enumerate(rolled.jobs) if job.level == 1.0])
-    assert by_name(ranking_findings(noisy, rolled))["clone"].light == "red"
+    assert by_name(ranking_findings(noisy, rolled, rolled.ranked_kinds(2.0)))["clone"].light == "red"
 
 
 def test_a_greedy_clone_left_out_is_yellow():
     rolled = rollouts(greedy=False)
-    assert by_name(ranking_findings(without_noise(rolled), rolled))["greedy clone"].light == "yellow"
+    found = by_name(ranking_findings(without_noise(rolled), rolled, rolled.ranked_kinds(2.0)))
+    assert found["greedy clone"].light == "yellow"
 
 
 def ranked(values, lengths, terminated, *, order):
@@ -116,4 +117,6 @@ def test_no_finding_reads_a_true_return(value):
     rolled = both_kinds()
     other = dataclasses.replace(rolled, true_returns=TrueReturns(np.full(len(rolled.jobs), value)))
     given = without_noise(rolled)
-    assert list(ranking_findings(given, rolled)) == list(ranking_findings(given, other))
+    assert list(ranking_findings(given, rolled, rolled.ranked_kinds(2.0))) == list(
+        ranking_findings(given, other, other.ranked_kinds(2.0))
+    )

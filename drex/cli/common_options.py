@@ -87,3 +87,13 @@ def show_common_options(task: str) -> None:
         f"--learner.environment-steps 500000, are listed with their defaults by drex run {task} --help-all."
     )
     tyro.cli(CommonOptions, prog=f"drex run {task}", args=["--help"], description=description)
+
+
+def show_diagnose_options(what: str) -> None:
+    """Print the help of ``drex diagnose`` and exit with status 0."""
+    description = (
+        "Learn a reward, and say what is likely to fail before a policy is trained on it.\n\n"
+        "Of a task, of a file of demonstrations that names its task, or of a run folder, which is only read. "
+        "The options are those of drex run; drex run with the same options and --resume continues."
+    )
+    tyro.cli(CommonOptions, prog=f"drex diagnose {what}", args=["--help"], description=description)

@@ -118,6 +118,58 @@ def _run(words: list[str]) -> None:
     print("\n".join(["", *report_of(folder, evaluation).lines()]))
 
 
+def _diagnose(words: list[str]) -> None:
+    what, words = _task_and_options("drex diagnose", words)
+    if {"-h", "--help"} & set(words):
+        from drex.cli.common_options import show_diagnose_options
+
+        show_diagnose_options(what)
+
+    from pathlib import Path
+
+    if Path(what).is_dir():
+        from drex.diagnosis.finding import read_findings
+
+        if words:
+            raise UserError("drex diagnose RUN", expected="no options after a run folder", found=words[0])
+        print("\n".join(finding.line() for finding in read_findings(what)))
+        return
+
+    from drex.cli.run_options import parse_run_options
+
+    if Path(what).is_file():
+        from drex.demonstrations.load_and_save import load_demonstrations
+        from drex.envs.task_names import read_task_name
+
+        recorded = load_demonstrations(what).task
+        if recorded is None or read_task_name(recorded).imports_code:
+            expected, advice = "a task of gymnasium's own", f"drex diagnose ENV --demos {what}"
+            raise UserError(what, expected=expected, found=recorded or "none", do=advice)
+        what, words = recorded, ["--demos", what, *words]
+    options = parse_run_options(what, words)
+    if options.controls:
+        raise UserError("controls", expected="none, as no policy is trained", found=options.controls[0])
+
+    from drex import pipeline
+
+    task, folder = options.environment(), options.folder()
+    findings = pipeline.diagnose(
+        task,
+        run_dir=folder,
+        demonstrations=options.demos,
+        method=options.method,
+        ranking=options.ranking,
+        settings=options.settings,
+        seed=options.seed,
+        resume=options.resume,
+        quiet=options.quiet,
+        device=options.device,
+    )
+    if options.quiet:  # else they are shown as they are found
+        print("\n".join(finding.line() for finding in findings))
+    print(f"diagnosis of {folder}; drex run with the same options and --resume continues")
+
+
 def _make_demos(words: list[str]) -> None:
     task, options = _task_and_options("drex demos make", words)
 
@@ -264,6 +316,7 @@ def _task_and_options(command: str, words: list[str]) -> tuple[str, list[str]]:
 
 _COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "run": (_run, "the main job: from demonstrations to a better policy, its reward and a report"),
+    "diagnose": (_diagnose, "what is likely to fail, before a policy is trained; of a task, file or run"),
     "demos make": (_make_demos, "train a demonstrator on the true reward and record its episodes"),
     "demos record": (_record_demos, "record episodes of a run's policy or of stable-baselines3's"),
     "demos inspect": (_inspect_demos, "summarize a file of demonstrations, with warnings"),

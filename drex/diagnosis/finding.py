@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Literal
+
+from drex.errors import UserError
+from drex.files.atomic import read_json
+from drex.files.run_layout import DIAGNOSIS
 
 Light = Literal["green", "yellow", "red"]
 """Fine; doubtful; expect the policy to be no better than the clone."""
@@ -35,6 +40,21 @@ class Finding:
         """For the terminal: ``[red] survival: ...``."""
         advice = f" {self.advice}" if self.advice else ""
         return f"[{self.light}] {self.name}: {self.sentence}{advice}"
+
+
+def read_findings(run_dir: str | Path) -> list[Finding]:
+    """The diagnosis of a run, finished or not.
+
+    Raises:
+        UserError: the folder holds no diagnosis.
+    """
+    file = DIAGNOSIS.file(Path(run_dir))
+    if not file.is_file():
+        advice = "name the task instead, to learn a reward: drex diagnose ENV"
+        raise UserError(
+            str(run_dir), expected="a run that has learned its reward", found="no diagnosis", do=advice
+        )
+    return [Finding(**facts) for facts in read_json(file)]
 
 
 def by_thresholds(value: float, *, green: float, yellow: float) -> Light:

@@ -5,7 +5,7 @@ No function here reads true returns.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -19,17 +19,23 @@ from drex.rankings.preferences import RankedTrajectories
 from drex.rewards.learned_reward import LearnedReward
 from drex.rewards.normalize import MOSTLY, survival
 
-_FOLDS = 5
 
+def ranking_findings(
+    demonstrations: Trajectories, rollouts: NoisyRollouts, ranked_kinds: Sequence[str]
+) -> Iterator[Finding]:
+    """Findings about the noisy rollouts: what noise does, and whether the clone is like its demonstrator.
 
-def ranking_findings(demonstrations: Trajectories, rollouts: NoisyRollouts) -> Iterator[Finding]:
-    """Findings about the noisy rollouts: what noise does, and whether the clone is like its demonstrator."""
-    levels = np.array([job.level for job in rollouts.jobs])
-    kinds = np.array([job.name for job in rollouts.jobs])
-    for kind in dict.fromkeys(kinds.tolist()):
-        yield _graded(rollouts, levels, kinds == kind, kind)
-    if len(set(kinds.tolist())) > 1:
-        yield _across_kinds(rollouts, levels, kinds)
+    Args:
+        demonstrations: that were cloned.
+        rollouts: of the clone.
+        ranked_kinds: kinds of noise that are ranked; the others grade behaviour less well.
+    """
+    levels, kinds = rollouts.levels, rollouts.kinds
+    for kind, value in rollouts.grades.items():
+        yield _graded(kind, value, ranked=kind in ranked_kinds)
+    if len(ranked_kinds) > 1:
+        chosen = np.isin(kinds, ranked_kinds)
+        yield _across_kinds(rollouts.select(chosen))
     yield _like_demonstrations(demonstrations, rollouts, levels)
     if not rollouts.greedy.any():
         yield Finding(
@@ -41,19 +47,12 @@ def ranking_findings(demonstrations: Trajectories, rollouts: NoisyRollouts) -> I
         )
 
 
-def _graded(
-    rollouts: NoisyRollouts, levels: npt.NDArray[np.float64], chosen: npt.NDArray[np.bool_], kind: str
-) -> Finding:
-    rows = np.flatnonzero(chosen)
-    guessed = np.zeros(len(rows))
-    for fold in range(_FOLDS):
-        out = np.arange(len(rows)) % _FOLDS == fold
-        known, asked = rows[~out], rows[out]
-        part = rollouts.trajectories.select(known), levels[known], rollouts.trajectories.select(asked)
-        guessed[out] = apparent_levels(*part)[1]
-    value = _correlation(guessed, levels[rows])
+def _graded(kind: str, value: float, *, ranked: bool) -> Finding:
     light = by_thresholds(value, green=0.6, yellow=0.3)
-    seen = "grades behaviour" if light == "green" else "hardly grades behaviour"
+    if not ranked:
+        seen, light = "is not ranked, since another kind grades behaviour better", "green"
+    else:
+        seen = "grades behaviour" if light == "green" else "hardly grades behaviour"
     return Finding(
         f"{kind} noise",
         light,
@@ -63,10 +62,8 @@ def _graded(
     )
 
 
-def _across_kinds(
-    rollouts: NoisyRollouts, levels: npt.NDArray[np.float64], kinds: npt.NDArray[np.str_]
-) -> Finding:
-    values = []
+def _across_kinds(rollouts: NoisyRollouts) -> Finding:
+    values, levels, kinds = [], rollouts.levels, rollouts.kinds
     for kind in dict.fromkeys(kinds.tolist()):
         here, there = np.flatnonzero(kinds == kind), np.flatnonzero(kinds != kind)
         parts = rollouts.trajectories.select(here), levels[here], rollouts.trajectories.select(there)

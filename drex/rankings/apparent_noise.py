@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import spearmanr
 
 from drex.envs.data.stacked_frames import are_images
 from drex.envs.data.trajectories import Trajectories
@@ -16,6 +17,7 @@ from drex.envs.data.trajectories import Trajectories
 _RIDGE = 0.1
 _BLOCKS = 6
 _FRAMES = 32
+_FOLDS = 5
 
 
 def apparent_levels(
@@ -39,6 +41,26 @@ def apparent_levels(
     ridge = _RIDGE * len(given) * np.eye(given.shape[1])
     weights = np.linalg.solve(given.T @ given + ridge, given.T @ (wanted - mean))
     return given @ weights + mean, other @ weights + mean
+
+
+def grade(trajectories: Trajectories, levels: npt.ArrayLike) -> float:
+    """How well noise grades what is seen: from -1 to 1.
+
+    Spearman's rank correlation of the noise levels and the apparent ones of held-out episodes, over five
+    folds; 0 where one side is constant.
+
+    Args:
+        trajectories: episodes of one kind of noise.
+        levels: (episodes,).
+    """
+    known, fold = np.asarray(levels, np.float64), np.arange(len(trajectories)) % _FOLDS
+    guessed = np.zeros(len(trajectories))
+    for out in (fold == index for index in range(_FOLDS)):
+        rest, asked = (trajectories.select(np.flatnonzero(part)) for part in (~out, out))
+        guessed[out] = apparent_levels(rest, known[~out], asked)[1]
+    if np.ptp(guessed) == 0 or np.ptp(known) == 0:
+        return 0.0
+    return float(spearmanr(guessed, known).statistic)
 
 
 def _features(trajectories: Trajectories) -> npt.NDArray[np.float64]:

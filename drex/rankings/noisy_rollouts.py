@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +18,13 @@ from drex.envs.data.trajectories import Trajectories
 from drex.envs.data.true_returns import TrueReturns
 from drex.files.atomic import read_json, write_json
 from drex.files.run_layout import NOISE, ROLLOUTS
-from drex.rankings.apparent_noise import apparent_levels
+from drex.rankings.apparent_noise import apparent_levels, grade
 from drex.rankings.preferences import Preferences, RankedTrajectories, from_noise_levels
 
 MARGIN = 0.1
 """Apparent noise level of the greedy clone above the sampling clone's from which it is left out."""
+KEEP_ALL = 2.0
+"""Difference of two correlations that is never exceeded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,23 +43,49 @@ class NoisyRollouts:
     jobs: tuple[NoiseJob, ...]
     greedy: npt.NDArray[np.bool_]
 
-    def preferences(self, *, minimum_gap: float) -> Preferences:
-        """Less noise is better, within each kind of noise, for levels at least ``minimum_gap`` apart.
+    @cached_property
+    def grades(self) -> dict[str, float]:
+        """How well each kind of noise grades what is seen, see ``apparent_noise.grade``."""
+        return {
+            kind: grade(self.trajectories.select(np.flatnonzero(chosen)), self.levels[chosen])
+            for kind in dict.fromkeys(self.kinds.tolist())
+            for chosen in [self.kinds == kind]
+        }
 
-        The greedy clone has less noise than the sampling one: it is better at the same level too.
+    @property
+    def levels(self) -> npt.NDArray[np.float64]:
+        """(episodes,) noise levels."""
+        return np.array([job.level for job in self.jobs])
+
+    @property
+    def kinds(self) -> npt.NDArray[np.str_]:
+        """(episodes,) names of the noise."""
+        return np.array([job.name for job in self.jobs])
+
+    def ranked_kinds(self, grade_margin: float) -> list[str]:
+        """The kinds of noise whose grade is not below the best one by more than the margin."""
+        if len(set(self.kinds.tolist())) == 1:
+            return [self.jobs[0].name]
+        best = max(self.grades.values())
+        return [kind for kind, value in self.grades.items() if value >= best - grade_margin]
+
+    def preferences(self, *, minimum_gap: float, grade_margin: float = KEEP_ALL) -> Preferences:
+        """Less noise is better, within each kind of noise and each clone.
+
+        Args:
+            minimum_gap: least difference of two levels that are compared.
+            grade_margin: kinds of noise whose grade is further below the best one are not compared.
         """
-        levels = np.array([job.level for job in self.jobs])
-        kinds = np.array([job.name for job in self.jobs])
-        groups = [f"{job.name} {greedy}" for job, greedy in zip(self.jobs, self.greedy, strict=True)]
-        within = from_noise_levels(levels, minimum_gap=minimum_gap, names=groups)
-        below = self.greedy[:, None] & ~self.greedy[None, :] & (kinds[:, None] == kinds[None, :])
-        better, worse = np.nonzero(below & (levels[:, None] <= levels[None, :] + 1e-9))
-        pairs = np.concatenate([within.better, better]), np.concatenate([within.worse, worse])
-        return Preferences(*pairs, np.ones(len(pairs[0]), np.float32), within.source)
+        kept = np.isin(self.kinds, self.ranked_kinds(grade_margin))
+        groups = list(zip(self.kinds.tolist(), self.greedy.tolist(), strict=True))
+        pairs = from_noise_levels(self.levels, minimum_gap=minimum_gap, names=groups)
+        chosen = kept[pairs.better]
+        return Preferences(pairs.better[chosen], pairs.worse[chosen], pairs.weight[chosen], pairs.source)
 
-    def ranked(self, *, minimum_gap: float) -> RankedTrajectories:
+    def ranked(self, *, minimum_gap: float, grade_margin: float = KEEP_ALL) -> RankedTrajectories:
         """The trajectories with these preferences."""
-        return RankedTrajectories(self.trajectories, self.preferences(minimum_gap=minimum_gap))
+        preferences = self.preferences(minimum_gap=minimum_gap, grade_margin=grade_margin)
+        return RankedTrajectories(self.trajectories, preferences)
 
     def select(self, chosen: npt.NDArray[np.bool_]) -> NoisyRollouts:
         """The episodes for which ``chosen``, (episodes,), is true, at least one, without true returns."""
@@ -81,15 +110,15 @@ class NoisyRollouts:
         return NoisyRollouts(loaded.trajectories, loaded.true_returns, jobs, greedy)
 
 
-def below_zero(sampling: NoisyRollouts, greedy: NoisyRollouts) -> NoisyRollouts:
-    """Both rollouts, the greedy ones ranked above; the sampling ones alone if those look like more noise.
+def of_both_clones(sampling: NoisyRollouts, greedy: NoisyRollouts) -> NoisyRollouts:
+    """Both rollouts; the sampling ones alone if the greedy ones look like more noise.
 
-    They do if the apparent noise level of greedy episodes without noise is more than ``MARGIN`` above that of
-    sampling ones without noise. No true reward is read.
+    What grades the noise of both clones is not the jitter of one of them. The greedy ones look like more noise
+    if the apparent noise level of greedy episodes without noise is more than ``MARGIN`` above that of sampling
+    ones without noise. No true reward is read.
     """
-    levels = np.array([job.level for job in sampling.jobs])
-    least = [np.array([job.level for job in part.jobs]) == levels.min() for part in (sampling, greedy)]
-    known, asked = apparent_levels(sampling.trajectories, levels, greedy.trajectories)
+    least = [part.levels == sampling.levels.min() for part in (sampling, greedy)]
+    known, asked = apparent_levels(sampling.trajectories, sampling.levels, greedy.trajectories)
     if asked[least[1]].mean() > known[least[0]].mean() + MARGIN:
         return sampling
     return NoisyRollouts(
@@ -116,7 +145,7 @@ def rank_by_noise(
         environments: made by ``make_environments`` with ``reward="none"``.
         schedule: kinds and levels of noise.
         seed: of the noise.
-        greedy: whether the policy is greedy, which matters where rollouts of both kinds are ranked together.
+        greedy: whether the policy is greedy.
         progress: called with 1 at the end of each episode.
     """
     jobs = schedule.jobs()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from drex.demonstrations.load_and_save import Demonstrations
 from drex.envs.data.true_returns import TrueReturns
 from drex.rankings.noisy_rollouts import NoisyRollouts
-from drex.rankings.preferences import MINIMUM_GAP, Preferences, RankedTrajectories, balance_weights, combine
+from drex.rankings.preferences import Preferences, RankedTrajectories, balance_weights, combine
 from drex.rankings.rollout_policy import RolloutPolicyChoice
+from drex.rankings.settings import NoiseRanking
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,10 +32,10 @@ class RankedEpisodes:
 
 
 def from_noise(
-    rollouts: NoisyRollouts, *, minimum_gap: float, rollout_policy: RolloutPolicyChoice | None = None
+    rollouts: NoisyRollouts, settings: NoiseRanking, rollout_policy: RolloutPolicyChoice | None = None
 ) -> RankedEpisodes:
     """D-REX: noisy rollouts alone."""
-    ranked = rollouts.ranked(minimum_gap=minimum_gap)
+    ranked = rollouts.ranked(minimum_gap=settings.minimum_gap, grade_margin=settings.grade_margin)
     return RankedEpisodes(ranked, rollouts.true_returns, noise=rollouts, rollout_policy=rollout_policy)
 
 
@@ -43,7 +44,7 @@ def from_user_ranking(
     ranked: RankedTrajectories,
     *,
     extra: NoisyRollouts | None = None,
-    minimum_gap: float = MINIMUM_GAP,
+    settings: NoiseRanking | None = None,
     rollout_policy: RolloutPolicyChoice | None = None,
 ) -> RankedEpisodes:
     """T-REX: the user's ranking of demonstrations, alone or with noisy rollouts ranked by noise.
@@ -51,8 +52,9 @@ def from_user_ranking(
     Nothing is compared across the two, and each has half of the total weight.
     """
     user = ranked.preferences
-    if extra is None:
+    if extra is None or settings is None:
         return RankedEpisodes(ranked, demonstrations.true_returns, user)
-    both = combine(*balance_weights(ranked, extra.ranked(minimum_gap=minimum_gap)))
+    noisy = extra.ranked(minimum_gap=settings.minimum_gap, grade_margin=settings.grade_margin)
+    both = combine(*balance_weights(ranked, noisy))
     true_returns = TrueReturns.concatenate([demonstrations.true_returns, extra.true_returns])
     return RankedEpisodes(both, true_returns, user, extra, rollout_policy)

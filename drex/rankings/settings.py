@@ -21,12 +21,14 @@ class NoiseRanking(NoiseSchedule):
     """Episodes per rollout policy, noise level and kind of noise."""
     minimum_gap: Share = MINIMUM_GAP
     """Minimum difference of two noise levels whose rollouts are compared."""
+    grade_margin: Annotated[float, Range(0, 2)] = 0.15
+    """Kinds of noise are compared by how well held-out episodes show their level (rank correlation). One that
+    is below the best by more than this margin is not ranked; 2 ranks all."""
     rollout_policy: Literal["both", "stochastic", "deterministic", "auto"] = "both"
-    """Policy that the noise is injected into: the sampling clone, or the greedy one. both: the greedy clone
-    has less noise than the sampling one, so its rollouts are ranked above those of the sampling one with as
-    much noise or more; it is left out where its rollouts look like more noise than none. auto: the greedy
-    clone, unless its episode lengths differ from the demonstrations' (Mann-Whitney p < 0.01) in the direction
-    of a random policy and the sampling clone's mean length is closer."""
+    """Policy that the noise is injected into: the sampling clone, or the greedy one. both: each of
+    them, each ranked within itself, so that the reward does not mistake the jitter of one clone for noise;
+    the greedy clone is left out where its rollouts look like more noise than none. auto: the greedy clone, unless its episode lengths differ from the demonstrations' (Mann-Whitney p < 0.01) in the
+    direction of a random policy and the sampling clone's mean length is closer."""
     environments: Count = 16
     """Parallel environments."""
 

@@ -26,7 +26,8 @@ def diagnose_ranking_and_reward(
     def make(_: object) -> list[Finding]:
         found = []
         if episodes.noise is not None:
-            found += list(ranking_findings(demonstrations, episodes.noise))
+            kinds = episodes.noise.ranked_kinds(run.noise.grade_margin)
+            found += list(ranking_findings(demonstrations, episodes.noise, kinds))
         found += list(reward_findings(demonstrations, episodes.ranked, reward, held_out.accuracy))
         return found
 

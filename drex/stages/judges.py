@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from drex.agents.behavioral_cloning import clone
 from drex.agents.rollouts.collect import Advance
 from drex.envs.data.trajectories import Trajectories
@@ -37,7 +35,7 @@ class Judges:
 
 
 def learn_judges(run: Context, cloned: Trajectories, episodes: RankedEpisodes) -> Judges | None:
-    """A judge for each kind of noise, of noisy rollouts of another clone; ``None`` if none are asked.
+    """A judge for each ranked kind of noise, of noisy rollouts of another clone; ``None`` if none are asked.
 
     A judge that shares the clone, the rollouts and the noise with the training reward shares its errors.
     These have another clone and one kind of noise each.
@@ -60,10 +58,9 @@ def learn_judges(run: Context, cloned: Trajectories, episodes: RankedEpisodes) -
             device=run.device,
         )
         rollouts = roll_out(run, other, rollout_policy, seed=seed, progress=advance)
-        kinds = np.array([job.name for job in rollouts.jobs])
         judges = [
-            _judge(run, f"{kind} noise", rollouts.select(kinds == kind), seed + index)
-            for index, kind in enumerate(dict.fromkeys(kinds.tolist()))
+            _judge(run, f"{kind} noise", rollouts.select(rollouts.kinds == kind), seed + index)
+            for index, kind in enumerate(rollouts.ranked_kinds(run.noise.grade_margin))
         ]
         return Judges(tuple(judges), int(rollouts.trajectories.lengths.sum()))
 
@@ -93,8 +90,7 @@ def _judge(run: Context, name: str, rollouts: NoisyRollouts, seed: int) -> Judge
 
 def as_judge(name: str, reward: LearnedReward, rollouts: NoisyRollouts) -> Judge:
     """The reward with its mean return of the noisiest rollouts, which sets the unit of gains."""
-    levels = np.array([job.level for job in rollouts.jobs])
-    noisiest = reward.returns(rollouts.trajectories)[levels == levels.max()]
+    noisiest = reward.returns(rollouts.trajectories)[rollouts.levels == rollouts.levels.max()]
     return Judge(name, reward, float(noisiest.mean()))
 
 

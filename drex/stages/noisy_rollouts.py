@@ -12,7 +12,7 @@ from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import make_environments
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_layout import CLONE, ROLLOUT_POLICY, Stage
-from drex.rankings.noisy_rollouts import NoisyRollouts, below_zero, rank_by_noise
+from drex.rankings.noisy_rollouts import NoisyRollouts, of_both_clones, rank_by_noise
 from drex.rankings.rollout_policy import EPISODES, RolloutPolicyChoice, choose_rollout_policy
 from drex.rankings.settings import NoiseRanking
 from drex.stages.context import Context
@@ -50,7 +50,7 @@ def roll_out(
         with closing(make_environments(run.task, run.noise.environments, seed=own)) as environments:
             part = rank_by_noise(actor, environments, run.noise, seed=own, greedy=greedy, progress=progress)
         parts.append(part)
-    return below_zero(*parts) if both else parts[0]
+    return of_both_clones(*parts) if both else parts[0]
 
 
 def episodes_of(settings: NoiseRanking, rollout_policy: str) -> int:

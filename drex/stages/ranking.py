@@ -48,7 +48,7 @@ def given_ranking(
 def rank_noisy_rollouts(run: Context, cloned: Trajectories, bc: ActorCriticPolicy) -> RankedEpisodes:
     """D-REX: rollouts of the clone, ranked by their noise level."""
     rollouts, choice = roll_out_with_noise(run, RANKED, cloned, bc)
-    return from_noise(rollouts, minimum_gap=run.noise.minimum_gap, rollout_policy=choice)
+    return from_noise(rollouts, run.noise, choice)
 
 
 def rank_as_user(
@@ -69,8 +69,7 @@ def rank_as_user(
         return from_user_ranking(demonstrations, ranked)
     cloned = trajectories.select(best_episodes(run, trajectories, ranking))
     noisy, choice = roll_out_with_noise(run, RANKED_NOISE, cloned, bc)
-    gap = run.noise.minimum_gap
-    return from_user_ranking(demonstrations, ranked, extra=noisy, minimum_gap=gap, rollout_policy=choice)
+    return from_user_ranking(demonstrations, ranked, extra=noisy, settings=run.noise, rollout_policy=choice)
 
 
 def ranked_stages(episodes: RankedEpisodes) -> list[Stage]:

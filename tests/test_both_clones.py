@@ -1,4 +1,4 @@
-"""Noise below zero: greedy rollouts rank above sampling ones, unless they look like more noise."""
+"""Rollouts of both clones are ranked, each within itself; kinds of noise that grade badly are not ranked."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from drex.agents.rollouts.noise import NoiseJob
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.data.true_returns import TrueReturns
 from drex.rankings.apparent_noise import apparent_levels
-from drex.rankings.noisy_rollouts import NoisyRollouts, below_zero
+from drex.rankings.noisy_rollouts import NoisyRollouts, of_both_clones
 
 LEVELS = (0.0, 0.25, 0.5, 0.75, 1.0)
 STEPS = 30
 
 
-def rollouts(*, greedy, shift=0.0, episodes=6, seed=0):
+def rollouts(*, greedy, shift=0.0, episodes=6, seed=0, kind="uniform", spread=0.2):
     """Episodes whose first observation moves with the noise level, around a start of their own."""
     random = np.random.default_rng(seed)
-    jobs = tuple(NoiseJob("uniform", level) for level in LEVELS for _ in range(episodes))
+    jobs = tuple(NoiseJob(kind, level) for level in LEVELS for _ in range(episodes))
     centres = np.array([job.level + shift for job in jobs])
     seen = np.stack([np.repeat(centres, STEPS), random.normal(size=len(jobs) * STEPS)], axis=1)
-    seen += 0.2 * random.normal(size=seen.shape)
+    seen += spread * random.normal(size=seen.shape)
     trajectories = trajectories_of([STEPS] * len(jobs), seen)
     returns = TrueReturns.unknown(len(jobs))
     return NoisyRollouts(trajectories, returns, jobs, np.full(len(jobs), greedy))
 
 
-def test_apparent_levels_are_those_of_new_episodes_and_go_below_zero():
+def test_apparent_levels_are_those_of_new_episodes_and_go_of_both_clones():
     known, asked = rollouts(greedy=False), rollouts(greedy=True, shift=-0.5, seed=1)
     levels = np.array([job.level for job in known.jobs])
     own, other = apparent_levels(known.trajectories, levels, asked.trajectories)
@@ -58,41 +58,49 @@ def test_images_have_levels_too():
 
 @pytest.mark.parametrize(("shift", "included"), [(-0.5, True), (0.0, True), (0.6, False)])
 def test_the_greedy_clone_is_left_out_where_it_looks_like_more_noise(shift, included):
-    both = below_zero(rollouts(greedy=False), rollouts(greedy=True, shift=shift, seed=1))
+    both = of_both_clones(rollouts(greedy=False), rollouts(greedy=True, shift=shift, seed=1))
     assert both.greedy.any() == included
     assert len(both.jobs) == len(both.trajectories) == len(both.greedy) == (60 if included else 30)
 
 
-def test_greedy_rollouts_rank_above_sampling_ones_with_as_much_noise_or_more():
-    both = below_zero(rollouts(greedy=False, episodes=1), rollouts(greedy=True, episodes=1, seed=1))
+def test_each_clone_is_ranked_within_itself():
+    both = of_both_clones(rollouts(greedy=False, episodes=1), rollouts(greedy=True, episodes=1, seed=1))
     pairs = both.preferences(minimum_gap=0.3)
-    level = np.array([job.level for job in both.jobs])
-    for better, worse in zip(pairs.better, pairs.worse, strict=True):
-        if both.greedy[better] == both.greedy[worse]:
-            assert level[worse] - level[better] >= 0.3 - 1e-9
-        else:
-            assert both.greedy[better] and level[worse] >= level[better]
-    within = [(a, b) for a in LEVELS for b in LEVELS if b - a >= 0.3]
-    across = [(a, b) for a in LEVELS for b in LEVELS if b >= a]
-    assert len(pairs) == 2 * len(within) + len(across)
-    assert pairs.contradictions() == 0.0
+    assert (both.levels[pairs.worse] - both.levels[pairs.better] >= 0.3 - 1e-9).all()
+    assert (both.greedy[pairs.better] == both.greedy[pairs.worse]).all()
+    assert len(pairs) == 2 * len([1 for a in LEVELS for b in LEVELS if b - a >= 0.3])
+
+
+def two_kinds(spread):
+    """Uniform noise that shows, and sticky noise that shows the less the larger the spread."""
+    plain = rollouts(greedy=False)
+    sticky = rollouts(greedy=False, seed=1, kind="sticky", spread=spread)
+    joined = Trajectories.concatenate([plain.trajectories, sticky.trajectories])
+    jobs = (*plain.jobs, *sticky.jobs)
+    return NoisyRollouts(joined, TrueReturns.unknown(len(jobs)), jobs, np.zeros(len(jobs), np.bool_))
 
 
 def test_other_kinds_of_noise_are_not_compared():
-    plain, other = rollouts(greedy=False, episodes=1), rollouts(greedy=True, episodes=1, seed=1)
-    sticky = NoisyRollouts(
-        other.trajectories,
-        other.true_returns,
-        tuple(NoiseJob("sticky", job.level) for job in other.jobs),
-        other.greedy,
-    )
-    both = below_zero(plain, sticky)
+    both = two_kinds(spread=0.2)
     pairs = both.preferences(minimum_gap=0.3)
-    assert (both.greedy[pairs.better] == both.greedy[pairs.worse]).all()
+    assert (both.kinds[pairs.better] == both.kinds[pairs.worse]).all()
+    assert set(both.kinds[pairs.better]) == {"uniform", "sticky"}
+
+
+@pytest.mark.parametrize(
+    ("spread", "margin", "ranked"),
+    [(0.2, 0.15, ["uniform", "sticky"]), (30.0, 0.15, ["uniform"]), (30.0, 2.0, ["uniform", "sticky"])],
+)
+def test_a_kind_of_noise_that_grades_badly_is_not_ranked(spread, margin, ranked):
+    both = two_kinds(spread)
+    assert both.grades["uniform"] > 0.95
+    assert both.ranked_kinds(margin) == ranked
+    pairs = both.ranked(minimum_gap=0.3, grade_margin=margin).preferences
+    assert set(both.kinds[pairs.better]) == set(both.kinds[pairs.worse]) == set(ranked)
 
 
 def test_rollouts_survive_their_files(tmp_path):
-    made = below_zero(rollouts(greedy=False), rollouts(greedy=True, seed=1))
+    made = of_both_clones(rollouts(greedy=False), rollouts(greedy=True, seed=1))
     made.save(tmp_path)
     kept = NoisyRollouts.load(tmp_path)
     assert kept.jobs == made.jobs
