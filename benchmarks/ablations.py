@@ -1,140 +1,143 @@
-"""Ablations: one choice of the default preset changed at a time.
+"""Ablations: one part of the default removed at a time, on the development half of the suite.
 
-``python -m benchmarks ablations`` makes the missing results and prints the table.
+``python -m benchmarks ablations`` makes the missing results and prints the table. The default's own row comes
+from the results of ``python -m benchmarks suite``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
-import numpy as np
 import tyro
 
 from benchmarks.runner import RESULTS, Experiment, RunOptions, read_results, run_and_show, shown_name
+from benchmarks.suite import TASKS, score
 
-EVERY_STEP = (
-    *("--reward.snippets.minimum-length", "50"),
-    *("--reward.snippets.maximum-length", "50"),
-    *("--reward.snippets.stride", "1"),
-    *("--reward.l2", "0.01"),
-)
-"""Short snippets with every step scored, the default."""
-FEW_STEPS = (
-    *("--reward.snippets.minimum-length", "200"),
-    *("--reward.snippets.maximum-length", "200"),
-    *("--reward.snippets.stride", "20"),
-    *("--reward.l2", "0.03"),
-)
-"""Long snippets with few steps scored, as on HalfCheetah."""
-
-CHOICES: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "hopper-offset-mean": ("Hopper-v5", "offset: zero at the mean", ("--normalization.offset", "mean")),
-    "hopper-offset-25": (
-        "Hopper-v5",
-        "offset: zero at the 25th percentile",
-        ("--normalization.offset", "percentile", "--normalization.percentile", "25"),
-    ),
-    "hopper-offset-minimum": (
-        "Hopper-v5",
-        "offset: zero at the minimum",
-        ("--normalization.offset", "percentile", "--normalization.percentile", "0"),
-    ),
-    "hopper-from-scratch": ("Hopper-v5", "PPO from random weights", ("--learner.start-from", "scratch")),
-    "cheetah-every-step": ("HalfCheetah-v5", "every step of 50-step snippets scored, L2 0.01", EVERY_STEP),
-    "cheetah-own-std": (
-        "HalfCheetah-v5",
-        "PPO starts with the clone's standard deviation",
-        ("--learner.initial-std", "None"),
-    ),
-    "cheetah-penalty": (
-        "HalfCheetah-v5",
-        "KL penalty of 0.01 to the clone, decaying to 0",
-        ("--learner.kl-penalty", "0.01"),
-    ),
-    "cheetah-deterministic-rollouts": (
-        "HalfCheetah-v5",
-        "noise injected into the greedy clone, as published",
+PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "sampling-alone": ("noise into the sampling clone alone", ("--ranking.rollout-policy", "stochastic")),
+    "greedy-alone": (
+        "noise into the greedy clone alone, as published",
         ("--ranking.rollout-policy", "deterministic"),
     ),
-    "cheetah-from-scratch": (
-        "HalfCheetah-v5",
-        "PPO from random weights",
-        ("--learner.start-from", "scratch"),
+    "uniform-alone": ("uniform noise alone, as published", ("--ranking.names", "uniform")),
+    "all-kinds": ("every kind of noise ranked", ("--ranking.grade-margin", "2")),
+    "no-actions": ("reward of the next observation alone", ("--reward.inputs", "next_observations")),
+    "raw": ("no member with standardized inputs", ("--reward.input-scaling", "raw")),
+    "standardized": ("all members with standardized inputs", ("--reward.input-scaling", "standardized")),
+    "two-members": ("2 members instead of 6", ("--reward.members", "2")),
+    "every-step": (
+        "every step of 50-step snippets scored",
+        (
+            *("--reward.snippets.minimum-length", "50"),
+            *("--reward.snippets.maximum-length", "50"),
+            *("--reward.snippets.stride", "1"),
+        ),
     ),
-    "walker-no-penalty": (
-        "Walker2d-v5",
-        "no KL penalty to the clone",
-        ("--learner.kl-penalty", "0"),
+    "l2-0.01": ("L2 penalty of 0.01 instead of 0.03", ("--reward.l2", "0.01")),
+    "offset-mean": ("the reward's zero at its mean", ("--normalization.offset", "mean")),
+    "gamma-0.99": (
+        "one discount for all tasks",
+        ("--learner.gamma", "0.99", "--learner.gae-lambda", "0.95"),
     ),
-} | {
-    f"{name}-few-steps": (task, "every 20th step of 200-step snippets scored, L2 0.03", FEW_STEPS)
-    for name, task in {
-        "hopper": "Hopper-v5",
-        "walker": "Walker2d-v5",
-        "ant": "Ant-v5",
-        "swimmer": "Swimmer-v5",
-    }.items()
+    "no-penalty": ("no KL penalty to the clone", ("--learner.kl-penalty", "0")),
+    "penalty": ("a KL penalty of 0.03 on all tasks", ("--learner.kl-penalty", "0.03")),
 }
-"""Name: task, the change in words, and the options that make it."""
+"""Name: the change in words, and the options that make it."""
+
+DEVELOPMENT = tuple(task for task in TASKS if task.group == "development")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options(RunOptions):
     """Run the ablations whose results are missing, and print the table."""
 
-    only: tuple[str, ...] = tuple(CHOICES)
+    only: tuple[str, ...] = tuple(PARTS)
     """Names of ablations."""
+    tasks: tuple[str, ...] = tuple(task.id for task in DEVELOPMENT)
+    """Ids of tasks of the development half."""
     seeds: tuple[int, ...] = (0,)
     """Seeds of each."""
 
 
-def table(folder: Path) -> str:
-    """The results as a markdown table: for each task the preset, from the main results, then each choice."""
-    rows = [
-        "| task | change | seeds | true return of each seed | mean episode length |",
-        "|---|---|---|---|---|",
+def experiments(options: Options) -> list[Experiment]:
+    """Every run that the options ask for; the trained policy is compared, so nothing is judged."""
+    return [
+        Experiment(
+            f"{part}-{task.name}",
+            task.id,
+            seed,
+            (*task.options, *PARTS[part][1], "--selection.no-judge"),
+            task.demonstrations,
+        )
+        for seed in options.seeds
+        for part in options.only
+        for task in DEVELOPMENT
+        if task.id in options.tasks
     ]
-    shown: set[str] = set()
-    for name, (task, words, _) in CHOICES.items():
-        found = _results(folder, name)
-        if not found:
-            continue
-        if task not in shown:
-            preset = {
-                seed: facts for seed, facts in _results(RESULTS / "mujoco", task).items() if seed in found
-            }
-            rows.append(_row(task, "as preset", preset))
-            shown.add(task)
-        rows.append(_row(task, words, found))
-    return "\n".join(rows)
 
 
-def _results(folder: Path, name: str) -> dict[int, dict[str, Any]]:
+def table(folder: Path) -> str:
+    """The results as a markdown table: a row for each part, a column for each task, means over the seeds.
+
+    Each entry is the mean true return of the trained policy, sampling; the default's has the same seeds.
+    """
+    default = {task.name: _by_seed(RESULTS / "suite", task.name) for task in DEVELOPMENT}
+    rows = {
+        words: {task.name: _by_seed(folder, f"{name}-{task.name}") for task in DEVELOPMENT}
+        for name, (words, _) in PARTS.items()
+    }
+    seeds = {seed for row in rows.values() for cell in row.values() for seed in cell}
+    named = {"the default": {name: _of(cell, seeds) for name, cell in default.items()}} | rows
+    head = ["change", *(task.name.replace("-v", " v").split(" ")[0] for task in DEVELOPMENT), "mean score"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for words, cells in named.items():
+        if any(cells.values()):
+            lines.append(_row(words, cells, default))
+    return "\n".join(lines)
+
+
+def _row(
+    words: str,
+    cells: Mapping[str, dict[int, dict[str, Any]]],
+    default: Mapping[str, dict[int, dict[str, Any]]],
+) -> str:
+    older = max(
+        [shown_name(facts).removeprefix(facts["name"]) for cell in cells.values() for facts in cell.values()]
+    )
+    shown, scores = [], []
+    for task in DEVELOPMENT:
+        cell, ceilings = (
+            cells[task.name],
+            [f for f in default[task.name].values() if "true_reward" in f["controls"]],
+        )
+        means = [facts["trained"]["mean"] for facts in cell.values()]
+        shown.append(f"{fmean(means):.4g}" if means else "")
+        known = [
+            score(mean, facts, ceilings[0])
+            for mean, facts in zip(means, cell.values(), strict=True)
+            if ceilings
+        ]
+        scores += [value for value in known if value is not None]
+    return "| " + " | ".join([words + older, *shown, f"{fmean(scores):.2f}" if scores else ""]) + " |"
+
+
+def _of(found: dict[int, dict[str, Any]], seeds: set[int]) -> dict[int, dict[str, Any]]:
+    return {seed: facts for seed, facts in found.items() if seed in seeds}
+
+
+def _by_seed(folder: Path, name: str) -> dict[int, dict[str, Any]]:
     """What was found, by seed."""
     return {facts["seed"]: facts for facts in read_results(folder, f"{name}-seed*.json")}
-
-
-def _row(task: str, words: str, results: dict[int, dict[str, Any]]) -> str:
-    seeds = ", ".join(map(str, results))
-    returns = ", ".join(f"{facts['policy']['mean']:.0f}" for facts in results.values())
-    length = np.mean([facts["policy"]["length"] for facts in results.values()])
-    older = {shown_name(facts).removeprefix(facts["name"]) for facts in results.values()}
-    words += max(older)
-    return f"| {task} | {words} | {seeds} | {returns} | {length:.0f} |"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the command line asks for and print the table."""
     options = tyro.cli(Options, args=arguments, description=__doc__)
-    asked = [
-        Experiment(name, CHOICES[name][0], seed, CHOICES[name][2])
-        for seed in options.seeds
-        for name in options.only
-    ]
-    run_and_show("ablations", asked, options, table)
+    run_and_show("ablations", experiments(options), options, table)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks import ablations, atari, atari_memory, atari_parity, mujoco, throughput, trex
+from benchmarks import ablations, atari, atari_memory, atari_parity, suite, throughput, trex
 from benchmarks.runner import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
@@ -17,8 +17,8 @@ PAGES = (
     README.parent / "docs" / "atari.md",
 )
 TABLES = {
-    "mujoco": mujoco.table,
-    "mujoco-summary": lambda _: mujoco.summary(RESULTS / "mujoco"),
+    "suite": suite.table,
+    "suite-summary": lambda _: suite.summary(RESULTS / "suite"),
     "ablations": ablations.table,
     "atari": atari.table,
     "atari-parity": atari_parity.table,

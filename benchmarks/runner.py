@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -81,7 +82,7 @@ class Experiment:
     def shown(self) -> str:
         """The command line as a reader would type it."""
         demos = () if self.demos is None else ("--demos", self.demos.name)
-        return " ".join(["drex", "run", self.task, "--seed", str(self.seed), *demos, *self.options])
+        return shlex.join(["drex", "run", self.task, "--seed", str(self.seed), *demos, *self.options])
 
     def words(self, runs: Path) -> list[str]:
         """The words after ``drex``, resuming what a kill has left."""

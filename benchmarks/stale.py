@@ -13,7 +13,7 @@ from benchmarks.runner import RESULTS, STALE
 from drex.cli.run_options import parse_run_options
 from drex.files.dataclass_json import settings_to_json
 
-FOLDERS = ("mujoco", "trex", "ablations", "atari")
+FOLDERS = ("suite", "trex", "ablations", "atari")
 """Of the results of ``drex run`` commands."""
 
 

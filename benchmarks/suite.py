@@ -22,8 +22,9 @@ from scipy.stats import bootstrap, trim_mean
 
 import drex
 from benchmarks.runner import RESULTS, Experiment, RunOptions, read_results, run_and_show
+from drex.errors import UserError
 
-Group = Literal["development", "confirmation", "third"]
+Group = Literal["development", "confirmation", "third", "published"]
 DEMONSTRATIONS = Path(__file__).parent / "data" / "suite"
 CONTROLS = ("constant", "shuffled_labels", "true_reward")
 
@@ -38,6 +39,7 @@ class Task:
         make: options of ``drex demos make`` after the task, which trained the demonstrator; none if bundled.
         options: further options of every command on the task.
         scripted: whether the demonstrator is ``rock`` instead.
+        published: file of the demonstrations published with D-REX, which are not part of this repository.
     """
 
     id: str
@@ -45,11 +47,13 @@ class Task:
     make: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     scripted: bool = False
+    published: str | None = None
 
     @property
     def name(self) -> str:
         """Names files."""
-        return self.id.rsplit(":", 1)[-1].replace("/", "-")
+        name = self.id.rsplit(":", 1)[-1].replace("/", "-")
+        return name if self.published is None else f"{name}-paper-demonstrations"
 
     @property
     def demonstrations(self) -> Path | None:
@@ -93,6 +97,8 @@ TASKS = (
     Task("InvertedDoublePendulum-v5", "third", ("--target-return", "2000")),
     Task("CartPole-v1", "third", ("--target-return", "150")),
     Task("BipedalWalker-v3", "third", ("--target-return", "100")),
+    Task("HalfCheetah-v5", "published", published="drex-paper-HalfCheetah-v2.npz"),
+    Task("Hopper-v5", "published", published="drex-paper-Hopper-v2.npz"),
 )
 """All tasks, with the commands that made their demonstrations."""
 
@@ -102,13 +108,16 @@ class Options(RunOptions):
     """Run the suite where results are missing, and print the table."""
 
     group: Group = "development"
-    """Tasks to run: development, confirmation or third (looked at by hand before)."""
+    """Tasks to run: development; confirmation; third (looked at by hand before); or published (with
+    demonstrations of the D-REX authors)."""
     tasks: tuple[str, ...] = ()
     """Ids of some tasks of the group; none takes all."""
     control_seeds: tuple[int, ...] = (0,)
     """Seeds for which the baselines and the ceiling are trained."""
     demos: bool = False
     """Only make the demonstrations that are missing."""
+    paper_demos: Path | None = None
+    """Group published: folder with drex-paper-HalfCheetah-v2.npz and drex-paper-Hopper-v2.npz."""
 
 
 def chosen(options: Options) -> list[Task]:
@@ -122,7 +131,12 @@ def experiments(options: Options) -> Iterator[Experiment]:
     for seed in options.seeds:
         controls = ("--controls", *CONTROLS) if seed in options.control_seeds else ()
         for task in chosen(options):
-            yield Experiment(task.name, task.id, seed, (*task.options, *controls), task.demonstrations)
+            file = task.demonstrations
+            if task.published is not None:
+                if options.paper_demos is None:
+                    raise UserError("paper_demos", expected="a folder", found="none")
+                file = options.paper_demos / task.published
+            yield Experiment(task.name, task.id, seed, (*task.options, *controls), file)
 
 
 def rock(seed: int) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
@@ -290,6 +304,31 @@ def _counts(tasks: Sequence[Sequence[Mapping[str, Any]]]) -> str:
             f"[{spread.low:.2f}, {spread.high:.2f}]"
         )
     return "\n".join(lines)
+
+
+def summary(folder: Path) -> str:
+    """The results as a short markdown table: one row for each task, means over seeds."""
+    head = (
+        "| task | seeds | demonstrations' mean / best | better clone | constant reward | shuffled labels | "
+        "**returned** (lowest to highest seed) | red lights |\n|---|---|---|---|---|---|---|---|"
+    )
+    return "\n".join([head, *map(_summary_row, by_task(folder).values())])
+
+
+def _summary_row(seeds: Sequence[Mapping[str, Any]]) -> str:
+    demonstrator, returns = seeds[0]["demonstrator"], [facts["policy"]["mean"] for facts in seeds]
+    controls = [facts["controls"] for facts in seeds]
+    baselines = [[found[name]["mean"] for found in controls if name in found] for name in CONTROLS[:2]]
+    cells = [
+        seeds[0]["name"].replace("-paper-demonstrations", " (published)"),
+        str(len(seeds)),
+        f"{demonstrator['mean']:.4g} / {demonstrator['best']:.4g}",
+        f"{fmean(better_clone(facts)['mean'] for facts in seeds):.4g}",
+        *(f"{fmean(means):.4g}" if means else "" for means in baselines),
+        f"**{fmean(returns):.4g}** ({min(returns):.4g} to {max(returns):.4g})",
+        f"{verdict(seeds).red} of {len(seeds)}",
+    ]
+    return "| " + " | ".join(cells) + " |"
 
 
 def draw(folder: Path, file: Path) -> None:

@@ -8,11 +8,11 @@ import re
 
 import pytest
 
-from benchmarks import ablations, atari, mujoco, trex
+from benchmarks import ablations, atari, suite, trex
 from benchmarks.runner import RESULTS, STALE, Experiment, _finish, shown_name
 from benchmarks.stale import differences, results, settings_today, stale_results
 
-TABLES = {"mujoco": mujoco.table, "trex": trex.table, "ablations": ablations.table, "atari": atari.table}
+TABLES = {"suite": suite.table, "trex": trex.table, "ablations": ablations.table, "atari": atari.table}
 
 
 def numbers(values, above=()):
@@ -43,13 +43,17 @@ def test_tables_mark_what_is_stale_and_nothing_else():
 
 
 def test_an_ablation_is_marked_where_one_of_its_seeds_is_stale(tmp_path, monkeypatch):
-    name, (task, words, _) = next(iter(ablations.CHOICES.items()))
+    part, (words, _) = next(iter(ablations.PARTS.items()))
     for seed in (0, 1):
-        facts = {"name": name, "seed": seed, "policy": {"mean": 1.0, "length": 2.0}}
+        name = f"{part}-Hopper-v5"
+        facts = {"name": name, "seed": seed, "trained": {"mean": 1.0 + seed}, "demonstrator": {"mean": 0.0}}
         (tmp_path / f"{name}-seed{seed}.json").write_text(json.dumps(facts))
-    assert "older settings" not in ablations.table(tmp_path).splitlines()[-1]
-    monkeypatch.setitem(STALE, f"{name}-seed1", "2026-01-01: for this test")
-    assert f"| {task} | {words} (older settings) | 0, 1 |" in ablations.table(tmp_path)
+    assert f"| {words} |" in ablations.table(tmp_path)
+    monkeypatch.setitem(STALE, f"{part}-Hopper-v5-seed1", "2026-01-01: for this test")
+    row = next(
+        line for line in ablations.table(tmp_path).splitlines() if f"| {words} (older settings) |" in line
+    )
+    assert "| 1.5 |" in row
 
 
 def test_a_number_ten_times_as_large_is_named_whichever_it_is():

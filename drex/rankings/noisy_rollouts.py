@@ -113,9 +113,9 @@ class NoisyRollouts:
 def of_both_clones(sampling: NoisyRollouts, greedy: NoisyRollouts) -> NoisyRollouts:
     """Both rollouts; the sampling ones alone if the greedy ones look like more noise.
 
-    What grades the noise of both clones is not the jitter of one of them. The greedy ones look like more noise
-    if the apparent noise level of greedy episodes without noise is more than ``MARGIN`` above that of sampling
-    ones without noise. No true reward is read.
+    What grades the noise of both clones is not the jitter of one of them. The greedy ones look like more
+    noise if the apparent noise level of greedy episodes without noise is more than ``MARGIN`` above that of
+    sampling ones without noise. No true reward is read.
     """
     least = [part.levels == sampling.levels.min() for part in (sampling, greedy)]
     known, asked = apparent_levels(sampling.trajectories, sampling.levels, greedy.trajectories)

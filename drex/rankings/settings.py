@@ -25,10 +25,11 @@ class NoiseRanking(NoiseSchedule):
     """Kinds of noise are compared by how well held-out episodes show their level (rank correlation). One that
     is below the best by more than this margin is not ranked; 2 ranks all."""
     rollout_policy: Literal["both", "stochastic", "deterministic", "auto"] = "both"
-    """Policy that the noise is injected into: the sampling clone, or the greedy one. both: each of
-    them, each ranked within itself, so that the reward does not mistake the jitter of one clone for noise;
-    the greedy clone is left out where its rollouts look like more noise than none. auto: the greedy clone, unless its episode lengths differ from the demonstrations' (Mann-Whitney p < 0.01) in the
-    direction of a random policy and the sampling clone's mean length is closer."""
+    """Policy that the noise is injected into: the sampling clone, or the greedy one. both: each of them,
+    ranked within itself, so that the reward does not mistake the jitter of one clone for noise; the greedy
+    clone is left out where its rollouts look like more noise than none. auto: the greedy clone, unless its
+    episode lengths differ from the demonstrations' (Mann-Whitney p < 0.01) in the direction of a random
+    policy and the sampling clone's mean length is closer."""
     environments: Count = 16
     """Parallel environments."""
 
