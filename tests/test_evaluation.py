@@ -23,6 +23,7 @@ from drex.evaluation.training_curve import TrueReturnWatch
 from drex.rankings.noisy_rollouts import NoisyRollouts
 from drex.rankings.preferences import RankedTrajectories, from_pairs
 from drex.rankings.ranked_episodes import from_noise, from_user_ranking
+from drex.rankings.settings import NoiseRanking
 
 NOTHING_KNOWN = {"mean": None, "std": None, "best": None, "interval": None}
 
@@ -157,7 +158,7 @@ def assembled(demonstrator, rollouts=(8.0, 3.0, 9.0, 1.0), policy=(10.0, 20.0)):
         "policy": judgement(*policy),
         "trained_deterministic": judgement(12.0, 14.0),
     }
-    ranked = from_noise(noisy_rollouts(rollouts), minimum_gap=0.3)
+    ranked = from_noise(noisy_rollouts(rollouts), NoiseRanking(minimum_gap=0.3, grade_margin=2.0))
     found = assemble(demonstrations, ranked, observation_itself(), judged)
     json.dumps(found, allow_nan=False)  # JSON as it is
     return found
@@ -256,7 +257,10 @@ def test_a_mixture_shows_the_users_demonstrations_and_the_noise_beside_them():
     demonstrations = Demonstrations(world, TrueReturns.unknown(2), "here")
     given = RankedTrajectories(world, from_pairs([0], [1], source="mine"))
     both = from_user_ranking(
-        demonstrations, given, extra=noisy_rollouts([8.0, 3.0, 9.0, 1.0]), minimum_gap=0.3
+        demonstrations,
+        given,
+        extra=noisy_rollouts([8.0, 3.0, 9.0, 1.0]),
+        settings=NoiseRanking(minimum_gap=0.3),
     )
     assert both.ranked.preferences.weight.tolist() == [2.0, 1.0, 1.0]
     judged = {name: judgement(1.0, 2.0) for name in ("random", "bc", "policy", "trained_deterministic")}

@@ -42,6 +42,7 @@ TINY = Settings(
         levels=(0.0, 0.5, 1.0),
         episodes_per_level=4,
         names=("uniform", "sticky"),
+        grade_margin=2.0,
         rollout_policy="stochastic",
         environments=4,
     ),

@@ -47,15 +47,17 @@ def grade(trajectories: Trajectories, levels: npt.ArrayLike) -> float:
     """How well noise grades what is seen: from -1 to 1.
 
     Spearman's rank correlation of the noise levels and the apparent ones of held-out episodes, over five
-    folds; 0 where one side is constant.
+    folds; 0 where one side is constant or there is one episode.
 
     Args:
         trajectories: episodes of one kind of noise.
         levels: (episodes,).
     """
-    known, fold = np.asarray(levels, np.float64), np.arange(len(trajectories)) % _FOLDS
-    guessed = np.zeros(len(trajectories))
-    for out in (fold == index for index in range(_FOLDS)):
+    known, folds = np.asarray(levels, np.float64), min(_FOLDS, len(trajectories))
+    if folds < 2:
+        return 0.0
+    guessed, fold = np.zeros(len(trajectories)), np.arange(len(trajectories)) % folds
+    for out in (fold == index for index in range(folds)):
         rest, asked = (trajectories.select(np.flatnonzero(part)) for part in (~out, out))
         guessed[out] = apparent_levels(rest, known[~out], asked)[1]
     if np.ptp(guessed) == 0 or np.ptp(known) == 0:
