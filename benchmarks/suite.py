@@ -332,12 +332,14 @@ def _summary_row(seeds: Sequence[Mapping[str, Any]]) -> str:
 
 
 def draw(folder: Path, file: Path) -> None:
-    """A figure of all tasks: the scores of each method, one dot a seed."""
+    """A figure of all tasks that have a ceiling: the scores of each method, one dot a seed."""
     from matplotlib.figure import Figure
 
     found = {
         name: seeds for name, seeds in by_task(folder).items() if score(0.0, seeds[0], seeds[0]) is not None
     }
+    if not found:
+        return
     methods: dict[str, tuple[str, str]] = {
         "bc": ("greedy clone", "tab:gray"),
         "constant": ("constant reward", "tab:olive"),

@@ -49,10 +49,9 @@ def ranking_findings(
 
 def _graded(kind: str, value: float, *, ranked: bool) -> Finding:
     light = by_thresholds(value, green=0.6, yellow=0.3)
-    if not ranked:
+    seen = {"green": "grades behaviour", "yellow": "hardly grades behaviour", "red": "does not show"}[light]
+    if not ranked and light != "red":  # noise that does not show at all says that the clone acts like chance
         seen, light = "is not ranked, since another kind grades behaviour better", "green"
-    else:
-        seen = "grades behaviour" if light == "green" else "hardly grades behaviour"
     return Finding(
         f"{kind} noise",
         light,
@@ -163,7 +162,7 @@ def _ending(
 def _time(trajectories: Trajectories, reward: LearnedReward) -> Finding:
     steps = np.arange(len(trajectories.observations)) - np.repeat(trajectories.starts, trajectories.lengths)
     value = abs(_correlation(reward.per_step(trajectories), steps))
-    light = by_thresholds(-value, green=-0.5, yellow=-0.8)
+    light = by_thresholds(-value, green=-0.7, yellow=-0.95)
     return Finding(
         "time",
         light,
