@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 
 from drex.errors import UserError
 from drex.files.atomic import FolderLock
+from drex.files.checksums import check_checksums, write_checksums
 from drex.files.run_folder import RunFolder, versions
 
 CONFIG = {"task": "Hopper-v5", "reward": {"hidden": [64, 64], "penalty": 0.01}}
@@ -135,6 +137,7 @@ def test_a_killed_run_goes_on_where_it_was_and_loses_nothing_finished(
     assert names == [".lock", "bc", "config.json", "policy", "reward", "versions.json"]
     for stage in ("bc", "reward", "policy"):
         assert sorted(f.name for f in (path / stage).iterdir()) == [
+            "checksums.json",
             "fingerprint.json",
             "seconds.json",
             "value.json",
@@ -381,6 +384,33 @@ def test_damaged_files_are_refused_by_name(tmp_path):
         run(tmp_path, CONFIG)
     (tmp_path / "config.json").unlink()
     assert "config.json: expected a JSON file, found No such file" in refused(tmp_path)
+
+
+@pytest.mark.parametrize(("change", "found"), [("flip", "other content"), ("remove", "none")])
+def test_a_stage_whose_file_has_changed_is_refused_by_name_and_can_be_made_again(tmp_path, change, found):
+    run(tmp_path, CONFIG)
+    file = tmp_path / "reward" / "value.json"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content)) if change == "flip" else file.unlink()
+    expected = (
+        rf"reward/value\.json: expected the file as it was written, found {found}; remove .*reward to make"
+    )
+    with pytest.raises(UserError, match=expected):
+        run(tmp_path, CONFIG)
+    shutil.rmtree(tmp_path / "reward")
+    assert run(tmp_path, CONFIG) == (5, 6, 9)
+
+
+def test_files_below_a_stage_are_checked_and_folders_of_older_versions_are_not(tmp_path):
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "a.bin").write_bytes(b"0")
+    check_checksums(tmp_path, advice="none")
+    write_checksums(tmp_path)
+    check_checksums(tmp_path, advice="none")
+    (tmp_path / "weights" / "a.bin").write_bytes(b"1")
+    with pytest.raises(UserError, match=r"weights/a\.bin: expected the file as it was written"):
+        check_checksums(tmp_path, advice="none")
 
 
 def test_a_folder_that_may_not_be_written_is_refused():

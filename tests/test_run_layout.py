@@ -92,6 +92,7 @@ def test_a_run_leaves_the_files_of_the_table(tmp_path):
     left = {}
     for folder in (entry for entry in (tmp_path / "run").iterdir() if entry.is_dir()):
         left[folder.name] = {entry.name for entry in folder.iterdir() if entry.is_file()} - {
+            "checksums.json",
             "fingerprint.json",
             "seconds.json",
         }

@@ -84,6 +84,16 @@ def test_a_stopped_run_goes_on_from_its_checkpoint_as_if_it_had_not_stopped(tmp_
         assert torch.equal(tensor, resumed[name]), name
 
 
+def test_a_checkpoint_with_a_changed_bit_is_refused(tmp_path):
+    train(4, checkpoints=tmp_path, callback=Watch(stop_after=3 * ROLLOUT - 8))
+    (file,) = tmp_path.glob("checkpoint-*/state.safetensors")
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    with pytest.raises(UserError, match=r"state\.safetensors: expected the file as it was written"):
+        train(4, checkpoints=tmp_path)
+
+
 def test_a_clone_keeps_what_its_demonstrations_say():
     with pytest.raises(
         UserError, match=r"PPOSettings.normalize_observations: expected false when starting from the clone"

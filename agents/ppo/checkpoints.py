@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from drex.agents.policies.saved_actor_critic import load_weights
 from drex.agents.ppo.algorithm import PPO
 from drex.files.atomic import read_json_object, write_json, written_whole
+from drex.files.checksums import check_checksums, write_checksums
 
 SNAPSHOTS = "policies"
 """Folder of the policies along the training."""
@@ -29,6 +30,7 @@ def save_checkpoint(folder: Path, model: PPO) -> None:
         whole.mkdir()
         save_file(tensors, whole / "state.safetensors")
         write_json(whole / "counters.json", {name: getattr(model, name) for name in _COUNTERS})
+        write_checksums(whole)
     for path in [path for path in folder.glob("checkpoint-*") if path != place]:
         shutil.rmtree(path)
 
@@ -43,12 +45,17 @@ def save_snapshot(folder: Path, model: PPO) -> None:
 
 
 def load_checkpoint(folder: Path, model: PPO) -> int:
-    """Load the newest checkpoint of the folder; its environment steps, 0 without a checkpoint."""
+    """Load the newest checkpoint of the folder; its environment steps, 0 without a checkpoint.
+
+    Raises:
+        UserError: a file of the checkpoint has changed or cannot be read.
+    """
     for leftover in folder.glob(".checkpoint-*"):
         shutil.rmtree(leftover)
     found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
     if not found:
         return 0
+    check_checksums(found[-1], advice=f"remove {folder} to train from the start")
     tensors = load_file(found[-1] / "state.safetensors")
     weights = {name.removeprefix("policy/"): t for name, t in tensors.items() if name.startswith("policy/")}
     load_weights(model.policy, weights, str(found[-1]))

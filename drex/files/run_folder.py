@@ -2,6 +2,7 @@
 
 A stage is written atomically, so a kill costs at most the stage in progress. Its fingerprint holds settings,
 seed, format number, and the fingerprints of its inputs in full, so that an error names the differing field.
+Its checksums tell a file that has changed since.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from drex.files.atomic import (
     write_json,
     written_whole,
 )
+from drex.files.checksums import CHECKSUMS, check_checksums, write_checksums
 from drex.files.dataclass_json import JSON
 from drex.files.run_layout import CONFIG, VERSIONS
 
@@ -95,7 +97,7 @@ class RunFolder:
         Args:
             name: the stage and its folder: letters, digits, ``_`` and ``-``.
             make: makes the artifact; its wall time is stored in ``seconds.json``.
-            save: writes the artifact into an empty folder, except ``fingerprint.json`` and ``seconds.json``.
+            save: writes the artifact into an empty folder, except the run folder's own files.
             load: reads the files of ``save``.
             settings: all that the artifact depends on besides seed and inputs, with digests of user files.
             seed: the stage's own seed.
@@ -115,6 +117,7 @@ class RunFolder:
         folder, unfinished = self.path / name, self.path / f"{name}.unfinished"
         if os.path.lexists(folder):
             _refuse_difference(f"{self.path}: stage {name}", read_json(folder / _FINGERPRINT), fingerprint)
+            check_checksums(folder, advice=f"remove {folder} to make the stage again")
         else:
             if (unfinished / _FINGERPRINT).exists():
                 found = read_json(unfinished / _FINGERPRINT)
@@ -181,9 +184,10 @@ class RunFolder:
             with os_errors_as_user_errors(place), written_whole(place) as partial:
                 partial.mkdir()
                 save(artifact, partial)
-                for file in (_FINGERPRINT, _SECONDS):
+                for file in (_FINGERPRINT, _SECONDS, CHECKSUMS):
                     if (partial / file).exists():
                         raise ValueError(f"stage {name}: save wrote {file}, which is the run folder's own")
+                write_checksums(partial)
                 write_json(partial / _FINGERPRINT, fingerprint)
                 write_json(partial / _SECONDS, {"seconds": seconds})
         finally:
