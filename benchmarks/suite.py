@@ -232,8 +232,34 @@ def verdict(seeds: Sequence[Mapping[str, Any]]) -> Verdict:
         all(harmless),
         returned > fmean(better_clone(facts)["mean"] for facts in seeds),
         all(baselines) if baselines else None,
-        sum(any(finding["light"] == "red" for finding in facts["diagnosis"]) for facts in seeds),
+        sum(map(has_red_light, seeds)),
     )
+
+
+def better_trained(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The policy at the end of training, greedy or sampling, with the higher mean."""
+    trained: list[dict[str, Any]] = [facts["trained"], facts["trained_deterministic"]]
+    return max(trained, key=lambda policy: float(policy["mean"]))
+
+
+def has_red_light(facts: Mapping[str, Any]) -> bool:
+    """Whether the diagnosis had a red light."""
+    return any(finding["light"] == "red" for finding in facts["diagnosis"])
+
+
+def calibration(runs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[int, int]]:
+    """Runs with a red light, and all runs, among those whose training ended worse and much better.
+
+    Worse: below the better clone by more than both intervals. Much better: above it by more than a fifth.
+    """
+    worse, better = [], []
+    for facts in runs:
+        trained, clone = better_trained(facts), better_clone(facts)
+        if trained["interval"][1] < clone["interval"][0]:
+            worse.append(has_red_light(facts))
+        if trained["mean"] > clone["mean"] + 0.2 * abs(clone["mean"]):
+            better.append(has_red_light(facts))
+    return {"worse": (sum(worse), len(worse)), "better": (sum(better), len(better))}
 
 
 def by_task(folder: Path) -> dict[str, list[dict[str, Any]]]:
@@ -293,6 +319,11 @@ def _counts(tasks: Sequence[Sequence[Mapping[str, Any]]]) -> str:
         f"- never below the better clone by more than the intervals: {sum(v.no_harm for v in verdicts)}",
         f"- above both clones: {sum(v.above_clones for v in verdicts)}",
         f"- above both baselines: {sum(compared)} of {len(compared)}",
+    ]
+    red = calibration([facts for seeds in tasks for facts in seeds])
+    lines += [
+        f"- red light where training ended below the clone: {red['worse'][0]} of {red['worse'][1]} runs",
+        f"- red light where it ended above by a fifth: {red['better'][0]} of {red['better'][1]} runs",
     ]
     scores = [score(facts["policy"]["mean"], facts, seeds[0]) for seeds in tasks for facts in seeds]
     known: npt.NDArray[np.float64] = np.array([value for value in scores if value is not None])

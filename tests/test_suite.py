@@ -84,6 +84,19 @@ def test_the_ceiling_is_one_and_the_demonstrations_mean_is_zero():
     assert score(9.0, controlled, facts(9.0, controls={"true_reward": 1.0})) is None
 
 
+def test_lights_are_compared_with_how_training_ended():
+    runs = [
+        facts(2.0, light="red"),
+        facts(2.5),  # missed
+        facts(4.5, light="red"),  # neither worse nor much better
+        facts(6.5, light="red"),  # a false alarm
+        facts(9.0),
+    ]
+    for run in runs:
+        run["trained"] = run["trained_deterministic"] = run["policy"]
+    assert suite.calibration(runs) == {"worse": (1, 2), "better": (1, 2)}
+
+
 def write(folder, *results):
     for found in results:
         (folder / f"{found['name']}-seed{found['seed']}.json").write_text(json.dumps(found))
