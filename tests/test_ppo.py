@@ -373,3 +373,26 @@ def test_a_loaded_ppo_without_its_reward_or_its_clone_refuses_to_learn(tmp_path)
     loaded.set_reference_policy(None, penalty=0.0)
     loaded.learn(ENVIRONMENTS * ROLLOUT)
     assert loaded.num_timesteps == ENVIRONMENTS * ROLLOUT
+
+
+# ---------------------------------------------------------------- numbers that are not finite
+
+
+def test_a_reward_that_is_not_finite_stops_the_training_and_names_environment_and_step():
+    def reward(observations, actions, next_observations, terminated):
+        found = np.zeros(len(actions), np.float32)
+        found[5 * ENVIRONMENTS + 2] = np.inf  # (steps, environments), flattened
+        return found
+
+    ours = make_ppo(PPO, WALK)
+    ours.set_reward(reward)
+    before = copy.deepcopy(ours.policy.state_dict())
+    with pytest.raises(UserError, match=r"reward of environment 2, step 5 of PPO.s rollout: .*found inf"):
+        ours.learn(ENVIRONMENTS * ROLLOUT)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in ours.policy.state_dict().items())
+
+
+def test_weights_that_are_not_finite_stop_the_training():
+    ours = make_ppo(PPO, WALK, learning_rate=1e38)
+    with pytest.raises(UserError, match=r"weights of PPO after 256 steps: .*expected finite numbers"):
+        ours.learn(ENVIRONMENTS * ROLLOUT)

@@ -27,6 +27,7 @@ from drex.agents.policies.inference import inference
 from drex.agents.policies.manual_mlp import PlainActorCritic, plain_actor_critic
 from drex.agents.policies.nature_cnn import extract_features
 from drex.agents.policies.network import action_mean
+from drex.agents.ppo.finite import check_weights
 from drex.agents.ppo.loss_gradient import (
     LossWeights,
     Minibatch,
@@ -186,6 +187,7 @@ class PPO(StablePPO):
             self._n_updates += 1
             if stop:
                 break
+        check_weights(self.policy, steps=self.num_timesteps)
         self.policy.optimizer.zero_grad(set_to_none=True)
         self.rollouts_done += 1
         self._log_update(loss, averages(seen, last_epoch, loss))

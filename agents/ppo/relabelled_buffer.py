@@ -12,6 +12,7 @@ import numpy.typing as npt
 import torch
 from stable_baselines3.common.buffers import RolloutBuffer
 
+from drex.agents.ppo.finite import check_rewards
 from drex.envs.learned_reward import RewardFunction
 
 
@@ -65,4 +66,5 @@ class RelabelledRolloutBuffer(RolloutBuffer):
             )
             self.learned_rewards = np.asarray(scores, np.float32).reshape(self.buffer_size, self.n_envs)
             self.rewards += self.learned_rewards
+        check_rewards(self.rewards)
         super().compute_returns_and_advantage(last_values, dones)
