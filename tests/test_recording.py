@@ -8,6 +8,7 @@ import json
 import pickle
 import zipfile
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -113,6 +114,39 @@ def test_a_policy_of_another_task_is_refused(tmp_path):
         UserError, match=rf"policy: actions: expected Box.*as {WALK} has, found Discrete\(4\)"
     ):
         record(model, WALK, tmp_path / "demos.npz")
+
+
+class Grid(gymnasium.Env):
+    """A small grid of bytes, channels last: stable-baselines3 moves its channels to the front."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (5, 6, 3), np.uint8)
+
+    def __init__(self, discrete=True):
+        box = gymnasium.spaces.Box(-1.0, 1.0, (2,), np.float32)
+        self.action_space = gymnasium.spaces.Discrete(3) if discrete else box
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.observation_space.sample(), {}
+
+    def step(self, action):
+        return self.observation_space.sample(), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize("kind", [PPO, A2C, DQN, SAC, TD3])
+def test_a_zip_trained_on_transposed_grids_acts_on_the_tasks_own(tmp_path, kind):
+    sizes = {} if kind in (PPO, A2C) else {"buffer_size": 10}
+    model = kind("MlpPolicy", Grid(kind in (PPO, A2C, DQN)), seed=1, device="cpu", **sizes)
+    assert model.observation_space.shape == (3, 5, 6)
+    with torch.no_grad():
+        for parameter in model.policy.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(0)))
+    model.save(tmp_path / "grid.zip")
+    own = load_zip(tmp_path / "grid.zip", Grid.observation_space, model.action_space)
+    seen = np.random.default_rng(0).integers(0, 256, (40, 5, 6, 3), dtype=np.uint8)
+    expected = model.predict(seen.transpose(0, 3, 1, 2), deterministic=True)[0]
+    assert np.ptp(expected) > 0
+    np.testing.assert_allclose(own.predict(seen, deterministic=True)[0], expected, rtol=1e-4, atol=1e-5)
 
 
 # Run folders

@@ -53,9 +53,34 @@ def load_zip(
         last = next(name for name in weights if name.endswith("features_extractor.linear.0.weight"))
         if arguments.get("features_extractor_class") is not make_features:
             arguments["features_extractor_kwargs"] = {"features_dim": len(weights[last])}
+    if _was_transposed(described, observation_space):
+        weights = _transposed(weights, observation_space)
     policy = build_policy(algorithm, observation_space, action_space, arguments, str(file))
     load_weights(policy, weights, str(file))
     return policy
+
+
+def _was_transposed(described: dict[str, Any], space: gymnasium.Space[Any]) -> bool:
+    """Whether stable-baselines3 moved the channels of the task's images to the front in training."""
+    known = described.get("observation_space")
+    seen = known.get("_shape") if isinstance(known, dict) else None
+    shape = list(space.shape or ())
+    return len(shape) == 3 and seen == [shape[2], *shape[:2]] != shape
+
+
+def _transposed(weights: Weights, space: gymnasium.Space[Any]) -> Weights:
+    """The weights of networks of flat images, with the inputs in the task's order: channels last."""
+    height, width, channels = space.shape or ()
+    count = height * width * channels
+    order = torch.arange(count).reshape(channels, height, width).permute(1, 2, 0).flatten()
+
+    def moved(name: str, part: torch.Tensor) -> torch.Tensor:
+        first = re.search(r"(policy_net|value_net|latent_pi|mu|qf\d+|q_net|q_net_target)\.0\.weight$", name)
+        if first is None or part.ndim != 2 or part.shape[1] < count:
+            return part
+        return torch.cat([part[:, order], part[:, count:]], dim=1)
+
+    return {name: moved(name, part) for name, part in weights.items()}
 
 
 def _read(file: Path) -> tuple[dict[str, Any], Weights]:
