@@ -12,6 +12,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 
 from drex.agents.sb3_algorithms import SB3Settings, check_algorithm
 from drex.agents.torch_threads import limit_torch_threads
+from drex.demonstrations.inspect import unit_warnings
 from drex.demonstrations.load_and_save import Demonstrations
 from drex.diagnosis.finding import Finding
 from drex.envs.data.trajectories import Trajectories
@@ -218,6 +219,8 @@ class _Learned:
 def _learn_reward(run: Context, given: Demonstrations, user: Ranking | None) -> _Learned:
     """Run the stages up to the diagnosis, in order."""
     demos = copy_demonstrations(run, given)
+    for warning in unit_warnings(demos.trajectories):
+        run.progress.write(f"warning: {warning}")
     run = fit_episodes(run, demos.trajectories)
     bc: ActorCriticPolicy | None
     if user is None:  # D-REX: rollouts of the clone are ranked by their noise level

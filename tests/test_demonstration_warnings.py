@@ -71,6 +71,21 @@ TWICE = np.tile(RANDOM.normal(5, 3, (600, 4)), (2, 1))
         ({"observations": RANDOM.normal(size=(1200, 4))}, "observations look already normalised"),
         ({"observations": RANDOM.uniform(size=(1200, 2, 4, 4))}, "observations look already normalised"),
         (
+            {"observations": 1e-6 * RANDOM.normal(5, 3, (1200, 4))},
+            "observations change by about 3e-06: rescale",
+        ),
+        (
+            {"observations": 1e5 * RANDOM.normal(5, 3, (1200, 4))},
+            "observations change by about 3e+05: rescale",
+        ),
+        *(
+            (
+                {"observations": RANDOM.normal([5, 5, origin, 5], 3, (1200, 4))},
+                "observations, coordinates [2], change by less than a 10,000th of their value: subtract",
+            )
+            for origin in (5e5, 1.7e9)
+        ),
+        (
             {"actions": np.clip(SAMPLES, -1, 1)},
             f"{(np.abs(SAMPLES) > 1).mean():.1%} of the action entries lie on",
         ),

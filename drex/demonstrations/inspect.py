@@ -13,6 +13,13 @@ from drex.demonstrations.load_and_save import Demonstrations
 from drex.envs.data.stacked_frames import Observations, StackedFrames
 from drex.envs.data.trajectories import Trajectories
 
+_UNUSUAL = 300.0
+"""Median standard deviation of observations, or its inverse, from which their unit is unusual."""
+_FAR = 10_000
+"""Mean of a coordinate in standard deviations from which float32 rounds its changes away."""
+_ROUNDED = 1e6
+"""Value of a coordinate that never changes from which float32 may have rounded its changes away."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
@@ -108,6 +115,25 @@ def data_warnings(trajectories: Trajectories) -> tuple[str, ...]:
         "ends at a time limit alone": unmarked and same_length,
         "episodes differ in length and none is marked as terminated: add `terminated` or name the task's "
         "time limit": unmarked and not same_length,
+    }
+    return (*unit_warnings(trajectories), *(sentence for sentence, holds in sentences.items() if holds))
+
+
+def unit_warnings(trajectories: Trajectories) -> tuple[str, ...]:
+    """Observations in units that networks cannot learn from, one sentence each; none for images."""
+    if isinstance(trajectories.observations, StackedFrames) or trajectories.observations.dtype.kind != "f":
+        return ()
+    vectors = trajectories.observations.reshape(len(trajectories.observations), -1).astype(np.float64)
+    mean, deviation = np.abs(vectors.mean(axis=0)), vectors.std(axis=0)
+    varies = deviation > 1e-7 * mean
+    usual = float(np.median(deviation[varies])) if varies.any() else 1.0
+    far = np.flatnonzero((mean > _FAR * deviation) & (varies | (mean > _ROUNDED)))
+    sentences = {
+        f"observations change by about {usual:.0e}: rescale them to about 1 in a wrapper": (
+            not 1 / _UNUSUAL < usual < _UNUSUAL
+        ),
+        f"observations, coordinates {far.tolist()}, change by less than a {_FAR:,}th of their value: "
+        "subtract their origin in a wrapper": len(far) > 0,
     }
     return tuple(sentence for sentence, holds in sentences.items() if holds)
 
