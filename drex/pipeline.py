@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,9 @@ from drex.stages.ranking import given_ranking, rank_as_user, rank_noisy_rollouts
 from drex.stages.reward import learn
 from drex.stages.selection import select_policy
 
+_TURN = threading.RLock()
+"""Held by the run that is going on: runs of several threads would share torch's random stream and threads."""
+
 
 def run(
     task: str | Factory,
@@ -69,7 +73,8 @@ def run(
     """Learn a reward from demonstrations and train a policy on it.
 
     Equal seeds give equal weights on one machine, from Python and from the command line. Tasks with flat
-    observations compute on one torch thread, so that this holds for any number of cores.
+    observations compute on one torch thread, so that this holds for any number of cores. Runs of several
+    threads take turns.
 
     Args:
         task: a gymnasium id (``module:Id`` imports the module first), or a class or function that makes an
@@ -195,6 +200,7 @@ def _opened(asked: _Asked) -> Iterator[tuple[Context, Demonstrations, Ranking | 
     user = given_ranking(asked.ranking, method, given)
     config = asked.about() | {"settings": settings_to_json(settings)}
     with (
+        _TURN,
         limit_torch_threads(task),
         RunFolder.open(Path(asked.run_dir), config=config, resume=asked.resume) as folder,
         closing(Progress(folder.path, quiet=asked.quiet)) as progress,

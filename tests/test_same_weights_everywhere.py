@@ -23,7 +23,7 @@ from drex.errors import UserError
 WIDE = shlex.split("--policy.policy-hidden-sizes 64 64 --bc.gradient-steps 50 --bc.batch-size 256")
 """Wide enough that two threads change the clone."""
 WORDS = [*OPTIONS, "--learner.environment-steps", "512", *WIDE]
-WEIGHTS = ("bc/policy.safetensors", "reward/reward.safetensors", "policy/policy.safetensors")
+WEIGHTS = ("bc/policy.safetensors", "reward/reward.safetensors", "trained/policy.safetensors")
 PYTHON = """
 import sys
 import drex, tiny_environments, torch
@@ -106,6 +106,18 @@ def test_demonstrations_are_made_and_recorded_on_one_thread_through_every_door(t
         assert (set(seen), torch.get_num_threads()) == ({1}, 2)
     finally:
         torch.set_num_threads(before)
+
+
+def test_runs_of_two_threads_give_the_weights_of_runs_one_after_the_other(demonstrations, tmp_path):
+    start(tmp_path / "alone", demonstrations)
+    folders = [tmp_path / name for name in ("first", "second")]
+    threads = [threading.Thread(target=start, args=(folder, demonstrations)) for folder in folders]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for folder in folders:
+        assert weights(folder) == weights(tmp_path / "alone"), folder.name
 
 
 def test_a_run_leaves_no_thread_and_no_open_file(demonstrations, tmp_path):
