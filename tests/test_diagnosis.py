@@ -120,3 +120,20 @@ def test_no_finding_reads_a_true_return(value):
     assert list(ranking_findings(given, rolled, rolled.ranked_kinds(2.0))) == list(
         ranking_findings(given, other, other.ranked_kinds(2.0))
     )
+
+
+def test_a_kind_that_is_not_ranked_is_green_unless_it_does_not_show_at_all():
+    rolled = both_kinds()
+    seen = np.array(rolled.trajectories.observations)
+    sticky = np.repeat(rolled.kinds == "sticky", rolled.trajectories.lengths)
+    for spread, light in ((0.0, "green"), (100.0, "red")):
+        noise = np.random.default_rng(0).normal(scale=spread, size=seen.shape) if spread else 0.0
+        noisy = trajectories_of(rolled.trajectories.lengths, np.where(sticky[:, None], seen + noise, seen))
+        found = by_name(
+            ranking_findings(
+                without_noise(rolled), dataclasses.replace(rolled, trajectories=noisy), ["uniform"]
+            )
+        )
+        assert found["sticky noise"].light == light
+        assert ("is not ranked" in found["sticky noise"].sentence) == (light == "green")
+        assert "kinds of noise" not in found

@@ -48,7 +48,7 @@ def ranking_findings(
 
 
 def _graded(kind: str, value: float, *, ranked: bool) -> Finding:
-    light = by_thresholds(value, green=0.6, yellow=0.3)
+    light = by_thresholds(value, green=0.6, yellow=0.35)
     seen = {"green": "grades behaviour", "yellow": "hardly grades behaviour", "red": "does not show"}[light]
     if not ranked and light != "red":  # noise that does not show at all says that the clone acts like chance
         seen, light = "is not ranked, since another kind grades behaviour better", "green"
