@@ -244,3 +244,21 @@ def test_a_small_grid_of_bytes_is_seen_as_it_comes(highest):
     settings = CloningSettings(gradient_steps=600)
     policy = clone(data, space, CHOICES, policy_settings=PolicySettings(), settings=settings, seed=0)
     assert (deterministic(policy)(grids) == actions).mean() > 0.95
+
+
+@pytest.mark.parametrize(("low", "high"), [(285.0, 305.0), (1000.0, 1050.0), (5.0, 35.0), (0.0, 1.0)])
+def test_a_box_far_from_zero_is_cloned_as_well_as_one_around_it(low, high):
+    space = gymnasium.spaces.Box(low, high, (2,), np.float32)
+    center, half = (low + high) / 2.0, (high - low) / 2.0
+    policy = cloned(
+        demonstrations(lambda seen: (center + half * linear_actions(seen)).astype(np.float32)), space
+    )
+    fresh = seen(500, seed=1)
+    error = (deterministic(policy)(fresh) - center) / half - linear_actions(fresh)
+    assert np.sqrt(np.square(error).mean()) < 0.1
+
+
+def test_an_untrained_policy_acts_around_the_center_of_its_box():
+    space = gymnasium.spaces.Box(np.float32([5.0, -1.0]), np.float32([35.0, 1.0]))
+    policy = make_policy(OBSERVATIONS, space, SMALL, seed=0)
+    np.testing.assert_allclose(deterministic(policy)(seen(50, seed=0)).mean(axis=0), [20.0, 0.0], atol=0.1)

@@ -100,7 +100,20 @@ def make_policy(
     """An untrained actor-critic policy of stable-baselines3, on the CPU."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return ActorCriticPolicy(observation_space, action_space, lambda _: 0.0, **policy_arguments(settings))
+        policy = ActorCriticPolicy(
+            observation_space, action_space, lambda _: 0.0, **policy_arguments(settings)
+        )
+    start_at_the_center(policy)
+    return policy
+
+
+def start_at_the_center(policy: ActorCriticPolicy) -> None:
+    """Let the mean action of an untrained policy be the center of its box: 0 may be far outside it."""
+    space = policy.action_space
+    if isinstance(space, gymnasium.spaces.Box):
+        center = (space.low.astype(np.float64) + space.high) / 2.0
+        with torch.no_grad():
+            cast("torch.nn.Linear", policy.action_net).bias.copy_(torch.as_tensor(center).flatten())
 
 
 def action_mean(policy: ActorCriticPolicy, observations: torch.Tensor) -> torch.Tensor:

@@ -16,7 +16,12 @@ from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import set_random_seed
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv
 
-from drex.agents.policies.network import PolicySettings, StandardizedObservations, policy_arguments
+from drex.agents.policies.network import (
+    PolicySettings,
+    StandardizedObservations,
+    policy_arguments,
+    start_at_the_center,
+)
 from drex.agents.ppo.algorithm import PPO
 from drex.agents.ppo.checkpoints import load_checkpoint, save_checkpoint, save_snapshot
 from drex.agents.ppo.running_normalization import RunningNormalization
@@ -132,6 +137,7 @@ def _make_ppo(
         policy_kwargs=policy_arguments(policy_settings) | {"optimizer_kwargs": {"eps": 1e-5, "fused": True}},
         device=device,
     )
+    start_at_the_center(model.policy)
     if settings.start_from == "clone" and start_from is not None:
         model.policy.load_state_dict(start_from.state_dict())
         model.set_reference_policy(
