@@ -13,8 +13,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import save_file
 
 from drex.errors import UserError
 from drex.files.atomic import FolderLock
@@ -229,6 +231,18 @@ def test_everything_a_stage_holds_is_on_the_disk_before_it_gets_its_name(tmp_pat
     inside = ["weights/a.bin", "weights", "fingerprint.json", "seconds.json"]
     assert {f"{partial}/{name}" for name in inside} | {partial} <= set(before)
     assert after == ["."]
+
+
+def test_weights_have_the_rights_of_other_files(tmp_path):
+    def save_weights(value, folder):
+        save_file({"a": torch.zeros(2)}, folder / "weights.safetensors")  # for the owner alone
+
+    with RunFolder.open(tmp_path / "run", config={}, resume=False) as folder:
+        folder.load_or_make("bc", lambda: 1, save=save_weights, load=lambda folder: 1, settings={}, seed=0)
+    (tmp_path / "usual").write_text("")
+    usual = (tmp_path / "usual").stat().st_mode
+    for name in ("weights.safetensors", "fingerprint.json", "seconds.json", "checksums.json"):
+        assert (tmp_path / "run" / "bc" / name).stat().st_mode == usual, name
 
 
 def test_seconds_are_those_of_make_alone(tmp_path, monkeypatch):

@@ -23,6 +23,8 @@ if sys.platform != "win32":
 LOCK = ".lock"
 PARTIAL = re.compile(r"\.partial-\d+$")  # what is being written by the process of that number
 _LOG = logging.getLogger("drex")
+_UMASK = os.umask(0)  # can only be read by setting it
+os.umask(_UMASK)
 
 
 def refuse_existing(file: Path) -> None:
@@ -47,6 +49,7 @@ def written_whole(path: Path) -> Iterator[Path]:
     try:
         hidden.mkdir()
         yield hidden / path.name
+        _let_others_read(hidden)
         _sync_tree(hidden)
         os.replace(hidden / path.name, path)
         _sync(path.parent)
@@ -89,6 +92,14 @@ def os_errors_as_user_errors(path: Path) -> Iterator[None]:
         found = f"{error.strerror or error} ({error.filename})" if error.filename else str(error)
         advice = "free it, or name another folder"
         raise UserError(str(path), expected="a place to write", found=found, do=advice) from error
+
+
+def _let_others_read(folder: Path) -> None:
+    """Give all files below the rights of new ones: safetensors writes its own for the owner alone."""
+    for inner, _, files in os.walk(folder):
+        for file in files:
+            if not os.path.islink(Path(inner, file)):
+                os.chmod(Path(inner, file), 0o666 & ~_UMASK)
 
 
 def _sync_tree(folder: Path) -> None:
