@@ -116,6 +116,27 @@ def test_version_is_told(capsys):
     assert (status, said.split()[0]) == (0, "drex")
 
 
+@pytest.mark.parametrize("words", [["run", "Hopper-v5", "--help-all"], ["demos", "inspect", "{demos}"]])
+def test_a_reader_that_has_seen_enough_is_no_error(demos, words):
+    reading, writing = os.pipe()
+    os.close(reading)  # as head does once it has its lines
+    command = [sys.executable, "-m", "drex", *(word.format(demos=demos) for word in words)]
+    done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("words", "continues"), [(["run", "Hopper-v5"], True), (["report", "x"], False)])
+def test_an_interrupted_command_names_resume_where_it_has_it(monkeypatch, capsys, words, continues):
+    def interrupted(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("drex.cli.main._dispatch", interrupted)
+    status, _, error = told(capsys, *words)
+    assert status == 1 and error.startswith("drex: interrupted")
+    assert ("--resume" in error) == continues
+
+
 # ---------------------------------------------------------------------------------------------- options
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import os
 import shlex
 import sys
 import traceback
@@ -40,15 +41,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if "" not in sys.path:
         sys.path.append("")  # modules of custom environments in the working directory, as for python -m
     try:
-        return _dispatch(words)
+        status = _dispatch(words)
+        sys.stdout.flush()
+        return status
     except UserError as mistake:
         print(f"drex: {mistake}", file=sys.stderr)
         return USER_MISTAKE
     except SystemExit as parsed:  # after help, or for options that could not be parsed
         return parsed.code if isinstance(parsed.code, int) else USER_MISTAKE
     except KeyboardInterrupt:
-        print("drex: interrupted; the same command with --resume continues", file=sys.stderr)
+        continues = (
+            "; the same command with --resume continues" if words[:1] in (["run"], ["diagnose"]) else ""
+        )
+        print(f"drex: interrupted{continues}", file=sys.stderr)
         return FAILED
+    except BrokenPipeError:  # the reader of the output, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINISHED
     except Exception:
         traceback.print_exc()
         return FAILED
