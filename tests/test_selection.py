@@ -66,6 +66,13 @@ def test_a_gain_within_chance_is_none():
     assert chosen(played).returned == GREEDY
 
 
+@pytest.mark.parametrize(("gain", "returned"), [(0.01, GREEDY), (0.03, LATE)])
+def test_a_gain_of_a_hundredth_is_not_worth_the_risk(gain, returned):
+    values = {GREEDY: 10.0, SAMPLING: 8.0, LATE: 10.0 * (1.0 + gain)}
+    played = {candidate: episodes(value, spread=1e-6) for candidate, value in values.items()}
+    assert chosen(played).returned == returned
+
+
 def test_the_sampling_clone_is_returned_where_it_is_the_better_one():
     played = {GREEDY: episodes(3.0), SAMPLING: episodes(8.0), LATE: episodes(5.0)}
     assert chosen(played).returned == SAMPLING

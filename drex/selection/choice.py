@@ -14,6 +14,9 @@ from drex.rewards.learned_reward import LearnedReward
 
 Actions = Literal["sampling", "greedy"]
 
+MARGIN = 0.02
+"""Rating above the clone, in its distance from pure noise, from which a trained policy is worth returning."""
+
 
 @dataclass(frozen=True)
 class Judge:
@@ -108,7 +111,7 @@ def choose(
     learned: Judge,
     doubts: Sequence[str] = (),
 ) -> PolicyChoice:
-    """The trained policy with the best rating if it is above the better clone, else that clone.
+    """The trained policy with the best rating if it is above ``MARGIN``, else the better clone.
 
     A rating is the lowest gain over the judges less its standard error, so that the margin grows with their
     disagreement.
@@ -144,12 +147,12 @@ def choose(
     returned = better
     if doubts:
         reason = f"the clone, since {doubts[0]}"
-    elif best.lower > 0:
+    elif best.lower > MARGIN:
         least = min(best.gains.values())
         returned = best.candidate
         reason = f"the trained policy, since every judge rates it above the clone, by {least:.0%} or more"
     else:
-        reason = "the clone, since not every judge rates the trained policy above it"
+        reason = f"the clone, since not every judge rates the trained policy above it by {MARGIN:.0%} or more"
     steps = sum(int(trajectories.lengths.sum()) for trajectories in played.values())
     return PolicyChoice(returned, reason, tuple(ratings), steps)
 

@@ -17,7 +17,7 @@ class SelectionSettings:
     """Choice between the trained policy, its checkpoints and the clone, without the true reward.
 
     Judges are rewards learned from fresh noisy rollouts of another clone. The trained policy is returned
-    where all of them rate it above the better clone, else that clone.
+    where all of them rate it above the better clone, beyond their uncertainty, else that clone.
     """
 
     judge: bool = True
