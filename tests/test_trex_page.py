@@ -87,6 +87,19 @@ def test_what_is_no_ranking_is_one_sentence_and_writes_nothing(demos, capsys):
     assert [entry.name for entry in demos.parent.iterdir()] == ["demos.npz"]
 
 
+def test_a_ranking_is_replaced_only_where_that_is_asked_for(demos, capsys):
+    words = ["demos", "rank", str(demos), "--by", "order"]
+    assert told(capsys, *words, "0", "1", "2", "3")[0] == 0
+    status, _, error = told(capsys, *words, "3", "2", "1", "0")
+    assert (
+        status == 2 and "demos.ranking.json: expected a new path, found a ranking; add --overwrite" in error
+    )
+    file = demos.parent / "demos.ranking.json"
+    assert json.loads(file.read_text())["order"] == [0, 1, 2, 3]
+    assert told(capsys, *words, "3", "2", "1", "0", "--overwrite")[0] == 0
+    assert json.loads(file.read_text())["order"] == [3, 2, 1, 0]
+
+
 def test_negative_scores_are_values_and_no_options(demos, capsys):
     out = demos.parent / "mine.json"
     words = ["demos", "rank", str(demos), "--by", "scores", "--out", str(out), "-1.5", "none", "-3", "0"]

@@ -267,6 +267,7 @@ def _rank_demos(words: list[str]) -> None:
     parser.add_argument("--by", required=True, choices=RANKED_BY, help="what the values are")
     parser.add_argument("values", metavar="VALUES", nargs="*", help="the ranking, see below")
     parser.add_argument("--out", metavar="RANKING", help="a .json file; default: next to the demonstrations")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing ranking")
     asked = parser.parse_intermixed_args(words)
 
     from pathlib import Path
@@ -279,6 +280,9 @@ def _rank_demos(words: list[str]) -> None:
     ranking = ranking_of_words(asked.by, asked.values, episodes=len(trajectories))
     lines = describe_user_ranking(ranking.rank(trajectories))
     out = ranking_beside(asked.file) if asked.out is None else Path(asked.out)
+    if out.exists() and not asked.overwrite:
+        advice = "add --overwrite or name another with --out"
+        raise UserError(str(out), expected="a new path", found="a ranking", do=advice)
     save_ranking(out, ranking)
     print("\n".join([*lines, f"ranking       {out}"]))
 
