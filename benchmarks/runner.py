@@ -25,6 +25,9 @@ STALE = {
         "Breakout-v5-small-seed0",
         "SpaceInvaders-v5-small-seed0",
     )
+} | {
+    f"Hopper-v5-as-preset-seed{seed}": "2026-11-26: made with Hopper's own preset, before the one default"
+    for seed in (0, 1, 2)
 }
 """Results made with other settings than their command has today: since when, and why they stay. Tables mark
 them; ``python -m benchmarks stale`` finds them."""
