@@ -105,22 +105,14 @@ def _row(
     cells: Mapping[str, dict[int, dict[str, Any]]],
     default: Mapping[str, dict[int, dict[str, Any]]],
 ) -> str:
-    older = max(
-        [shown_name(facts).removeprefix(facts["name"]) for cell in cells.values() for facts in cell.values()]
-    )
+    runs = [facts for cell in cells.values() for facts in cell.values()]
+    older = max(shown_name(facts).removeprefix(facts["name"]) for facts in runs)
     shown, scores = [], []
     for task in DEVELOPMENT:
-        cell, ceilings = (
-            cells[task.name],
-            [f for f in default[task.name].values() if "true_reward" in f["controls"]],
-        )
-        means = [facts["trained"]["mean"] for facts in cell.values()]
-        shown.append(f"{fmean(means):.4g}" if means else "")
-        known = [
-            score(mean, facts, ceilings[0])
-            for mean, facts in zip(means, cell.values(), strict=True)
-            if ceilings
-        ]
+        found = list(cells[task.name].values())
+        shown.append(f"{fmean(facts['trained']['mean'] for facts in found):.4g}" if found else "")
+        ceiling = next((f for f in default[task.name].values() if "true_reward" in f["controls"]), None)
+        known = [score(facts["trained"]["mean"], facts, ceiling) for facts in found if ceiling is not None]
         scores += [value for value in known if value is not None]
     return "| " + " | ".join([words + older, *shown, f"{fmean(scores):.2f}" if scores else ""]) + " |"
 

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 RESULTS = Path(__file__).parent / "results"
+DREX = (sys.executable, "-c", "import sys; from drex.cli.main import main; sys.exit(main())")
+"""The command ``drex`` of this Python."""
 CONTROLS = ("--controls", "constant", "shuffled_labels")
 VERSIONS = ("torch", "numpy", "stable-baselines3", "gymnasium", "envpool", "mujoco", "ale-py")
 STALE = {
@@ -136,11 +138,8 @@ def run_all(experiments: Sequence[Experiment], *, results: Path, runs: Path, job
     while waiting or running:
         while waiting and free:
             one, core = waiting.pop(0), free.pop()
-            arguments = [sys.executable, "-c", "import sys; from drex.cli.main import main; sys.exit(main())"]
             with (runs / f"{one.label}.log").open("ab") as log:
-                process = subprocess.Popen(
-                    [*arguments, *one.words(runs)], stdout=log, stderr=log, env=environment
-                )
+                process = subprocess.Popen([*DREX, *one.words(runs)], stdout=log, stderr=log, env=environment)
             os.sched_setaffinity(process.pid, {core})
             running[process] = one, core
             print(f"started {one.label}: {one.shown()}", flush=True)

@@ -8,7 +8,6 @@ are not bundled are made by ``--demos`` with the commands in ``TASKS``.
 from __future__ import annotations
 
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +20,7 @@ import tyro
 from scipy.stats import bootstrap, trim_mean
 
 import drex
-from benchmarks.runner import RESULTS, Experiment, RunOptions, read_results, run_and_show
+from benchmarks.runner import DREX, RESULTS, Experiment, RunOptions, read_results, run_and_show
 from drex.errors import UserError
 
 Group = Literal["development", "confirmation", "third", "published"]
@@ -169,8 +168,7 @@ def make_demonstrations(task: Task) -> None:
         drex.save_demonstrations(file, trajectories, rewards=rewards, task=task.id, about=about)
         return
     words = ["demos", "make", task.id, *task.make, *task.options, "--out", file.name]
-    command = [sys.executable, "-c", "import sys; from drex.cli.main import main; sys.exit(main())"]
-    subprocess.run([*command, *words, "--quiet"], check=True, cwd=file.parent)
+    subprocess.run([*DREX, *words, "--quiet"], check=True, cwd=file.parent)
 
 
 # What the results say

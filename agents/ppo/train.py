@@ -137,12 +137,13 @@ def _make_ppo(
         policy_kwargs=policy_arguments(policy_settings) | {"optimizer_kwargs": {"eps": 1e-5, "fused": True}},
         device=device,
     )
-    start_at_the_center(model.policy)
     if settings.start_from == "clone" and start_from is not None:
         model.policy.load_state_dict(start_from.state_dict())
         model.set_reference_policy(
             start_from, penalty=cast("float", settings.kl_penalty), decay=settings.kl_decay
         )
+    else:
+        start_at_the_center(model.policy)
     if isinstance(model.action_space, gymnasium.spaces.Box) and settings.initial_std is not None:
         torch.nn.init.constant_(model.policy.log_std, math.log(settings.initial_std))
     model.critic_warmup_rollouts = settings.critic_warmup_rollouts if settings.start_from == "clone" else 0

@@ -111,19 +111,7 @@ def _run(words: list[str]) -> None:
     task, folder = options.environment(), options.folder()
     if not options.quiet:
         print(f"{METHODS[options.method]} on {task}, seed {options.seed}, preset {options.preset}: {folder}")
-    evaluation = pipeline.run(
-        task,
-        run_dir=folder,
-        demonstrations=options.demos,
-        method=options.method,
-        ranking=options.ranking,
-        settings=options.settings,
-        seed=options.seed,
-        controls=options.controls,
-        resume=options.resume,
-        quiet=options.quiet,
-        device=options.device,
-    )
+    evaluation = pipeline.run(task, run_dir=folder, controls=options.controls, **options.shared_arguments())
     print("\n".join(["", *report_of(folder, evaluation).lines()]))
 
 
@@ -161,19 +149,8 @@ def _diagnose(words: list[str]) -> None:
 
     from drex import pipeline
 
-    task, folder = options.environment(), options.folder()
-    findings = pipeline.diagnose(
-        task,
-        run_dir=folder,
-        demonstrations=options.demos,
-        method=options.method,
-        ranking=options.ranking,
-        settings=options.settings,
-        seed=options.seed,
-        resume=options.resume,
-        quiet=options.quiet,
-        device=options.device,
-    )
+    folder = options.folder()
+    findings = pipeline.diagnose(options.environment(), run_dir=folder, **options.shared_arguments())
     if options.quiet:  # else they are shown as they are found
         print("\n".join(finding.line() for finding in findings))
     print(f"diagnosis of {folder}; drex run with the same options and --resume continues")

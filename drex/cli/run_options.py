@@ -28,6 +28,11 @@ class RunOptions(CommonOptions):
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     """Settings of the stages."""
 
+    def shared_arguments(self) -> dict[str, Any]:
+        """Arguments of ``drex.run`` and ``drex.diagnose`` other than the task and the folder."""
+        names = ("method", "ranking", "settings", "seed", "resume", "quiet", "device")
+        return {"demonstrations": self.demos} | {name: getattr(self, name) for name in names}
+
 
 def parse_run_options(task: str, arguments: Sequence[str]) -> RunOptions:
     """Parse the options after ``drex run ENV``.
