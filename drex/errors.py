@@ -1,4 +1,4 @@
-"""The error type for users' mistakes."""
+"""The error type for users' mistakes, and what may be shown of their input."""
 
 
 class UserError(Exception):
@@ -14,4 +14,10 @@ class UserError(Exception):
     def __init__(self, where: str, *, expected: str, found: str, do: str = "") -> None:
         self.where, self.expected, self.found, self.do = where, expected, found, do
         advice = f"; {do}" if do else ""
-        super().__init__(f"{where}: expected {expected}, found {found}{advice}")
+        super().__init__(printable(f"{where}: expected {expected}, found {found}{advice}"))
+
+
+def printable(text: str) -> str:
+    """The text in one line, with control characters escaped, since a terminal would obey them."""
+    words = " ".join(text.splitlines())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)

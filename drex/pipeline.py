@@ -21,7 +21,7 @@ from drex.envs.make import task_spaces
 from drex.envs.task_names import Factory, task_name
 from drex.errors import UserError
 from drex.evaluation.held_out import HeldOutPairs
-from drex.files.atomic import write_json
+from drex.files.atomic import os_errors_as_user_errors, write_json
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_folder import RunFolder, versions
 from drex.files.run_layout import RESULT
@@ -201,6 +201,7 @@ def _opened(asked: _Asked) -> Iterator[tuple[Context, Demonstrations, Ranking | 
     config = asked.about() | {"settings": settings_to_json(settings)}
     with (
         _TURN,
+        os_errors_as_user_errors(Path(asked.run_dir), of_writing=True),
         limit_torch_threads(task),
         RunFolder.open(Path(asked.run_dir), config=config, resume=asked.resume) as folder,
         closing(Progress(folder.path, quiet=asked.quiet)) as progress,

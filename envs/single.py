@@ -16,7 +16,7 @@ from gymnasium.spaces import Box, Dict, Discrete, MultiBinary, MultiDiscrete, Tu
 from gymnasium.wrappers import FlattenObservation, TimeLimit, TransformObservation
 
 from drex.envs.checked import CheckedEnv
-from drex.envs.task_names import factory_of, read_task_name, wrapper_of
+from drex.envs.task_names import factory_of, read_task_name, wrapped
 from drex.errors import UserError
 
 NARROWEST, WIDEST = 0.1, 100.0
@@ -43,13 +43,13 @@ def build_environment(task: str, **more: Any) -> gymnasium.Env[Any, Any]:
     except (gymnasium.error.Error, ImportError) as reason:
         raise _wrong(task, "an environment that gymnasium can make", str(reason)) from reason
     except TypeError as reason:
-        if more or not spec.kwargs:
+        if more or not (spec.kwargs or "required" in str(reason)):
             raise
         raise _wrong(task, "keyword arguments that it takes", str(reason)) from reason
     _check_is_environment(f"task {task!r}", environment)
-    for name in spec.wrappers:
-        environment = wrapper_of(name)(environment)
-        _check_is_environment(f"wrapper {name!r}", environment)
+    for wrapper in spec.wrappers:
+        environment = wrapped(environment, wrapper)
+        _check_is_environment(f"wrapper {wrapper.name()!r}", environment)
     return CheckedEnv(_flat(task, environment), task)
 
 

@@ -5,13 +5,16 @@ maze:Maze-v0                                   a gymnasium id that the module re
 maze:Maze                                      a class or function of the module that makes an environment
 maze:Maze{"size": 5}                           with keyword arguments, in JSON
 maze:Maze{"size": 5}|maze:Sticky|maze:Noisy    with wrappers of the module, the innermost first
+maze:Maze|maze:Sticky{"share": 0.2}            with a wrapper's keyword arguments, in JSON
 """
 
 from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,18 +28,33 @@ Factory = Callable[..., "gymnasium.Env[Any, Any]"]
 
 
 @dataclass(frozen=True)
-class EnvironmentSpec:
-    """The parts of a task's name.
+class Maker:
+    """What makes an environment or wraps one.
 
     Args:
-        maker: a gymnasium id, ``module:Id`` or ``module:factory``.
-        kwargs: keyword arguments of ``gymnasium.make`` or of the factory, JSON values.
-        wrappers: ``module:Wrapper`` each, the innermost first.
+        maker: a gymnasium id, ``module:Id``, ``module:factory`` or ``module:Wrapper``.
+        kwargs: its keyword arguments, JSON values.
     """
 
     maker: str
     kwargs: dict[str, Any] = field(default_factory=dict)
-    wrappers: tuple[str, ...] = ()
+
+    def name(self) -> str:
+        """The name with its arguments; equal makers have equal names."""
+        return self.maker + (json.dumps(self.kwargs, sort_keys=True) if self.kwargs else "")
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec(Maker):
+    """The parts of a task's name.
+
+    Args:
+        maker: of the environment.
+        kwargs: of ``gymnasium.make`` or of the factory.
+        wrappers: around it, the innermost first.
+    """
+
+    wrappers: tuple[Maker, ...] = ()
 
     @property
     def plain(self) -> bool:
@@ -50,8 +68,7 @@ class EnvironmentSpec:
 
     def name(self) -> str:
         """The name in one line; equal specs have equal names."""
-        kwargs = json.dumps(self.kwargs, sort_keys=True) if self.kwargs else ""
-        return "|".join([self.maker + kwargs, *self.wrappers])
+        return "|".join([super().name(), *(wrapper.name() for wrapper in self.wrappers)])
 
 
 def task_name(
@@ -63,7 +80,8 @@ def task_name(
         task: a name, or a class or function that makes the environment.
         kwargs: keyword arguments for it, JSON values (tuples become lists).
         wrappers: classes or functions that take an environment and return one, or their names
-            ``module:Wrapper``; the innermost first, around those in ``task``.
+            ``module:Wrapper`` or ``module:Wrapper{"name": value}`` with arguments; the innermost first,
+            around those in ``task``.
 
     Raises:
         UserError: a name that cannot be read, arguments that JSON cannot hold, or a class or function that no
@@ -75,31 +93,42 @@ def task_name(
     except (TypeError, ValueError) as reason:
         raise UserError("env_kwargs", expected="what JSON can hold", found=str(reason)) from reason
     names = [each if isinstance(each, str) else _name_of("wrapper", each) for each in wrappers]
-    whole = EnvironmentSpec(spec.maker, spec.kwargs | added, (*spec.wrappers, *names)).name()
-    return read_task_name(whole).name()
+    named = EnvironmentSpec(spec.maker, spec.kwargs | added, spec.wrappers).name()
+    return read_task_name("|".join([named, *names])).name()
 
 
 def read_task_name(task: str) -> EnvironmentSpec:
     """The parts of a task's name, without importing anything; UserError if it cannot be read."""
-    starts = [place for place in (task.find("{"), task.find("|")) if place >= 0]
-    maker, rest = (task[: min(starts)], task[min(starts) :]) if starts else (task, "")
-    kwargs: Any = {}
+    where = f"task {task!r}"
+    made, rest = _read_maker(task, where)
+    if made.maker.count(":") > 1:
+        raise UserError("task", expected="an id or module:id", found=repr(made.maker))
+    wrappers = []
+    while rest:
+        wrapper, rest = _read_maker(rest.removeprefix("|"), where)
+        if wrapper.maker.count(":") != 1:
+            found = repr(wrapper.maker)
+            raise UserError(f"wrapper {found}", expected="module:Wrapper", found=found)
+        wrappers.append(wrapper)
+    return EnvironmentSpec(made.maker, made.kwargs, tuple(wrappers))
+
+
+def _read_maker(text: str, where: str) -> tuple[Maker, str]:
+    """The maker at the beginning of a name, and the rest, which is empty or begins with ``|``."""
+    named = re.match(r"[^{|]*", text)
+    maker = named.group() if named else ""
+    rest = text[len(maker) :]
+    kwargs: dict[str, Any] = {}
     if rest.startswith("{"):
         try:
             kwargs, end = json.JSONDecoder().raw_decode(rest)
         except ValueError as reason:
             expected = "keyword arguments in JSON between braces"
-            raise UserError(f"task {task!r}", expected=expected, found=str(reason)) from reason
-        rest = rest[end:]
-    before, *wrappers = (part.strip() for part in rest.split("|"))
-    if before:
-        raise UserError(f"task {task!r}", expected="|module:Wrapper after the arguments", found=before)
-    if maker.count(":") > 1:
-        raise UserError("task", expected="an id or module:id", found=repr(maker))
-    for wrapper in wrappers:
-        if wrapper.count(":") != 1:
-            raise UserError(f"wrapper {wrapper!r}", expected="module:Wrapper", found=repr(wrapper))
-    return EnvironmentSpec(maker.strip(), kwargs, tuple(wrappers))
+            raise UserError(where, expected=expected, found=str(reason)) from reason
+        rest = rest[end:].lstrip()
+        if rest and not rest.startswith("|"):
+            raise UserError(where, expected="|module:Wrapper after the arguments", found=rest)
+    return Maker(maker.strip(), kwargs), rest
 
 
 def task_of_file(task: str, where: str, *, trusted: str | None) -> str:
@@ -125,9 +154,21 @@ def factory_of(maker: str) -> Factory | None:
     return None if name in gymnasium.registry else _attribute(imported, name)
 
 
-def wrapper_of(name: str) -> Factory:
-    """The wrapper ``module:Wrapper``; UserError if there is none."""
-    (module, attribute), where = name.split(":"), f"wrapper {name!r}"
+def wrapped(environment: gymnasium.Env[Any, Any], wrapper: Maker) -> gymnasium.Env[Any, Any]:
+    """The environment in this wrapper; UserError if there is none, or if it takes other arguments."""
+    factory = _wrapper_of(wrapper)
+    try:
+        inspect.signature(factory).bind(environment, **wrapper.kwargs)
+    except TypeError as reason:
+        expected = f'its arguments in JSON, as in {wrapper.maker}{{"name": 1.0}}'
+        raise UserError(f"wrapper {wrapper.name()!r}", expected=expected, found=str(reason)) from reason
+    except ValueError:  # a callable without a signature
+        pass
+    return factory(environment, **wrapper.kwargs)
+
+
+def _wrapper_of(wrapper: Maker) -> Factory:
+    (module, attribute), where = wrapper.maker.split(":"), f"wrapper {wrapper.maker!r}"
     try:
         found = _attribute(importlib.import_module(module), attribute)
     except ImportError as reason:

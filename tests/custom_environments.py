@@ -19,6 +19,14 @@ def discrete_walk() -> gymnasium.Env:
     return gymnasium.wrappers.TimeLimit(Walk(discrete=True), HORIZON)
 
 
+class Needy(Walk):
+    """A walk that cannot be made without an argument."""
+
+    def __init__(self, slope: float) -> None:
+        super().__init__()
+        self.slope = slope
+
+
 def in_a_dict(environment: gymnasium.Env) -> gymnasium.Env:
     """Observations {tilt, leaning, place}: 0 upright, 1 left, 2 right; the place goes before the tilt."""
     space = Dict(

@@ -22,6 +22,7 @@ from drex.cli.main import main
 from drex.cli.run_options import parse_run_options
 from drex.demonstrations.load_and_save import load_demonstrations, save_demonstrations
 from drex.envs.make import make_environments
+from drex.errors import UserError
 from drex.presets.presets import preset
 
 TINY = shlex.split("""
@@ -124,6 +125,49 @@ def test_a_reader_that_has_seen_enough_is_no_error(demos, words):
     done = subprocess.run(command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_without_a_character_shows_its_code(demos):
+    command = [
+        sys.executable,
+        "-m",
+        "drex",
+        "run",
+        "Hopper-v5",
+        "--run-dir",
+        "\N{SNOWMAN}\x1b[31m",
+        "--seed",
+        "-1",
+    ]
+    for encoding in ("ascii", "latin-1"):
+        variables = os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"}
+        done = subprocess.run(
+            [*command, "--demos", "\N{SNOWMAN}"], env=variables, capture_output=True, check=False
+        )
+        assert done.returncode == 2 and b"Traceback" not in done.stderr, done.stderr
+
+
+def test_a_message_of_a_file_gives_the_terminal_no_orders(demos, tmp_path, capsys):
+    loaded = load_demonstrations(demos)
+    save_demonstrations(tmp_path / "task.npz", loaded.trajectories, task="a\x1b[31mb\nc")
+    status, said, _ = told(capsys, "demos", "inspect", str(tmp_path / "task.npz"))
+    assert status == 0 and "a\\x1b[31mb c" in said
+    assert str(UserError("a\nb", expected="\x1b", found="c")) == "a b: expected \\x1b, found c"
+
+
+@pytest.mark.parametrize("limit", [200, 3_000, 24_000, 60_000])
+def test_a_full_disk_is_one_sentence_at_every_stage(demos, tmp_path, limit):
+    folder = tmp_path / "run"
+    words = ["run", f"tiny_environments:{WALK}", "--demos", str(demos), "--run-dir", str(folder), "--quiet"]
+    command = [sys.executable, "-m", "drex", *words, *TINY, "--learner.environment-steps", "1024"]
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); "
+    limited += f"import os, sys; os.execv(sys.executable, {command!r})"
+    done = subprocess.run(
+        [sys.executable, "-c", limited], env=with_tests(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert re.search("\ndrex: .*: expected a place to write, found File too large; .*\n$", done.stderr)
+    assert "Traceback" not in done.stderr and ".partial" not in done.stderr
 
 
 @pytest.mark.parametrize(("words", "continues"), [(["run", "Hopper-v5"], True), (["report", "x"], False)])
@@ -294,7 +338,8 @@ def test_a_report_of_no_run_is_a_users_mistake(capsys, tmp_path):
     assert status == 2 and "expected a finished run" in error
 
 
-def test_a_run_killed_in_ppo_and_resumed_ends_with_the_same_weights(finished, demos, tmp_path):
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_run_killed_in_ppo_and_resumed_ends_with_the_same_weights(finished, demos, tmp_path, how):
     whole, _ = finished
     killed = tmp_path / "killed"
     words = [
@@ -308,13 +353,16 @@ def test_a_run_killed_in_ppo_and_resumed_ends_with_the_same_weights(finished, de
         str(killed),
     ]
     words += [*TINY, *STEPS, "--quiet"]
-    process = subprocess.Popen([sys.executable, "-m", "drex", *words], env=with_tests())
+    command = [sys.executable, "-m", "drex", *words]
+    process = subprocess.Popen(command, env=with_tests(), stderr=subprocess.PIPE, text=True)
     deadline = time.monotonic() + 300
     while not list(killed.glob("trained.unfinished/checkpoint-*")) and time.monotonic() < deadline:
         assert process.poll() is None, "finished before it could be killed"
         time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.send_signal(how)
+    _, error = process.communicate()
+    assert "Traceback" not in error
+    assert ("drex: interrupted; the same command with --resume continues" in error) == (how == signal.SIGTERM)
     assert not (killed / "trained").exists()
     assert main([*words, "--resume"]) == 0
     for file in ("bc/policy.safetensors", "reward/reward.safetensors", "trained/policy.safetensors"):

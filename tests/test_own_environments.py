@@ -67,6 +67,12 @@ def shown(monkeypatch):
             "custom_environments:Steps|a:b",
         ),
         ('a:b{"text": "}|{"}', {"more": None}, [], 'a:b{"more": null, "text": "}|{"}'),
+        (
+            'a:b|c:d{"y": "}|{", "x":1} |e:f',
+            {},
+            ['g:h{"z": 2}'],
+            'a:b|c:d{"x": 1, "y": "}|{"}|e:f|g:h{"z": 2}',
+        ),
     ],
 )
 def test_an_environment_has_one_name_that_says_all(task, kwargs, wrappers, name):
@@ -88,6 +94,9 @@ def test_an_environment_has_one_name_that_says_all(task, kwargs, wrappers, name)
         ({"task": WALK, "wrappers": ["Sticky"]}, "wrapper 'Sticky': expected module:Wrapper, found 'Sticky'"),
         ({"task": 'a:b{"c": }'}, "expected keyword arguments in JSON between braces, found"),
         ({"task": 'a:b{"c": 1} d:e'}, "expected |module:Wrapper after the arguments, found d:e"),
+        ({"task": "a:b|c:d", "wrappers": ['e:f{"g"}']}, "expected keyword arguments in JSON between braces"),
+        ({"task": "a:b|c:d{} e"}, "expected |module:Wrapper after the arguments, found e"),
+        ({"task": "a:b||c:d"}, "wrapper '': expected module:Wrapper, found ''"),
         ({"task": "a:b:c"}, "task: expected an id or module:id, found 'a:b:c'"),
     ],
 )
@@ -108,6 +117,18 @@ def test_what_cannot_be_named_is_refused_in_one_sentence(options, sentence):
             'custom_environments:walk{"sise": 5}',
             "keyword arguments that it takes, found walk() got an unexpected keyword argument 'sise'",
         ),
+        (
+            "custom_environments:Needy",
+            "expected keyword arguments that it takes, found Needy.__init__() missing 1 required",
+        ),
+        (
+            f"{WALK}|gymnasium.wrappers:RescaleAction",
+            'its arguments in JSON, as in gymnasium.wrappers:RescaleAction{"name": 1.0}, found missing a',
+        ),
+        (
+            f'{WALK}|gymnasium.wrappers:TimeLimit{{"max_steps": 5}}',
+            """wrapper 'gymnasium.wrappers:TimeLimit{"max_steps": 5}': expected its arguments in JSON""",
+        ),
         ('gymnasium.spaces:Box{"low": 0, "high": 1}', "expected a gymnasium environment, found Box"),
         (f"{WALK}|no_such_module:W", "wrapper 'no_such_module:W': expected a module that can be imported"),
         (f"{WALK}|custom_environments:W", "expected a class or function of custom_environments, found none"),
@@ -124,6 +145,16 @@ def test_what_a_name_does_not_lead_to_is_said_in_one_sentence(name, sentence):
 
 
 # What comes out of the door
+
+
+@pytest.mark.filterwarnings("ignore:.*precision lowered")
+def test_a_wrapper_takes_its_arguments_from_the_name():
+    scaled = 'gymnasium.wrappers:RescaleAction{"min_action": -0.5, "max_action": 0.5}'
+    _, actions, horizon = task_spaces(
+        f'{WALK}|{scaled}|gymnasium.wrappers:TimeLimit{{"max_episode_steps": 7}}'
+    )
+    np.testing.assert_array_equal([actions.low, actions.high], [[-0.5, -0.5], [0.5, 0.5]])
+    assert horizon == 7
 
 
 def test_factory_arguments_and_wrappers_make_the_environment():

@@ -16,12 +16,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from safetensors.torch import save_file
 
 from drex.errors import UserError
 from drex.files.atomic import FolderLock
 from drex.files.checksums import check_checksums, write_checksums
 from drex.files.run_folder import RunFolder, versions
+from drex.files.weights import write_weights
 
 CONFIG = {"task": "Hopper-v5", "reward": {"hidden": [64, 64], "penalty": 0.01}}
 
@@ -235,7 +235,7 @@ def test_everything_a_stage_holds_is_on_the_disk_before_it_gets_its_name(tmp_pat
 
 def test_weights_have_the_rights_of_other_files(tmp_path):
     def save_weights(value, folder):
-        save_file({"a": torch.zeros(2)}, folder / "weights.safetensors")  # for the owner alone
+        write_weights(folder / "weights.safetensors", {"a": torch.zeros(2)})
 
     with RunFolder.open(tmp_path / "run", config={}, resume=False) as folder:
         folder.load_or_make("bc", lambda: 1, save=save_weights, load=lambda folder: 1, settings={}, seed=0)

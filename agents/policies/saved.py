@@ -15,7 +15,6 @@ import gymnasium
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.torch import save_file
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
@@ -32,6 +31,7 @@ from drex.agents.policies.saved_actor_critic import (
 from drex.envs.data.stacked_frames import holds_images
 from drex.errors import UserError
 from drex.files.atomic import read_json_object, write_json
+from drex.files.weights import write_weights
 
 
 def as_callable(policy: BasePolicy, *, seed: int | None) -> Policy:
@@ -57,8 +57,7 @@ def save_trained(model: BaseAlgorithm, settings: PolicySettings, folder: Path) -
         save_policy(model.policy, settings, folder)
     else:
         names = [name for name, known in ALGORITHMS.items() if known.class_name == type(model).__name__]
-        weights = {name: part.detach().cpu().clone() for name, part in model.policy.state_dict().items()}
-        save_file(weights, folder / "policy.safetensors")
+        write_weights(folder / "policy.safetensors", model.policy.state_dict())
         # The optimizer's class does not fit into JSON and does not affect how the policy acts.
         shaping = {k: v for k, v in model.policy_kwargs.items() if not k.startswith("optimizer_")}
         write_json(folder / "policy.json", {"format": FORMAT, "algorithm": names[0], "arguments": shaping})

@@ -9,21 +9,20 @@ from typing import Any
 import gymnasium
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from drex.agents.policies.network import PolicySettings, make_policy
 from drex.errors import UserError
 from drex.files.atomic import read_json_object, write_json
+from drex.files.weights import write_weights
 
 FORMAT = 1
 
 
 def save_policy(policy: ActorCriticPolicy, settings: PolicySettings, folder: Path) -> None:
     """Write ``policy.safetensors`` and ``policy.json``."""
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in policy.state_dict().items()}
-    # The state holds the feature extractor under three names; safetensors refuses shared memory.
-    save_file({name: tensor.clone() for name, tensor in weights.items()}, folder / "policy.safetensors")
+    write_weights(folder / "policy.safetensors", policy.state_dict())
     write_json(folder / "policy.json", {"format": FORMAT, "settings": dataclasses.asdict(settings)})
 
 

@@ -6,12 +6,13 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from drex.agents.policies.saved_actor_critic import load_weights
 from drex.agents.ppo.algorithm import PPO
 from drex.files.atomic import read_json_object, write_json, written_whole
 from drex.files.checksums import check_checksums, write_checksums
+from drex.files.weights import write_weights
 
 SNAPSHOTS = "policies"
 """Folder of the policies along the training."""
@@ -21,14 +22,14 @@ _COUNTERS = ("num_timesteps", "rollouts_done", "_n_updates", "_episode_num")
 def save_checkpoint(folder: Path, model: PPO) -> None:
     """Write a checkpoint into the folder, then remove the previous one."""
     place = folder / f"checkpoint-{model.num_timesteps}"
-    tensors = {f"policy/{name}": tensor.clone() for name, tensor in model.policy.state_dict().items()}
+    tensors = {f"policy/{name}": tensor for name, tensor in model.policy.state_dict().items()}
     for index, entries in model.policy.optimizer.state_dict()["state"].items():
         for name, value in entries.items():
-            tensors[f"optimizer/{index}/{name}"] = torch.as_tensor(value).clone()
+            tensors[f"optimizer/{index}/{name}"] = torch.as_tensor(value)
     folder.mkdir(parents=True, exist_ok=True)
     with written_whole(place) as whole:
         whole.mkdir()
-        save_file(tensors, whole / "state.safetensors")
+        write_weights(whole / "state.safetensors", tensors)
         write_json(whole / "counters.json", {name: getattr(model, name) for name in _COUNTERS})
         write_checksums(whole)
     for path in [path for path in folder.glob("checkpoint-*") if path != place]:
@@ -39,9 +40,8 @@ def save_snapshot(folder: Path, model: PPO) -> None:
     """Write the policy alone, as ``policies/STEPS.safetensors``; later checkpoints leave it in place."""
     place = folder / SNAPSHOTS
     place.mkdir(parents=True, exist_ok=True)
-    weights = {name: tensor.detach().cpu().clone() for name, tensor in model.policy.state_dict().items()}
     with written_whole(place / f"{model.num_timesteps}.safetensors") as whole:
-        save_file(weights, whole)
+        write_weights(whole, model.policy.state_dict())
 
 
 def load_checkpoint(folder: Path, model: PPO) -> int:

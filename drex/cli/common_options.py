@@ -20,7 +20,8 @@ class EnvironmentOptions:
     env_kwargs: Annotated[str, tyro.conf.arg(metavar="JSON")] = "{}"
     """Keyword arguments of the environment, a JSON object."""
     wrappers: Annotated[tuple[str, ...], tyro.conf.arg(metavar="[MODULE:WRAPPER ...]")] = ()
-    """Wrappers of the environment, classes or functions, innermost first."""
+    """Wrappers of the environment, classes or functions, innermost first; MODULE:WRAPPER{JSON} gives keyword
+    arguments."""
 
     def environment_of(self, task: str) -> str:
         """The task with its arguments and wrappers as one name; ``UserError`` if one cannot be parsed."""

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import io
 import os
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -38,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 finished, 2 a mistake that the user can correct (one sentence on stderr), 1 other errors.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal may lack a character
+            stream.reconfigure(errors="backslashreplace")
     if "" not in sys.path:
         sys.path.append("")  # modules of custom environments in the working directory, as for python -m
     try:

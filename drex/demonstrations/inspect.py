@@ -12,6 +12,7 @@ import numpy.typing as npt
 from drex.demonstrations.load_and_save import Demonstrations
 from drex.envs.data.stacked_frames import Observations, StackedFrames
 from drex.envs.data.trajectories import Trajectories
+from drex.errors import printable
 
 _UNUSUAL = 300.0
 """Median standard deviation of observations, or its inverse, from which their unit is unusual."""
@@ -58,7 +59,7 @@ class Description:
         shortest, median, longest = self.lengths
         low, high = self.action_range
         last = "known" if self.knows_last_observations else "unknown"
-        return [
+        lines = [
             f"file          {self.source}",
             f"task          {self.task or 'not named'}",
             f"episodes      {self.episodes}, {self.terminated} terminated",
@@ -67,6 +68,7 @@ class Description:
             f"actions       {self.action}, from {low:g} to {high:g}, {self.repeated_actions:.1%} repeated",
             *(f"warning: {warning}" for warning in self.warnings),
         ]
+        return [printable(line) for line in lines]
 
 
 def describe(demonstrations: Demonstrations) -> Description:

@@ -14,7 +14,6 @@ from typing import Annotated
 
 import tyro
 from stable_baselines3.common.policies import ActorCriticPolicy
-from tqdm import tqdm
 
 from drex.agents.demonstrator import DemonstratorSettings, PolicyHistory, train_demonstrator
 from drex.agents.policies.acting import stochastic
@@ -29,6 +28,7 @@ from drex.errors import UserError
 from drex.files.atomic import read_json, refuse_existing, write_json
 from drex.files.dataclass_json import JSON, settings_to_json
 from drex.files.run_folder import versions
+from drex.progress_bar import progress_bar
 from drex.ranges import Count, Range, check_ranges
 
 
@@ -86,7 +86,7 @@ def make_demonstrations(
         _claim(unfinished, {"task": task, "seed": seed, "settings": settings_to_json(settings.demonstrator)})
     steps = settings.demonstrator.ppo.environment_steps
     try:
-        bar = tqdm(total=steps, unit="step", unit_scale=True, disable=quiet)
+        bar = progress_bar("demonstrator", steps, "step", hidden=quiet)
         with limit_torch_threads(task), bar:
 
             def show(steps: int, mean_return: float) -> None:

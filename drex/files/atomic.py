@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
@@ -21,10 +22,10 @@ if sys.platform != "win32":
     import fcntl
 
 LOCK = ".lock"
+_HIDDEN = re.compile(r"\.[^/]+\.partial-\d+(/|$)")
 PARTIAL = re.compile(r"\.partial-\d+$")  # what is being written by the process of that number
+_OF_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.ENAMETOOLONG}
 _LOG = logging.getLogger("drex")
-_UMASK = os.umask(0)  # can only be read by setting it
-os.umask(_UMASK)
 
 
 def refuse_existing(file: Path) -> None:
@@ -42,23 +43,23 @@ def written_whole(path: Path) -> Iterator[Path]:
     existing file at ``path`` is replaced.
 
     Raises:
-        OSError: the place cannot be written to.
+        UserError: the place cannot be written to.
     """
     hidden = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    remove(hidden)
-    try:
-        hidden.mkdir()
-        yield hidden / path.name
-        _let_others_read(hidden)
-        _sync_tree(hidden)
-        os.replace(hidden / path.name, path)
-        _sync(path.parent)
-    finally:
+    with os_errors_as_user_errors(path):
         remove(hidden)
+        try:
+            hidden.mkdir()
+            yield hidden / path.name
+            _sync_tree(hidden)
+            os.replace(hidden / path.name, path)
+            _sync(path.parent)
+        finally:
+            remove(hidden)
 
 
 def write_json(path: Path, value: JSON) -> None:
-    """Write a JSON file atomically; ValueError if a number is not finite."""
+    """Write a JSON file atomically; ValueError if a number is not finite, UserError if the place refuses."""
     with written_whole(path) as place:
         place.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -84,22 +85,25 @@ def _read(path: Path) -> bytes:
 
 
 @contextmanager
-def os_errors_as_user_errors(path: Path) -> Iterator[None]:
-    """Errors of the file system (permissions, space, names) as one sentence."""
+def os_errors_as_user_errors(path: Path, *, of_writing: bool = False) -> Iterator[None]:
+    """Errors of the file system (permissions, space, names) as one sentence.
+
+    Args:
+        path: what was to be written.
+        of_writing: errors of writing alone, around code that may raise other ones.
+    """
     try:
         yield
     except OSError as error:
-        found = f"{error.strerror or error} ({error.filename})" if error.filename else str(error)
+        if of_writing and error.errno not in _OF_WRITING:
+            raise
+        reason = error.strerror or str(error)
+        named = error.filename and not _HIDDEN.search(str(error.filename))
+        found = f"{reason} ({error.filename})" if named else reason
         advice = "free it, or name another folder"
-        raise UserError(str(path), expected="a place to write", found=found, do=advice) from error
-
-
-def _let_others_read(folder: Path) -> None:
-    """Give all files below the rights of new ones: safetensors writes its own for the owner alone."""
-    for inner, _, files in os.walk(folder):
-        for file in files:
-            if not os.path.islink(Path(inner, file)):
-                os.chmod(Path(inner, file), 0o666 & ~_UMASK)
+        raise UserError(
+            _HIDDEN.sub("", str(path)), expected="a place to write", found=found, do=advice
+        ) from error
 
 
 def _sync_tree(folder: Path) -> None:

@@ -75,16 +75,12 @@ def write_npz(
     Raises:
         UserError: the place cannot be written to; an existing file is left unchanged.
     """
-    where, expected = str(path), "a place that can be written to"
     if path.is_dir():
-        raise UserError(where, expected=expected, found="a folder")
-    try:
-        with written_whole(path) as place, open(place, "x+b") as file:
-            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-            if frames is not None and order is not None:
-                _append_frames(file, frames, order, map_frames)
-    except OSError as error:
-        raise UserError(where, expected=expected, found=error.strerror or str(error)) from error
+        raise UserError(str(path), expected="a place that can be written to", found="a folder")
+    with written_whole(path) as place, open(place, "x+b") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        if frames is not None and order is not None:
+            _append_frames(file, frames, order, map_frames)
 
 
 def _append_frames(

@@ -181,7 +181,7 @@ class RunFolder:
             begun = time.perf_counter()
             artifact = make()
             seconds = time.perf_counter() - begun
-            with os_errors_as_user_errors(place), written_whole(place) as partial:
+            with written_whole(place) as partial:
                 partial.mkdir()
                 save(artifact, partial)
                 for file in (_FINGERPRINT, _SECONDS, CHECKSUMS):

@@ -26,7 +26,7 @@ from typing import Any
 
 from drex.envs.json_options import json_object
 from drex.errors import UserError
-from drex.files.atomic import os_errors_as_user_errors, write_json
+from drex.files.atomic import write_json
 from drex.rankings.user_ranking import FORMAT, FORMS, Ranking, is_count
 
 
@@ -68,8 +68,7 @@ def save_ranking(path: str | os.PathLike[str], ranking: Ranking) -> None:
     file = Path(path)
     if file.suffix.lower() != ".json":
         raise UserError(str(file), expected="a .json file to write the ranking to", found=f"{file.suffix!r}")
-    with os_errors_as_user_errors(file):
-        write_json(file, ranking.to_json())
+    write_json(file, ranking.to_json())
 
 
 def ranking_of_words(by: str, values: Sequence[str], *, episodes: int) -> Ranking:

@@ -15,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from stable_baselines3.common.utils import get_device
 
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 from drex.files.atomic import read_json_object, write_json
 from drex.files.dataclass_json import settings_from_json, settings_to_json
+from drex.files.weights import write_weights
 from drex.rewards.cnn import IMAGES_AT_ONCE, EnsembleCNN
 from drex.rewards.fields import RewardFields, RewardModule
 from drex.rewards.mlp import EnsembleMLP, as_tensor
@@ -122,8 +123,7 @@ class LearnedReward:
         )
         place = Path(folder)
         place.mkdir(parents=True, exist_ok=True)
-        weights = {name: tensor.cpu() for name, tensor in network.state_dict().items()}
-        save_file(weights, place / "reward.safetensors")
+        write_weights(place / "reward.safetensors", network.state_dict())
         write_json(place / "reward.json", settings_to_json(facts))
 
 

@@ -12,6 +12,7 @@ from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from drex.agents.rollouts.collect import Advance
+from drex.progress_bar import progress_bar
 
 
 class Progress:
@@ -42,7 +43,7 @@ class Progress:
         """A bar of this length and unit, or none; yields the function that advances it."""
         total, unit = length or (0, "")
         hidden = self._quiet or length is None
-        with tqdm(total=total, desc=f"{stage:<12}", unit=unit, unit_scale=True, disable=hidden) as bar:
+        with progress_bar(f"{stage:<12}", total, unit, hidden=hidden) as bar:
             yield bar.update
 
     def advancing(self, advance: Advance) -> Callable[[str, float, int], None]:

@@ -40,8 +40,8 @@ def write(path: str | os.PathLike[str], fields: DemonstrationFields, format_name
     refuse_existing(place)
     with os_errors_as_user_errors(place):
         place.parent.mkdir(parents=True, exist_ok=True)
-        with written_whole(place) as whole:
-            FORMATS[format_name].write(whole, fields)
+    with written_whole(place) as whole:
+        FORMATS[format_name].write(whole, fields)
 
 
 def locate(path: str | os.PathLike[str], format_name: str | None = None) -> tuple[Path, str]:
