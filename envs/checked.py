@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -13,6 +16,10 @@ import numpy.typing as npt
 from drex.errors import UserError
 
 Given = TypeVar("Given")
+
+PATIENCE = 60.0
+"""Seconds after which the log names the environment that the process waits for."""
+_LOG = logging.getLogger("drex")
 
 
 class CheckedEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]):
@@ -60,6 +67,7 @@ class CheckedEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]
         return self._checked(given[0]), float(reward), bool(terminated), bool(truncated), {}
 
     def _call(self, method: str, call: Callable[[], Given]) -> Given:
+        _WATCHDOG.enter(self, method)
         try:
             return call()
         except UserError:
@@ -68,6 +76,8 @@ class CheckedEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]
             place = traceback.extract_tb(error.__traceback__)[-1]
             found = f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
             raise self._wrong(f"{method} to return", found) from error
+        finally:
+            _WATCHDOG.leave()
 
     def _checked(self, observation: object) -> npt.NDArray[Any]:
         """A copy of the observation."""
@@ -81,8 +91,41 @@ class CheckedEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]
         return seen
 
     def _wrong(self, expected: str, found: str) -> UserError:
-        where = f"task {self._task!r}, episode {self._episode} of this copy, step {self._step}"
-        return UserError(where, expected=expected, found=found)
+        return UserError(self.place(), expected=expected, found=found)
+
+    def place(self) -> str:
+        """Task, episode and step, for messages."""
+        return f"task {self._task!r}, episode {self._episode} of this copy, step {self._step}"
+
+
+class _Watchdog:
+    """A thread that names the environment which does not return from ``reset`` or ``step``."""
+
+    def __init__(self) -> None:
+        self._inside: tuple[CheckedEnv, str, float] | None = None
+        self._thread: threading.Thread | None = None
+
+    def enter(self, environment: CheckedEnv, method: str) -> None:
+        self._inside = environment, method, time.monotonic()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._watch, daemon=True, name="drex-watchdog")
+            self._thread.start()
+
+    def leave(self) -> None:
+        self._inside = None
+
+    def _watch(self) -> None:
+        told = None
+        while True:
+            time.sleep(PATIENCE / 10)
+            inside = self._inside
+            if inside is None or inside is told or time.monotonic() - inside[2] < PATIENCE:
+                continue
+            told = inside
+            _LOG.warning("%s: %s has not returned for %.3g seconds", inside[0].place(), inside[1], PATIENCE)
+
+
+_WATCHDOG = _Watchdog()
 
 
 def _form(given: object) -> str:

@@ -100,7 +100,7 @@ def _check_box(task: str, space: Box) -> None:
 
 def _flat(task: str, environment: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     space = environment.observation_space
-    if isinstance(space, Box):
+    if isinstance(space, Box) and space.shape:
         return environment
     for place, leaf in _leaves(space, "observation"):
         if not isinstance(leaf, (Box, Discrete, MultiDiscrete, MultiBinary)):

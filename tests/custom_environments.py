@@ -27,6 +27,17 @@ class Needy(Walk):
         self.slope = slope
 
 
+class Place(gymnasium.ObservationWrapper):
+    """A walk that observes a single number."""
+
+    def __init__(self) -> None:
+        super().__init__(walk())
+        self.observation_space = Box(-np.inf, np.inf, (), np.float32)
+
+    def observation(self, seen):
+        return seen[0]
+
+
 def in_a_dict(environment: gymnasium.Env) -> gymnasium.Env:
     """Observations {tilt, leaning, place}: 0 upright, 1 left, 2 right; the place goes before the tilt."""
     space = Dict(

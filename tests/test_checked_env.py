@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 
 import gymnasium
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from gymnasium.spaces import Box
 
 from drex.agents.rollouts.collect import collect
+from drex.envs import checked
 from drex.envs.learned_reward import LearnedRewardEnv
 from drex.envs.make import make_environments, task_spaces
 from drex.errors import UserError
@@ -50,6 +52,15 @@ class ScalesItsAction(Drift):
 
     def step(self, action):
         action *= 0.01
+        return super().step(action)
+
+
+class Slow(Drift):
+    """Takes its time at the third step."""
+
+    def step(self, action):
+        if self.state[0] == 2:
+            time.sleep(0.5)
         return super().step(action)
 
 
@@ -150,3 +161,13 @@ def test_actions_are_recorded_and_paid_as_they_were_taken():
 def test_a_faulty_environment_is_one_sentence_that_names_episode_and_step(environment, sentence):
     with pytest.raises(UserError, match=sentence):
         rolled_out(environment)
+
+
+def test_the_log_names_the_environment_that_keeps_the_process_waiting(monkeypatch, caplog):
+    monkeypatch.setattr("drex.envs.checked.PATIENCE", 0.1)
+    monkeypatch.setattr("drex.envs.checked._WATCHDOG", type(checked._WATCHDOG)())
+    environments = make_environments(f"{HERE}:Slow", 1, seed=0)
+    collect(lambda seen: np.zeros((len(seen), 1), np.float32), environments, 1, seed=0)
+    waited = [record.getMessage() for record in caplog.records]
+    task = f"task '{HERE}:Slow', episode 1 of this copy, step 3"
+    assert waited == [f"{task}: step has not returned for 0.1 seconds"]

@@ -24,6 +24,7 @@ from drex.demonstrations.load_and_save import load_demonstrations, save_demonstr
 from drex.envs.make import make_environments
 from drex.errors import UserError
 from drex.presets.presets import preset
+from drex.progress_bar import progress_bar
 
 TINY = shlex.split("""
 --policy.policy-hidden-sizes 8 --policy.value-hidden-sizes 8 --bc.gradient-steps 100 --bc.check-every 50
@@ -145,6 +146,23 @@ def test_a_terminal_without_a_character_shows_its_code(demos):
             [*command, "--demos", "\N{SNOWMAN}"], env=variables, capture_output=True, check=False
         )
         assert done.returncode == 2 and b"Traceback" not in done.stderr, done.stderr
+
+
+def test_a_name_that_no_file_can_have_is_one_sentence(capsys):
+    status, _, error = told(capsys, "demos", "inspect", "a" * 300 + ".npz")
+    assert status == 2 and error == f"drex: {'a' * 300}.npz: File name too long\n"
+
+
+def test_progress_in_a_log_is_a_line_every_tenth(capsys):
+    with progress_bar("ranked", 1000, "episode", hidden=False) as bar:
+        for _ in range(500):
+            bar.update(2)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("%")[0].split()[-1] for line in lines] == [str(10 * tenth) for tenth in range(11)]
+    assert all(line.startswith("ranked: ") for line in lines)
+    with progress_bar("ranked", 1000, "episode", hidden=True) as bar:
+        bar.update(1000)
+    assert capsys.readouterr().err == ""
 
 
 def test_a_message_of_a_file_gives_the_terminal_no_orders(demos, tmp_path, capsys):

@@ -36,6 +36,42 @@ def test_integer_actions_within_their_space_come_back_exactly(actions, space, tm
     assert caplog.records == []
 
 
+FROM_0_TO_1 = spaces.Box(0, 1, (3,), np.float32)
+ANY = spaces.Box(-np.inf, np.inf, (3,), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("seen", "space", "expected"),
+    [
+        (np.array([0, 2, 1, 1, 0, 2]), FROM_0_TO_1, np.eye(3)[[0, 2, 1, 1, 0, 2]]),  # options of a Discrete
+        (np.eye(3, dtype=np.int64)[[0, 2, 1, 1, 0, 2]], FROM_0_TO_1, np.eye(3)[[0, 2, 1, 1, 0, 2]]),
+        (np.full((6, 3), -7), ANY, np.full((6, 3), -7.0)),
+        (np.arange(6.0), spaces.Box(-9, 9, (1,), np.float32), np.arange(6.0)[:, None]),
+        (np.arange(6), spaces.Box(-9, 9, (1,), np.float32), np.arange(6.0)[:, None]),
+    ],
+)
+def test_observations_take_the_form_of_the_environments(seen, space, expected, tmp_path) -> None:
+    path = write(tmp_path / "demos.npz", observations=seen, last_observations=seen[: len(whole()["lengths"])])
+    loaded = load_demonstrations(path, observation_space=space).trajectories
+    np.testing.assert_array_equal(loaded.observations, expected)
+    assert loaded.observations.dtype.kind == "f" and loaded.last_observations.shape[1:] == space.shape
+
+
+@pytest.mark.parametrize(
+    ("seen", "space"),
+    [
+        (np.array([0, 3, 1, 1, 0, 2]), FROM_0_TO_1),  # no such option
+        (np.array([0, 2, 1, 1, 0, 2]), ANY),  # not one-hot there
+        (np.full((6, 3), 255, np.uint8), FROM_0_TO_1),  # the environment divides by 255
+        (np.full((6, 3), 2**53 + 1), ANY),  # would be rounded
+    ],
+)
+def test_observations_that_would_change_are_refused(seen, space, tmp_path) -> None:
+    path = write(tmp_path / "demos.npz", observations=seen, last_observations=None)
+    with pytest.raises(UserError, match="are these demonstrations of this environment"):
+        load_demonstrations(path, observation_space=space)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_a_published_file_loads_with_actions_clipped_as_the_environment_would(
     dtype, tmp_path, caplog

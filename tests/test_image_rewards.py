@@ -19,7 +19,7 @@ from drex.envs.make import make_environments
 from drex.errors import UserError
 from drex.rankings.noisy_rollouts import rank_by_noise
 from drex.rankings.preferences import Preferences, RankedTrajectories, from_order
-from drex.rewards.cnn import PUBLISHED_CONVOLUTIONS, EnsembleCNN, ImageInputs, ImageLayers
+from drex.rewards.cnn import PUBLISHED_CONVOLUTIONS, EnsembleCNN, ImageInputs, ImageLayers, fitting
 from drex.rewards.fields import RewardFields
 from drex.rewards.learned_reward import LearnedReward, load_reward
 from drex.rewards.learning import learn_reward
@@ -145,6 +145,16 @@ def test_masked_rows_change_nothing_and_the_others_do():
 def test_what_does_not_fit_the_image_is_refused(wrong, sentence):
     with pytest.raises(UserError, match=sentence):
         ImageLayers(shape=(2, 36, 36), **wrong)
+
+
+@pytest.mark.parametrize(
+    ("side", "left"), [(84, 4), (43, 4), (42, 3), (36, 3), (33, 3), (32, 2), (18, 1), (7, 1), (6, 0)]
+)
+def test_published_convolutions_that_do_not_fit_small_images_are_left_out(side, left):
+    kept = fitting(PUBLISHED_CONVOLUTIONS, (4, side, 84))
+    assert kept == PUBLISHED_CONVOLUTIONS[:left]
+    assert min(ImageLayers(shape=(4, side, 84), convolutions=kept).remaining) >= 1
+    assert fitting(((8, 37, 1),), (4, 36, 36)) == ((8, 37, 1),)  # the user's: refused
 
 
 # The reward

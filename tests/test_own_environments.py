@@ -147,6 +147,13 @@ def test_what_a_name_does_not_lead_to_is_said_in_one_sentence(name, sentence):
 # What comes out of the door
 
 
+def test_a_single_number_as_observation_gets_an_axis():
+    environments = make_environments("custom_environments:Place", 2, seed=0)
+    trajectories, _ = collect(lambda seen: np.full((len(seen), 2), 1.0, np.float32), environments, 2, seed=0)
+    assert environments.observation_space.shape == (1,)
+    assert trajectories.observations.shape[1:] == (1,)
+
+
 @pytest.mark.filterwarnings("ignore:.*precision lowered")
 def test_a_wrapper_takes_its_arguments_from_the_name():
     scaled = 'gymnasium.wrappers:RescaleAction{"min_action": -0.5, "max_action": 0.5}'

@@ -102,7 +102,7 @@ def test_a_ranking_is_replaced_only_where_that_is_asked_for(demos, capsys):
 
 def test_negative_scores_are_values_and_no_options(demos, capsys):
     out = demos.parent / "mine.json"
-    words = ["demos", "rank", str(demos), "--by", "scores", "--out", str(out), "-1.5", "none", "-3", "0"]
+    words = ["demos", "rank", str(demos), "--by", "scores", "--out", str(out), "-1.5", "none", "-3e+00", "0"]
     assert told(capsys, *words)[0] == 0
     assert json.loads(out.read_text())["scores"] == [-1.5, None, -3.0, 0.0]
 

@@ -6,9 +6,13 @@ Commands import their modules themselves, so that ``drex --help`` does not wait 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import decimal
 import difflib
+import errno
 import io
 import os
+import re
 import shlex
 import signal
 import sys
@@ -16,9 +20,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from drex.errors import UserError
+from drex.errors import UserError, printable
 
 FINISHED, FAILED, USER_MISTAKE = 0, 1, 2
+_OF_NAMES = {errno.EACCES, errno.ELOOP, errno.ENAMETOOLONG}  # of files that the user named
 _GROUPS = ("demos", "reward")
 RANKED_BY = ("order", "tiers", "scores", "pairs", "file-order", "file")
 _RANKING_VALUES = """Episodes are numbered from 0 in the order of the file. VALUES are, for
@@ -65,6 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of the output, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINISHED
+    except OSError as error:
+        if error.filename is None or error.errno not in _OF_NAMES:
+            traceback.print_exc()
+            return FAILED
+        print(f"drex: {printable(str(error.filename))}: {error.strerror}", file=sys.stderr)
+        return USER_MISTAKE
     except Exception:
         traceback.print_exc()
         return FAILED
@@ -252,7 +263,7 @@ def _rank_demos(words: list[str]) -> None:
     parser.add_argument("values", metavar="VALUES", nargs="*", help="the ranking, see below")
     parser.add_argument("--out", metavar="RANKING", help="a .json file; default: next to the demonstrations")
     parser.add_argument("--overwrite", action="store_true", help="replace an existing ranking")
-    asked = parser.parse_intermixed_args(words)
+    asked = parser.parse_intermixed_args([_fixed_point(word) for word in words])
 
     from pathlib import Path
 
@@ -269,6 +280,14 @@ def _rank_demos(words: list[str]) -> None:
         raise UserError(str(out), expected="a new path", found="a ranking", do=advice)
     save_ranking(out, ranking)
     print("\n".join([*lines, f"ranking       {out}"]))
+
+
+def _fixed_point(word: str) -> str:
+    """A negative number as argparse knows it, which takes -1.5e+03 for an option."""
+    if re.fullmatch(r"-[\d.]+[eE][-+]?\d+", word):
+        with contextlib.suppress(ValueError, decimal.InvalidOperation):
+            return f"{decimal.Decimal(word):f}"
+    return word
 
 
 def _export_reward(words: list[str]) -> None:

@@ -43,7 +43,7 @@ import numpy.typing as npt
 from gymnasium import Space, spaces
 
 from drex.demonstrations.formats import npz, registry
-from drex.demonstrations.validation import DemonstrationFields, check_fits_space
+from drex.demonstrations.validation import DemonstrationFields, check_fits_space, in_form_of
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.data.true_returns import TrueReturns
 from drex.errors import UserError
@@ -139,6 +139,10 @@ def fit_to_task(
     """
     source, given = demonstrations.source, demonstrations.trajectories
     if observation_space is not None:
+        last = given.last_observations
+        seen = in_form_of(given.observations, observation_space)
+        fitted = None if last is None else in_form_of(last, observation_space)
+        given = replace(given, observations=seen, last_observations=fitted)
         check_fits_space(given.observations, observation_space, f"{source}: observations")
         if given.last_observations is not None:
             check_fits_space(given.last_observations, observation_space, f"{source}: last_observations")

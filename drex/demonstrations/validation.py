@@ -96,6 +96,37 @@ def check_fields(
     return DemonstrationFields(observations, actions, lengths, rewards, terminated, last, task, about)
 
 
+def in_form_of(array: Observations, space: Space[Any]) -> Observations:
+    """Observations (steps, *shape) in the form of an environment's Box, where that changes no value.
+
+    Integers within a Box of floats become floats, bytes aside, which may be pixels; option numbers of a flattened Discrete become one-hot, and
+    single numbers get an axis of their own. Everything else is returned as it is.
+    """
+    if (
+        isinstance(array, StackedFrames)
+        or not isinstance(space, spaces.Box)
+        or np.dtype(space.dtype).kind != "f"
+    ):
+        return array
+    if array.ndim == 1 and array.dtype.kind in "iu" and len(space.shape) == 1:
+        options = space.shape[0]
+        one_hot = (space.low == 0).all() and (space.high == 1).all() and options > 1
+        if one_hot and array.min() >= 0 and array.max() < options:
+            rows: npt.NDArray[Any] = np.eye(options, dtype=space.dtype)
+            return rows[array]
+    if array.ndim == 1 and space.shape == (1,):
+        array = array[:, None]
+    if array.dtype.kind in "iu" and array.dtype != np.uint8 and array.shape[1:] == space.shape:
+        floats = array.astype(space.dtype)
+        if (
+            (floats.astype(array.dtype) == array).all()
+            and (floats >= space.low).all()
+            and (floats <= space.high).all()
+        ):
+            return floats
+    return array
+
+
 def check_fits_space(array: Observations, space: Space[Any], where: str) -> None:
     """Check shape, kind of number (float or integer) and, for integers, range of (steps, *shape) by a space.
 

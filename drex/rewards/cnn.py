@@ -26,6 +26,20 @@ IMAGES_AT_ONCE = 256
 _SLOPE = 0.01
 
 
+def fitting(convolutions: tuple[Convolution, ...], shape: tuple[int, ...]) -> tuple[Convolution, ...]:
+    """The published convolutions without the last ones, where images are too small for those; else the given.
+
+    Args:
+        convolutions: of the settings.
+        shape: (stack, height, width) of the images.
+    """
+    side, fit = min(shape[1:]), 0
+    for _, kernel, stride in convolutions:
+        side = (side - kernel) // stride + 1
+        fit += side >= 1
+    return convolutions[:fit] if convolutions == PUBLISHED_CONVOLUTIONS else convolutions
+
+
 @dataclass(frozen=True, kw_only=True)
 class ImageLayers:
     """The input and the convolutions of a network."""

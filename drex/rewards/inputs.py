@@ -14,7 +14,7 @@ from stable_baselines3.common.utils import get_device
 from drex.envs.data.stacked_frames import are_images
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
-from drex.rewards.cnn import EnsembleCNN, ImageInputs, ImageLayers
+from drex.rewards.cnn import EnsembleCNN, ImageInputs, ImageLayers, fitting
 from drex.rewards.fields import scale_inputs
 from drex.rewards.mlp import EnsembleMLP, as_tensor, options_of, transition_features
 from drex.rewards.settings import RewardSettings, Scaling, raw_members
@@ -127,7 +127,7 @@ def make_network(
             return EnsembleMLP(shape[0], members=members, hidden_sizes=hidden_sizes, generator=generator)
         layers = ImageLayers(
             shape=(shape[0], shape[1], shape[2]),
-            convolutions=settings.convolutions,
+            convolutions=fitting(settings.convolutions, shape),
             mask_top=settings.mask_top,
             mask_bottom=settings.mask_bottom,
         )
