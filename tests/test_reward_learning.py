@@ -309,6 +309,19 @@ def test_members_are_standardised_on_the_ranked_steps():
     assert (reward.fields.offset, reward.fields.scale, reward.fields.pessimism) == (0.0, 1.0, 0.0)
 
 
+def test_a_feature_that_was_always_the_same_does_not_drown_the_others_once_it_changes():
+    ranked = ranked_linear_world(12, seed=0)
+    lamp = np.full((ranked.trajectories.lengths.sum(), 1), 0.1, np.float32)  # off in every episode
+    seen = np.concatenate([ranked.trajectories.observations, lamp], axis=1)
+    last = np.concatenate([ranked.trajectories.last_observations, lamp[:12]], axis=1)
+    world = dataclasses.replace(ranked.trajectories, observations=seen, last_observations=last)
+    settings = dataclasses.replace(SMALL, input_scaling="standardized")
+    reward = learn_reward(RankedTrajectories(world, ranked.preferences), settings, seed=0)
+    on = seen + np.array([0, 0, 0, 1], np.float32)
+    usual, changed = (reward.member_rewards(each, world.actions, each) for each in (seen, on))
+    assert np.abs(changed - usual).mean() < 5 * usual.std()
+
+
 def test_the_ensemble_learns_what_its_members_learn_alone_from_the_same_draws():
     ranked = ranked_linear_world(9, seed=3, shortest=6, longest=12)
     settings = dataclasses.replace(SMALL, l2=0.1, held_out=0.3, gradient_steps=6, learning_rate=1e-2)

@@ -99,8 +99,9 @@ def check_fields(
 def in_form_of(array: Observations, space: Space[Any]) -> Observations:
     """Observations (steps, *shape) in the form of an environment's Box, where that changes no value.
 
-    Integers within a Box of floats become floats, bytes aside, which may be pixels; option numbers of a flattened Discrete become one-hot, and
-    single numbers get an axis of their own. Everything else is returned as it is.
+    Integers within a Box of floats become floats, except bytes, which may be pixels; option numbers of a
+    flattened Discrete become one-hot, and single numbers get an axis of their own. Everything else is
+    returned as it is.
     """
     if (
         isinstance(array, StackedFrames)
