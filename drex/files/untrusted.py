@@ -22,9 +22,11 @@ def library(name: str, where: str) -> ModuleType:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        expected = f"{name.partition('.')[0]} to be installed, which this format needs"
-        advice = "pip install 'drex-rl[formats]'"
-        raise UserError(where, expected=expected, found="no such package", do=advice) from error
+        package = name.partition(".")[0]
+        expected = f"{package} to be installed, which this format needs"
+        raise UserError(
+            where, expected=expected, found="no such package", do=f"pip install {package}"
+        ) from error
 
 
 @contextmanager
