@@ -13,6 +13,7 @@ import format_files as sound
 import h5py
 import numpy as np
 import pyarrow
+import pyarrow.parquet as parquet
 import pytest
 from demonstration_files import whole, with_row
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ from hypothesis import strategies as st
 
 from drex.demonstrations.formats import registry
 from drex.errors import UserError
-from drex.files import hdf5
+from drex.files.arrow import read_table
 
 HDF5 = "data/main_data.hdf5"
 METADATA = "data/metadata.json"
@@ -221,7 +222,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
     "d4rl: bomb": (
         lambda p: hdf5_bomb(p / "a.h5"),
         "a.h5: actions",
-        "at most 68719476736 bytes",
+        "bytes once unpacked",
         "52776558133248",
     ),
     "d4rl: extra fields of others": (
@@ -567,9 +568,20 @@ def test_a_format_that_nobody_knows_is_refused(tmp_path):
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
     path = sound.d4rl(tmp_path / "a.h5")
-    monkeypatch.setattr(hdf5, "LARGEST_BYTES", 71)  # observations take 72
-    with pytest.raises(UserError, match="observations: expected at most 71 bytes once unpacked, found 72"):
+    with h5py.File(path, "a") as file:  # chunks that were never written take no place
+        del file["observations"]
+        file.create_dataset("observations", (10**9, 3), "f4", chunks=(1000, 3))
+    assert path.stat().st_size < 20_000
+    with pytest.raises(UserError, match=r"observations: expected at most [0-9]+ bytes once unpacked, since"):
         registry.read(path)
+
+
+def test_a_parquet_bomb_is_refused_before_it_is_unpacked(tmp_path):
+    table = pyarrow.table({"a": pyarrow.repeat(pyarrow.scalar(0, pyarrow.int8()), 60_000_000)})
+    parquet.write_table(table, tmp_path / "a.parquet", compression="zstd")
+    assert (tmp_path / "a.parquet").stat().st_size < 250_000
+    with pytest.raises(UserError, match=r"expected at most [0-9]+ bytes once unpacked, since the file has"):
+        read_table(tmp_path / "a.parquet", "parquet")
 
 
 FILES = {

@@ -18,6 +18,7 @@ from tiny_image_environments import MEET
 from drex.agents.policies.algorithm_registry import ALGORITHMS
 from drex.agents.policies.network import PolicySettings, make_policy
 from drex.agents.policies.saved import as_callable, load_trained, save_trained
+from drex.agents.policies.saved_actor_critic import save_policy
 from drex.agents.ppo.settings import PPOSettings
 from drex.agents.sb3_algorithms import SB3Settings, train
 from drex.cli.run_options import parse_run_options
@@ -266,6 +267,27 @@ def test_policy_files_of_something_else_are_one_sentence(tmp_path, contents):
     (tmp_path / "policy.json").write_text(contents)
     with pytest.raises(UserError, match=r"policy\.json"):
         load_trained(tmp_path, *task_spaces(WALK)[:2])
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        (
+            {"policy_hidden_sizes": [200_000, 200_000]},
+            r"policy_hidden_sizes: expected \(8,\), as the weights",
+        ),
+        ({"value_hidden_sizes": []}, r"value_hidden_sizes: expected \(8,\), as the weights"),
+        ({"activation": "sine"}, "settings: activation: expected"),
+        ({"depth": 3}, "settings: depth: expected only the fields"),
+    ],
+)
+def test_a_network_that_the_weights_are_not_of_is_refused_before_it_is_made(tmp_path, changes, sentence):
+    spaces = task_spaces(WALK)[:2]
+    save_policy(make_policy(*spaces, NETWORK, seed=0), NETWORK, tmp_path)
+    facts = json.loads((tmp_path / "policy.json").read_text())
+    (tmp_path / "policy.json").write_text(json.dumps(facts | {"settings": facts["settings"] | changes}))
+    with pytest.raises(UserError, match=sentence):
+        load_trained(tmp_path, *spaces)
 
 
 def test_weights_of_another_network_are_refused_by_name(tmp_path):

@@ -291,6 +291,16 @@ def test_what_is_no_zip_of_stable_baselines3_is_one_sentence(tmp_path):
         load_zip(tmp_path / "model.zip", *spaces)
 
 
+def test_weights_that_repeat_a_few_numbers_are_refused_before_a_network_of_their_size_is_made(tmp_path):
+    model = saved(tmp_path / "model.zip", PPO, WALK)
+    weights, stream = dict(model.policy.state_dict()), io.BytesIO()
+    weights["mlp_extractor.policy_net.0.weight"] = torch.zeros(1).expand(40_000, 40_000)
+    torch.save(weights, stream)
+    rewrite(tmp_path / "model.zip", {"policy.pth": stream.getvalue()})
+    with pytest.raises(UserError, match="found other things by the same names"):
+        load_zip(tmp_path / "model.zip", *task_spaces(WALK)[:2])
+
+
 def test_a_zip_of_another_task_is_refused_by_the_shape_that_differs(tmp_path):
     saved(tmp_path / "model.zip", PPO, WALK)
     with pytest.raises(UserError, match=r"model.zip: .*: expected \(4,?.*\), found \(2,?.*\)|no such entry"):

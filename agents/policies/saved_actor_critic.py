@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 from drex.agents.policies.network import PolicySettings, make_policy
 from drex.errors import UserError
 from drex.files.atomic import read_json_object, write_json
+from drex.files.dataclass_json import settings_from_json
 from drex.files.weights import write_weights
 
 FORMAT = 1
@@ -39,12 +42,25 @@ def load_policy(
     if facts.get("format") != FORMAT:
         where = f"{place / 'policy.json'}: format"
         raise UserError(where, expected=str(FORMAT), found=str(facts.get("format")))
-    listed: dict[str, Any] = {
-        key: tuple(value) if isinstance(value, list) else value for key, value in facts["settings"].items()
-    }
-    policy = make_policy(observation_space, action_space, PolicySettings(**listed), seed=0)
+    where = f"{place / 'policy.json'}: settings"
+    settings = settings_from_json(PolicySettings, facts.get("settings", {}), where)
+    for name, part in (("policy_hidden_sizes", "policy_net"), ("value_hidden_sizes", "value_net")):
+        present, named = tuple(layer_sizes(weights, f"mlp_extractor.{part}")), getattr(settings, name)
+        if present != named:  # before a network of any size is made
+            raise UserError(f"{where}: {name}", expected=f"{present}, as the weights", found=str(named))
+    policy = make_policy(observation_space, action_space, settings, seed=0)
     load_weights(policy, weights, str(place / "policy.safetensors"))
     return policy
+
+
+def layer_sizes(weights: Mapping[str, torch.Tensor], prefix: str) -> list[int]:
+    """Outputs of each linear layer ``prefix.NUMBER``, in order."""
+    numbered = {
+        int(match[1]): len(part)
+        for name, part in weights.items()
+        if (match := re.fullmatch(re.escape(prefix) + r"\.(\d+)\.weight", name))
+    }
+    return [numbered[number] for number in sorted(numbered)]
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -22,7 +22,7 @@ from stable_baselines3.common.policies import BasePolicy
 
 from drex.agents.policies.network import make_features
 from drex.agents.policies.saved import build_policy
-from drex.agents.policies.saved_actor_critic import load_weights
+from drex.agents.policies.saved_actor_critic import layer_sizes, load_weights
 from drex.errors import UserError
 
 Weights = dict[str, torch.Tensor]
@@ -95,7 +95,10 @@ def _read(file: Path) -> tuple[dict[str, Any], Weights]:
     except UnpicklingError as reason:
         raise _refused(str(file), "weights alone in policy.pth", "a pickle that would run code") from reason
     named = isinstance(weights, dict) and all(isinstance(part, torch.Tensor) for part in weights.values())
-    if not isinstance(described, dict) or not named:
+    whole = named and all(
+        part.numel() * part.element_size() <= part.untyped_storage().nbytes() for part in weights.values()
+    )
+    if not isinstance(described, dict) or not whole:  # repeated numbers could take any memory
         raise UserError(str(file), expected=expected, found="other things by the same names")
     return described, dict(weights)
 
@@ -140,30 +143,23 @@ def _refused(where: str, expected: str, found: str) -> UserError:
     )
 
 
-def _sizes(weights: Weights, prefix: str) -> list[int]:
-    """Outputs of each linear layer ``prefix.NUMBER``, in order."""
-    numbered = {
-        int(match[1]): len(part)
-        for name, part in weights.items()
-        if (match := re.fullmatch(re.escape(prefix) + r"\.(\d+)\.weight", name))
-    }
-    return [numbered[number] for number in sorted(numbered)]
-
-
 def _actor_critic(weights: Weights) -> dict[str, Any]:
-    actor, critic = _sizes(weights, "mlp_extractor.policy_net"), _sizes(weights, "mlp_extractor.value_net")
+    actor, critic = (
+        layer_sizes(weights, "mlp_extractor.policy_net"),
+        layer_sizes(weights, "mlp_extractor.value_net"),
+    )
     return {"net_arch": {"pi": actor, "vf": critic}}
 
 
 def _with_critics(weights: Weights, actor: list[int]) -> dict[str, Any]:
     critics = {name.split(".")[1] for name in weights if name.startswith("critic.qf")}
-    sizes = {"pi": actor, "qf": _sizes(weights, "critic.qf0")[:-1]}
+    sizes = {"pi": actor, "qf": layer_sizes(weights, "critic.qf0")[:-1]}
     return {"net_arch": sizes, "n_critics": len(critics)}  # DDPG is TD3 with one critic
 
 
 _FAMILIES: dict[object, tuple[str, Callable[[Weights], dict[str, Any]]]] = {
     "stable_baselines3.common.policies": ("ppo", _actor_critic),
-    "stable_baselines3.sac.policies": ("sac", lambda w: _with_critics(w, _sizes(w, "actor.latent_pi"))),
-    "stable_baselines3.td3.policies": ("td3", lambda w: _with_critics(w, _sizes(w, "actor.mu")[:-1])),
-    "stable_baselines3.dqn.policies": ("dqn", lambda w: {"net_arch": _sizes(w, "q_net.q_net")[:-1]}),
+    "stable_baselines3.sac.policies": ("sac", lambda w: _with_critics(w, layer_sizes(w, "actor.latent_pi"))),
+    "stable_baselines3.td3.policies": ("td3", lambda w: _with_critics(w, layer_sizes(w, "actor.mu")[:-1])),
+    "stable_baselines3.dqn.policies": ("dqn", lambda w: {"net_arch": layer_sizes(w, "q_net.q_net")[:-1]}),
 }

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from drex.errors import UserError
-from drex.files.npz import LARGEST_BYTES, describe_path
-from drex.files.untrusted import check_numbers_dtype, damage_as_user_error, library
+from drex.files.npz import describe_path
+from drex.files.untrusted import check_numbers_dtype, check_unpacked_size, damage_as_user_error, library
 
 H5 = Any
 """A file, group or dataset of h5py, which ships no types."""
@@ -104,9 +104,7 @@ def _dataset(group: H5, name: str, where: str) -> H5:
         raise UserError(where, expected="the data itself", found="data that lie in another file")
     if shape is None:
         raise UserError(where, expected="an array", found="nothing (an empty dataset)")
-    if found.nbytes > LARGEST_BYTES:
-        expected = f"at most {LARGEST_BYTES} bytes once unpacked"
-        raise UserError(where, expected=expected, found=f"{found.nbytes}")
+    check_unpacked_size(found.nbytes, found.file.id.get_filesize(), where)
     return found
 
 
