@@ -110,10 +110,11 @@ def run(
         evaluation |= {"versions": versions()}
         write_json(context.folder.path / RESULT, evaluation)
         if report:
-            from drex.report.html import write_report  # slow import: matplotlib
+            from drex.report.finished_run import read_finished_run
+            from drex.report.html import write_report_of  # slow import: matplotlib
 
             context.progress.write("drawing figures and video")
-            for note in write_report(run_dir, task=task, tensorboard=True).notes:
+            for note in write_report_of(read_finished_run(run_dir, task=task), tensorboard=True).notes:
                 context.progress.write(note)
     return evaluation
 

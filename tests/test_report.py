@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 import subprocess
 
@@ -10,6 +11,7 @@ import pytest
 from finished_runs import evaluation, ranked_by_the_user, without_true_returns, write_run
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from drex.errors import UserError
 from drex.report import html as reporting
 from drex.report import video
 from drex.report.finished_run import read_finished_run
@@ -22,6 +24,22 @@ def written(tmp_path_factory):
     folder = write_run(tmp_path_factory.mktemp("runs") / "run", evaluation(reward__kendall_tau=0.3))
     report = write_report(folder, tensorboard=True)
     return folder, report, report.path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("file", "change"),
+    [
+        ("evaluation.json", {"policy": 3}),
+        ("evaluation.json", {"demonstrator": {}}),
+        ("evaluation.json", {"method": []}),
+        ("config.json", {"settings": None}),
+    ],
+)
+def test_a_changed_file_of_a_run_is_one_sentence(tmp_path, file, change):
+    folder = write_run(tmp_path / "run", ranked_by_the_user())
+    (folder / file).write_text(json.dumps(json.loads((folder / file).read_text()) | change))
+    with pytest.raises(UserError, match="run: expected a run folder as drex wrote it, found damage"):
+        write_report(folder)
 
 
 def test_the_report_needs_no_other_file(written):

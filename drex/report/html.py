@@ -16,6 +16,7 @@ from drex.demonstrations.inspect import describe
 from drex.demonstrations.load_and_save import load_demonstrations
 from drex.files.atomic import read_json, remove, written_whole
 from drex.files.run_layout import DEMONSTRATIONS, REPORT, VERSIONS
+from drex.files.untrusted import damage_as_user_error
 from drex.report.figures import draw_figures
 from drex.report.finished_run import METHODS, FinishedRun, read_finished_run
 from drex.report.tables import Table, interval, number, tables
@@ -88,9 +89,14 @@ def write_report(run_dir: str | Path, *, task: str | None = None, tensorboard: b
         tensorboard: also write the figures to the folder's TensorBoard files, in place of earlier ones.
 
     Raises:
-        UserError: the folder holds no finished run.
+        UserError: the folder holds no finished run, or one whose files were changed to what no run writes.
     """
-    run = read_finished_run(run_dir, task=task)
+    with damage_as_user_error(str(run_dir), "a run folder as drex wrote it"):
+        return write_report_of(read_finished_run(run_dir, task=task), tensorboard=tensorboard)
+
+
+def write_report_of(run: FinishedRun, *, tensorboard: bool) -> Report:
+    """``write_report`` of a run that this process finished: an error is one of drex."""
     pictures = {name: _png(figure) for name, figure in draw_figures(run).items()}
     figures = run.path / "figures"
     if figures.is_symlink():
