@@ -96,7 +96,7 @@ def test_games_are_watched_whole_and_unclipped_though_training_ends_them_at_lost
     asked = replace(demonstrator(task), target_return=-1.0, episodes_watched=2, ppo=ppo)
     told = []
     monkeypatch.setattr(
-        "drex.demonstrations.make.tqdm.set_description", lambda _, words, **options: told.append(words)
+        "drex.progress_bar.tqdm.set_description", lambda _, words, **options: told.append(words)
     )
     step = PPO._update_info_buffer
     monkeypatch.setattr(

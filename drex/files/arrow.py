@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from drex.errors import UserError
 from drex.files.npz import describe_path
-from drex.files.untrusted import check_numbers_dtype, check_unpacked_size, damage_as_user_error, library
+from drex.files.untrusted import check_numbers_dtype, damage_as_user_error, library
 
 Column = Any
 """A pyarrow array, which ships no types; ``Table`` likewise."""
@@ -30,20 +30,15 @@ def read_table(path: Path, container: str) -> Table:
         raise UserError(str(path), expected=expected, found=describe_path(path))
     with damage_as_user_error(str(path), expected):
         if container == "parquet":
-            parquet = library("pyarrow.parquet", str(path))
-            facts = parquet.read_metadata(path)
-            columns = [
-                (row, column) for row in range(facts.num_row_groups) for column in range(facts.num_columns)
-            ]
-            values = sum(facts.row_group(row).column(column).num_values for row, column in columns)
-            check_unpacked_size(8 * values, path.stat().st_size, str(path))
-            table = parquet.read_table(path, partitioning=None)
+            table = library("pyarrow.parquet", str(path)).read_table(path, partitioning=None)
         else:
             with arrow.memory_map(str(path)) as source:
                 open_source = arrow.ipc.open_stream if container == "stream" else arrow.ipc.open_file
                 table = open_source(source).read_all()
         table.validate(full=True)
         _read_names(table.schema)
+        if len(set(table.column_names)) < table.num_columns:
+            raise UserError(str(path), expected="columns of different names", found=str(table.column_names))
     return table
 
 
