@@ -19,5 +19,5 @@ class UserError(Exception):
 
 def printable(text: str) -> str:
     """The text in one line, with control characters escaped, since a terminal would obey them."""
-    words = " ".join(text.splitlines())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in words)
+    line = " ".join(text.splitlines())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)

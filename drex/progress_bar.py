@@ -21,12 +21,9 @@ class _Lines(tqdm):  # type: ignore[misc]
 
     def __init__(self, *, total: int, disable: bool, **more: Any) -> None:
         self._shown = -1
-        never = {"mininterval": 0, "maxinterval": math.inf}  # by time: by count alone
-        every = max(1, total / 10)
+        by_count = {"miniters": max(1, total / 10), "mininterval": 0, "maxinterval": math.inf}
         file = None if disable else io.StringIO()
-        super().__init__(
-            total=total, file=file, miniters=every, bar_format=self._FORMAT, disable=disable, **never, **more
-        )
+        super().__init__(total=total, file=file, bar_format=self._FORMAT, disable=disable, **by_count, **more)
 
     def display(self, msg: str | None = None, pos: int | None = None) -> None:
         if self.n != self._shown:  # the end is displayed again on closing

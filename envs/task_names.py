@@ -107,16 +107,16 @@ def read_task_name(task: str) -> EnvironmentSpec:
     while rest:
         wrapper, rest = _read_maker(rest.removeprefix("|"), where)
         if wrapper.maker.count(":") != 1:
-            found = repr(wrapper.maker)
-            raise UserError(f"wrapper {found}", expected="module:Wrapper", found=found)
+            raise UserError(
+                f"wrapper {wrapper.maker!r}", expected="module:Wrapper", found=repr(wrapper.maker)
+            )
         wrappers.append(wrapper)
     return EnvironmentSpec(made.maker, made.kwargs, tuple(wrappers))
 
 
 def _read_maker(text: str, where: str) -> tuple[Maker, str]:
     """The maker at the beginning of a name, and the rest, which is empty or begins with ``|``."""
-    named = re.match(r"[^{|]*", text)
-    maker = named.group() if named else ""
+    maker = re.split("[{|]", text, maxsplit=1)[0]
     rest = text[len(maker) :]
     kwargs: dict[str, Any] = {}
     if rest.startswith("{"):
@@ -156,7 +156,13 @@ def factory_of(maker: str) -> Factory | None:
 
 def wrapped(environment: gymnasium.Env[Any, Any], wrapper: Maker) -> gymnasium.Env[Any, Any]:
     """The environment in this wrapper; UserError if there is none, or if it takes other arguments."""
-    factory = _wrapper_of(wrapper)
+    (module, attribute), where = wrapper.maker.split(":"), f"wrapper {wrapper.maker!r}"
+    try:
+        factory = _attribute(importlib.import_module(module), attribute)
+    except ImportError as reason:
+        raise UserError(where, expected="a module that can be imported", found=str(reason)) from reason
+    if factory is None:
+        raise UserError(where, expected=f"a class or function of {module}", found="none of this name")
     try:
         inspect.signature(factory).bind(environment, **wrapper.kwargs)
     except TypeError as reason:
@@ -165,17 +171,6 @@ def wrapped(environment: gymnasium.Env[Any, Any], wrapper: Maker) -> gymnasium.E
     except ValueError:  # a callable without a signature
         pass
     return factory(environment, **wrapper.kwargs)
-
-
-def _wrapper_of(wrapper: Maker) -> Factory:
-    (module, attribute), where = wrapper.maker.split(":"), f"wrapper {wrapper.maker!r}"
-    try:
-        found = _attribute(importlib.import_module(module), attribute)
-    except ImportError as reason:
-        raise UserError(where, expected="a module that can be imported", found=str(reason)) from reason
-    if found is None:
-        raise UserError(where, expected=f"a class or function of {module}", found="none of this name")
-    return found
 
 
 def _attribute(module: object, name: str) -> Factory | None:

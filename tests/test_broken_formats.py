@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from drex.demonstrations.formats import registry
 from drex.errors import UserError
+from drex.files import hdf5
 from drex.files.arrow import read_table
 
 HDF5 = "data/main_data.hdf5"
@@ -221,7 +222,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Path], str, str, str]] = {
     "d4rl: bomb": (
         lambda p: hdf5_bomb(p / "a.h5"),
         "a.h5: actions",
-        "bytes once unpacked",
+        "at most 68719476736 bytes",
         "52776558133248",
     ),
     "d4rl: extra fields of others": (
@@ -566,6 +567,13 @@ def test_a_format_that_nobody_knows_is_refused(tmp_path):
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    path = sound.d4rl(tmp_path / "a.h5")
+    monkeypatch.setattr(hdf5, "LARGEST_BYTES", 71)  # observations take 72
+    with pytest.raises(UserError, match="observations: expected at most 71 bytes once unpacked, found 72"):
+        registry.read(path)
+
+
+def test_more_than_a_small_file_can_hold_is_refused_before_it_is_unpacked(tmp_path):
     path = sound.d4rl(tmp_path / "a.h5")
     with h5py.File(path, "a") as file:  # chunks that were never written take no place
         del file["observations"]

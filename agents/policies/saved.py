@@ -25,13 +25,12 @@ from drex.agents.policies.saved_actor_critic import (
     FORMAT,
     load_policy,
     load_weights,
-    read_weights,
     save_policy,
 )
 from drex.envs.data.stacked_frames import holds_images
 from drex.errors import UserError
 from drex.files.atomic import read_json_object, write_json
-from drex.files.weights import write_weights
+from drex.files.weights import read_weights, write_weights
 
 
 def as_callable(policy: BasePolicy, *, seed: int | None) -> Policy:
@@ -96,7 +95,7 @@ def load_trained(
     if facts.get("format") != FORMAT or algorithm not in ALGORITHMS:
         expected = f"format {FORMAT} and one of {', '.join(ALGORITHMS)}"
         raise UserError(where, expected=expected, found=f"{facts.get('format')} and {algorithm!r}")
-    weights = read_weights(place)
+    weights = read_weights(place / "policy.safetensors")
     policy = build_policy(algorithm, observation_space, action_space, facts.get("arguments"), where)
     load_weights(policy, weights, str(place / "policy.safetensors"))
     return policy

@@ -10,15 +10,13 @@ from typing import Any
 
 import gymnasium
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from drex.agents.policies.network import PolicySettings, make_policy
 from drex.errors import UserError
 from drex.files.atomic import read_json_object, write_json
 from drex.files.dataclass_json import settings_from_json
-from drex.files.weights import write_weights
+from drex.files.weights import read_weights, write_weights
 
 FORMAT = 1
 
@@ -38,16 +36,16 @@ def load_policy(
         UserError: a file is missing or unreadable, of another format, or does not fit the spaces.
     """
     place = Path(folder)
-    facts, weights = read_json_object(place / "policy.json"), read_weights(place)
+    where = place / "policy.json"
+    facts, weights = read_json_object(where), read_weights(place / "policy.safetensors")
     if facts.get("format") != FORMAT:
-        where = f"{place / 'policy.json'}: format"
-        raise UserError(where, expected=str(FORMAT), found=str(facts.get("format")))
-    where = f"{place / 'policy.json'}: settings"
-    settings = settings_from_json(PolicySettings, facts.get("settings", {}), where)
+        raise UserError(f"{where}: format", expected=str(FORMAT), found=str(facts.get("format")))
+    settings = settings_from_json(PolicySettings, facts.get("settings", {}), f"{where}: settings")
     for name, part in (("policy_hidden_sizes", "policy_net"), ("value_hidden_sizes", "value_net")):
         present, named = tuple(layer_sizes(weights, f"mlp_extractor.{part}")), getattr(settings, name)
         if present != named:  # before a network of any size is made
-            raise UserError(f"{where}: {name}", expected=f"{present}, as the weights", found=str(named))
+            expected = f"{present}, as the weights"
+            raise UserError(f"{where}: settings: {name}", expected=expected, found=str(named))
     policy = make_policy(observation_space, action_space, settings, seed=0)
     load_weights(policy, weights, str(place / "policy.safetensors"))
     return policy
@@ -61,15 +59,6 @@ def layer_sizes(weights: Mapping[str, torch.Tensor], prefix: str) -> list[int]:
         if (match := re.fullmatch(re.escape(prefix) + r"\.(\d+)\.weight", name))
     }
     return [numbered[number] for number in sorted(numbered)]
-
-
-def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """The weights of a policy by name; UserError if the file is missing or unreadable."""
-    file = folder / "policy.safetensors"
-    try:
-        return load_file(file)
-    except (OSError, SafetensorError) as reason:
-        raise UserError(str(file), expected="weights in safetensors", found=str(reason)) from reason
 
 
 def load_weights(policy: BasePolicy, weights: dict[str, torch.Tensor], where: str) -> None:

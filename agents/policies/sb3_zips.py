@@ -144,11 +144,8 @@ def _refused(where: str, expected: str, found: str) -> UserError:
 
 
 def _actor_critic(weights: Weights) -> dict[str, Any]:
-    actor, critic = (
-        layer_sizes(weights, "mlp_extractor.policy_net"),
-        layer_sizes(weights, "mlp_extractor.value_net"),
-    )
-    return {"net_arch": {"pi": actor, "vf": critic}}
+    parts = {"pi": "mlp_extractor.policy_net", "vf": "mlp_extractor.value_net"}
+    return {"net_arch": {name: layer_sizes(weights, part) for name, part in parts.items()}}
 
 
 def _with_critics(weights: Weights, actor: list[int]) -> dict[str, Any]:

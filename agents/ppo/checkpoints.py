@@ -6,13 +6,12 @@ import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file
 
 from drex.agents.policies.saved_actor_critic import load_weights
 from drex.agents.ppo.algorithm import PPO
 from drex.files.atomic import read_json_object, write_json, written_whole
 from drex.files.checksums import check_checksums, write_checksums
-from drex.files.weights import write_weights
+from drex.files.weights import read_weights, write_weights
 
 SNAPSHOTS = "policies"
 """Folder of the policies along the training."""
@@ -56,7 +55,7 @@ def load_checkpoint(folder: Path, model: PPO) -> int:
     if not found:
         return 0
     check_checksums(found[-1], advice=f"remove {folder} to train from the start")
-    tensors = load_file(found[-1] / "state.safetensors")
+    tensors = read_weights(found[-1] / "state.safetensors")
     weights = {name.removeprefix("policy/"): t for name, t in tensors.items() if name.startswith("policy/")}
     load_weights(model.policy, weights, str(found[-1]))
     state: dict[int, dict[str, torch.Tensor]] = {}

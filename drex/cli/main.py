@@ -6,7 +6,6 @@ Commands import their modules themselves, so that ``drex --help`` does not wait 
 from __future__ import annotations
 
 import argparse
-import contextlib
 import decimal
 import difflib
 import errno
@@ -284,10 +283,8 @@ def _rank_demos(words: list[str]) -> None:
 
 def _fixed_point(word: str) -> str:
     """A negative number as argparse knows it, which takes -1.5e+03 for an option."""
-    if re.fullmatch(r"-[\d.]+[eE][-+]?\d+", word):
-        with contextlib.suppress(ValueError, decimal.InvalidOperation):
-            return f"{decimal.Decimal(word):f}"
-    return word
+    scientific = re.fullmatch(r"-(\d+\.?\d*|\.\d+)[eE][-+]?\d+", word)
+    return f"{decimal.Decimal(word):f}" if scientific else word
 
 
 def _export_reward(words: list[str]) -> None:

@@ -143,9 +143,9 @@ def fit_to_task(
         seen = in_form_of(given.observations, observation_space)
         fitted = None if last is None else in_form_of(last, observation_space)
         given = replace(given, observations=seen, last_observations=fitted)
-        check_fits_space(given.observations, observation_space, f"{source}: observations")
-        if given.last_observations is not None:
-            check_fits_space(given.last_observations, observation_space, f"{source}: last_observations")
+        check_fits_space(seen, observation_space, f"{source}: observations")
+        if fitted is not None:
+            check_fits_space(fitted, observation_space, f"{source}: last_observations")
     actions = given.actions
     if action_space is not None:
         check_fits_space(actions, action_space, f"{source}: actions")

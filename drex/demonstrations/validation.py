@@ -103,11 +103,9 @@ def in_form_of(array: Observations, space: Space[Any]) -> Observations:
     flattened Discrete become one-hot, and single numbers get an axis of their own. Everything else is
     returned as it is.
     """
-    if (
-        isinstance(array, StackedFrames)
-        or not isinstance(space, spaces.Box)
-        or np.dtype(space.dtype).kind != "f"
-    ):
+    if not isinstance(space, spaces.Box) or np.dtype(space.dtype).kind != "f":
+        return array
+    if isinstance(array, StackedFrames):
         return array
     if array.ndim == 1 and array.dtype.kind in "iu" and len(space.shape) == 1:
         options = space.shape[0]
@@ -119,11 +117,8 @@ def in_form_of(array: Observations, space: Space[Any]) -> Observations:
         array = array[:, None]
     if array.dtype.kind in "iu" and array.dtype != np.uint8 and array.shape[1:] == space.shape:
         floats = array.astype(space.dtype)
-        if (
-            (floats.astype(array.dtype) == array).all()
-            and (floats >= space.low).all()
-            and (floats <= space.high).all()
-        ):
+        inside = (floats >= space.low) & (floats <= space.high)
+        if (inside & (floats.astype(array.dtype) == array)).all():
             return floats
     return array
 

@@ -100,10 +100,8 @@ def os_errors_as_user_errors(path: Path, *, of_writing: bool = False) -> Iterato
         reason = error.strerror or str(error)
         named = error.filename and not _HIDDEN.search(str(error.filename))
         found = f"{reason} ({error.filename})" if named else reason
-        advice = "free it, or name another folder"
-        raise UserError(
-            _HIDDEN.sub("", str(path)), expected="a place to write", found=found, do=advice
-        ) from error
+        where, advice = _HIDDEN.sub("", str(path)), "free it, or name another folder"
+        raise UserError(where, expected="a place to write", found=found, do=advice) from error
 
 
 def _sync_tree(folder: Path) -> None:

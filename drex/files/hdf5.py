@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from drex.errors import UserError
-from drex.files.npz import describe_path
-from drex.files.untrusted import check_numbers_dtype, check_unpacked_size, damage_as_user_error, library
+from drex.files.npz import LARGEST_BYTES, describe_path
+from drex.files.untrusted import check_numbers_dtype, damage_as_user_error, library
 
 H5 = Any
 """A file, group or dataset of h5py, which ships no types."""
+_SMALL_BYTES = 2**26  # that an array in a file of any size may take
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
@@ -104,7 +105,12 @@ def _dataset(group: H5, name: str, where: str) -> H5:
         raise UserError(where, expected="the data itself", found="data that lie in another file")
     if shape is None:
         raise UserError(where, expected="an array", found="nothing (an empty dataset)")
-    check_unpacked_size(found.nbytes, found.file.id.get_filesize(), where)
+    packed = found.file.id.get_filesize()
+    held = _SMALL_BYTES + 1_032 * packed  # deflate packs no better, and chunks never written take no place
+    for most, why in ((LARGEST_BYTES, ""), (held, f", since the file has {packed}")):
+        if found.nbytes > most:
+            expected = f"at most {most} bytes once unpacked{why}"
+            raise UserError(where, expected=expected, found=f"{found.nbytes}")
     return found
 
 

@@ -16,9 +16,6 @@ from drex.errors import UserError
 Arrays = dict[str, npt.NDArray[Any]]
 """Arrays by the field names of drex's npz file."""
 
-SMALL_BYTES = 2**26
-"""Size in memory that a file of any size may take."""
-
 
 def library(name: str, where: str) -> ModuleType:
     """Import a library that only some formats need; UserError if it is not installed."""
@@ -26,24 +23,8 @@ def library(name: str, where: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         package = name.partition(".")[0]
-        expected = f"{package} to be installed, which this format needs"
-        raise UserError(
-            where, expected=expected, found="no such package", do=f"pip install {package}"
-        ) from error
-
-
-def check_unpacked_size(size: int, packed: int, where: str) -> None:
-    """Refuse an array that is larger than its file can hold, before memory is allocated for it.
-
-    Args:
-        size: bytes of the array, as the file declares them.
-        packed: bytes of the file; deflate packs at most 1,032 bytes into one.
-        where: the array, for the error.
-    """
-    most = SMALL_BYTES + 1_032 * packed
-    if size > most:
-        expected = f"at most {most} bytes once unpacked, since the file has {packed}"
-        raise UserError(where, expected=expected, found=f"{size}")
+        expected, advice = f"{package} to be installed, which this format needs", f"pip install {package}"
+        raise UserError(where, expected=expected, found="no such package", do=advice) from error
 
 
 @contextmanager

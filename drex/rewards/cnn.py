@@ -33,11 +33,17 @@ def fitting(convolutions: tuple[Convolution, ...], shape: tuple[int, ...]) -> tu
         convolutions: of the settings.
         shape: (stack, height, width) of the images.
     """
-    side, fit = min(shape[1:]), 0
+    fit = len(convolutions)
+    while convolutions == PUBLISHED_CONVOLUTIONS and _left(convolutions[:fit], min(shape[1:])) < 1:
+        fit -= 1
+    return convolutions[:fit]
+
+
+def _left(convolutions: tuple[Convolution, ...], side: int) -> int:
+    """Pixels of a side after the convolutions; less than 1 if the kernels do not fit."""
     for _, kernel, stride in convolutions:
         side = (side - kernel) // stride + 1
-        fit += side >= 1
-    return convolutions[:fit] if convolutions == PUBLISHED_CONVOLUTIONS else convolutions
+    return side
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,10 +72,7 @@ class ImageLayers:
     @property
     def remaining(self) -> tuple[int, int]:
         """Height and width after the last convolution; less than 1 if the kernels do not fit."""
-        height, width = self.shape[1:]
-        for _, kernel, stride in self.convolutions:
-            height, width = (height - kernel) // stride + 1, (width - kernel) // stride + 1
-        return height, width
+        return _left(self.convolutions, self.shape[1]), _left(self.convolutions, self.shape[2])
 
     def parameter_shapes(self, members: int, hidden_sizes: tuple[int, ...]) -> dict[str, tuple[int, ...]]:
         """Shape of every parameter of an ensemble, by name."""

@@ -92,10 +92,9 @@ def step_inputs(trajectories: Trajectories, settings: RewardSettings, device: st
         features = features.copy()  # so that a network that works in place does not change the trajectories
     shift, spread = np.zeros(features.shape[1], np.float32), np.ones(features.shape[1], np.float32)
     if settings.input_scaling != "raw":
+        shift, spread = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-6)
         # A feature that was always the same has no scale: a later change would count a million times.
-        same = features.min(axis=0) == features.max(axis=0)
-        shift = features.mean(axis=0)
-        spread = np.where(same, np.float32(1.0), np.maximum(features.std(axis=0), 1e-6))
+        spread[features.min(axis=0) == features.max(axis=0)] = 1.0
     return VectorInputs(
         torch.as_tensor(features),
         torch.as_tensor(shift),

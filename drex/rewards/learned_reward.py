@@ -14,15 +14,13 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from stable_baselines3.common.utils import get_device
 
 from drex.envs.data.trajectories import Trajectories
 from drex.errors import UserError
 from drex.files.atomic import read_json_object, write_json
 from drex.files.dataclass_json import settings_from_json, settings_to_json
-from drex.files.weights import write_weights
+from drex.files.weights import read_weights, write_weights
 from drex.rewards.cnn import IMAGES_AT_ONCE, EnsembleCNN
 from drex.rewards.fields import RewardFields, RewardModule
 from drex.rewards.mlp import EnsembleMLP, as_tensor
@@ -135,10 +133,7 @@ def load_reward(folder: str | Path) -> LearnedReward:
     """
     where, weights_file = str(Path(folder) / "reward.json"), str(Path(folder) / "reward.safetensors")
     described = read_json_object(Path(where))
-    try:
-        weights = load_file(weights_file)
-    except (OSError, SafetensorError) as reason:
-        raise UserError(weights_file, expected="weights in safetensors", found=str(reason)) from reason
+    weights = read_weights(Path(weights_file))
     number = described.get("format")
     if number not in range(1, FORMAT + 1):
         expected = f"at most {FORMAT}"

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-from safetensors.torch import load_file
 from stable_baselines3.common.policies import ActorCriticPolicy, BasePolicy
 
 from drex.agents.policies.acting import Policy
@@ -21,6 +20,7 @@ from drex.envs.make import task_spaces
 from drex.files.atomic import read_json, write_json
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_layout import CLONE, JUDGES, POLICY, TRAINED
+from drex.files.weights import read_weights
 from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.rewards.learned_reward import LearnedReward
 from drex.selection.choice import Actions, Candidate, PolicyChoice, choose
@@ -160,5 +160,5 @@ def _load(run: Context, candidate: Candidate) -> BasePolicy:
     """A policy of the training."""
     weights, network = _files(run, candidate)
     policy = load_trained(network.parent, *task_spaces(run.task)[:2])
-    load_weights(policy, load_file(weights), str(weights))
+    load_weights(policy, read_weights(weights), str(weights))
     return policy
