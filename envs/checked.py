@@ -61,7 +61,7 @@ class CheckedEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]
             expected = "step to return (observation, reward, terminated, truncated, info)"
             raise self._wrong(expected, _form(given))
         values = [np.asarray(value) for value in given[1:4]]
-        if any(value.size != 1 for value in values):
+        if any(value.size != 1 or value.dtype.kind not in "fiub" for value in values):
             raise self._wrong("one reward and two flags", ", ".join(map(repr, given[1:4])))
         reward, terminated, truncated = (value.item() for value in values)
         return self._checked(given[0]), float(reward), bool(terminated), bool(truncated), {}
@@ -107,7 +107,7 @@ class _Watchdog:
 
     def enter(self, environment: CheckedEnv, method: str) -> None:
         self._inside = environment, method, time.monotonic()
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():  # a forked process has no threads
             self._thread = threading.Thread(target=self._watch, daemon=True, name="drex-watchdog")
             self._thread.start()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 
 import gymnasium
@@ -105,6 +106,21 @@ class Grows(Drift):
         return np.zeros(3, np.float32), 0.0, False, False, {}
 
 
+class RewardIsNone(Drift):
+    def step(self, action):
+        return np.zeros(2, np.float32), None, False, False, {}
+
+
+class RewardIsText(Drift):
+    def step(self, action):
+        return np.zeros(2, np.float32), "much", False, False, {}
+
+
+class FlagsAreNone(Drift):
+    def step(self, action):
+        return np.zeros(2, np.float32), 0.0, None, None, {}
+
+
 def zeros(observations):
     return np.zeros((len(observations), 1), np.float32)
 
@@ -155,6 +171,9 @@ def test_actions_are_recorded_and_paid_as_they_were_taken():
         (OldReset, r"step 0: expected reset to return, found TypeError: .*unexpected keyword argument"),
         (NotFinite, r"step 3: expected finite observations, found NaN or infinity"),
         (Grows, r"step 1: expected an observation of shape \(2,\), found shape \(3,\)"),
+        (RewardIsNone, r"step 1: expected one reward and two flags, found None, False, False"),
+        (RewardIsText, r"step 1: expected one reward and two flags, found 'much', False, False"),
+        (FlagsAreNone, r"step 1: expected one reward and two flags, found 0.0, None, None"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -163,9 +182,13 @@ def test_a_faulty_environment_is_one_sentence_that_names_episode_and_step(enviro
         rolled_out(environment)
 
 
-def test_the_log_names_the_environment_that_keeps_the_process_waiting(monkeypatch, caplog):
+@pytest.mark.parametrize("forked", [False, True])
+def test_the_log_names_the_environment_that_keeps_the_process_waiting(monkeypatch, caplog, forked):
     monkeypatch.setattr("drex.envs.checked.PATIENCE", 0.1)
-    monkeypatch.setattr("drex.envs.checked._WATCHDOG", type(checked._WATCHDOG)())
+    watchdog = type(checked._WATCHDOG)()
+    if forked:  # the child of a process whose watchdog ran has the object and no thread
+        watchdog._thread = threading.Thread(target=print)
+    monkeypatch.setattr("drex.envs.checked._WATCHDOG", watchdog)
     environments = make_environments(f"{HERE}:Slow", 1, seed=0)
     collect(lambda seen: np.zeros((len(seen), 1), np.float32), environments, 1, seed=0)
     waited = [record.getMessage() for record in caplog.records]
