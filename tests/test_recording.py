@@ -7,6 +7,7 @@ import io
 import json
 import pickle
 import zipfile
+from contextlib import suppress
 
 import gymnasium
 import numpy as np
@@ -237,11 +238,11 @@ def test_nothing_in_a_zip_is_unpickled(tmp_path):
     assert trap.exists(), "the trap is armed"
 
 
-def rewrite(file, contents):
+def rewrite(file, contents, compression=zipfile.ZIP_STORED):
     """Replace entries of a zip."""
     with zipfile.ZipFile(file) as archive:
         entries = {name: archive.read(name) for name in archive.namelist()} | contents
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w", compression) as archive:
         for name, entry in entries.items():
             archive.writestr(name, entry)
 
@@ -281,6 +282,13 @@ def test_what_is_no_zip_of_stable_baselines3_is_one_sentence(tmp_path):
         with pytest.raises(UserError, match=rf"{name}: expected a zip that stable-baselines3 saved, found"):
             load_zip(tmp_path / name, *spaces)
     saved(tmp_path / "model.zip", PPO, WALK)
+    rewrite(tmp_path / "model.zip", {}, zipfile.ZIP_DEFLATED)
+    content = (tmp_path / "model.zip").read_bytes()
+    for place in range(0, len(content) // 2, 50):
+        damage = bytes(byte ^ 0xFF for byte in content[place : place + 256])
+        (tmp_path / "damaged.zip").write_bytes(content[:place] + damage + content[place + 256 :])
+        with suppress(UserError):  # some of it is in members that nobody reads
+            load_zip(tmp_path / "damaged.zip", *spaces)
     rewrite(tmp_path / "model.zip", {"data": b"[]"})
     with pytest.raises(UserError, match="found other things by the same names"):
         load_zip(tmp_path / "model.zip", *spaces)

@@ -90,10 +90,10 @@ def _read(file: Path) -> tuple[dict[str, Any], Weights]:
             described = json.loads(archive.read("data"))
             content = io.BytesIO(archive.read("policy.pth"))
             weights = torch.load(content, map_location="cpu", weights_only=True)
-    except (OSError, KeyError, ValueError, RuntimeError, zipfile.BadZipFile) as reason:
-        raise UserError(str(file), expected=expected, found=str(reason).splitlines()[0]) from reason
     except UnpicklingError as reason:
         raise _refused(str(file), "weights alone in policy.pth", "a pickle that would run code") from reason
+    except Exception as reason:  # zip and torch fail in many ways on damaged bytes
+        raise UserError(str(file), expected=expected, found=f"damage ({str(reason)[:200]})") from reason
     named = isinstance(weights, dict) and all(isinstance(part, torch.Tensor) for part in weights.values())
     whole = named and all(
         part.numel() * part.element_size() <= part.untyped_storage().nbytes() for part in weights.values()
