@@ -400,16 +400,17 @@ def test_damaged_files_are_refused_by_name(tmp_path):
     assert "config.json: expected a JSON file, found No such file" in refused(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["value.json", "seconds.json"])
 @pytest.mark.parametrize(("change", "found"), [("flip", "other content"), ("remove", "none")])
-def test_a_stage_whose_file_has_changed_is_refused_by_name_and_can_be_made_again(tmp_path, change, found):
+def test_a_stage_whose_file_has_changed_is_refused_by_name_and_can_be_made_again(
+    tmp_path, change, found, name
+):
     run(tmp_path, CONFIG)
-    file = tmp_path / "reward" / "value.json"
+    file = tmp_path / "reward" / name
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(bytes(content)) if change == "flip" else file.unlink()
-    expected = (
-        rf"reward/value\.json: expected the file as it was written, found {found}; remove .*reward to make"
-    )
+    expected = rf"reward/{name}: expected the file as it was written, found {found}; remove .*reward to make"
     with pytest.raises(UserError, match=expected):
         run(tmp_path, CONFIG)
     shutil.rmtree(tmp_path / "reward")
@@ -460,6 +461,18 @@ def test_a_folder_that_may_not_be_written_is_refused():
         f"{run_folder}: expected a place to write, found Permission denied ({run_folder}/.lock); "
         "free it, or name another folder",
     ]
+
+
+def test_versions_of_another_form_are_refused_by_name(tmp_path):
+    run(tmp_path, CONFIG)
+    (tmp_path / "versions.json").write_text("-1")
+    assert "versions.json: expected a JSON object, found JSON of type int" in refused(tmp_path)
+
+
+def test_a_long_value_that_differs_is_shortened(tmp_path):
+    run(tmp_path, CONFIG)
+    (tmp_path / "config.json").write_text(json.dumps({"task": "x" * 10_000}))
+    assert "…" in (message := refused(tmp_path)) and len(message) < 1000
 
 
 def test_versions_name_packages_and_no_host(tmp_path):

@@ -26,6 +26,7 @@ from drex.files.atomic import (
     FolderLock,
     os_errors_as_user_errors,
     read_json,
+    read_json_object,
     remove,
     write_json,
     written_whole,
@@ -145,8 +146,7 @@ class RunFolder:
     def seconds(self) -> dict[str, float]:
         """Wall time in seconds of each complete stage, since the last resume."""
         files = sorted(self.path.glob(f"*/{_SECONDS}"))
-        whole = [file for file in files if "." not in file.parent.name]
-        return {file.parent.name: float(read_json(file)["seconds"]) for file in whole}
+        return {f.parent.name: float(read_json(f)["seconds"]) for f in files if "." not in f.parent.name}
 
     def close(self) -> None:
         """Release the lock; may be called twice."""
@@ -187,9 +187,9 @@ class RunFolder:
                 for file in (_FINGERPRINT, _SECONDS, CHECKSUMS):
                     if (partial / file).exists():
                         raise ValueError(f"stage {name}: save wrote {file}, which is the run folder's own")
+                write_json(partial / _SECONDS, {"seconds": seconds})
                 write_checksums(partial)
                 write_json(partial / _FINGERPRINT, fingerprint)
-                write_json(partial / _SECONDS, {"seconds": seconds})
         finally:
             del self._making[name]
         remove(self.path / f"{name}.unfinished")
@@ -226,7 +226,7 @@ def _settle(path: Path, asked: JSON, resume: bool) -> None:
     if not (path / VERSIONS).exists():
         write_json(path / VERSIONS, now)
         return
-    then = read_json(path / VERSIONS)
+    then = read_json_object(path / VERSIONS)
     changed = [f"{name} {then.get(name)} -> {new}" for name, new in now.items() if then.get(name) != new]
     if changed:
         _LOG.warning("%s: begun with other versions, results may differ: %s", path, ", ".join(changed))
@@ -271,7 +271,8 @@ _NOTHING: Any = object()
 
 
 def _say(value: JSON) -> str:
-    return "no such field" if value is _NOTHING else json.dumps(value)
+    said = "no such field" if value is _NOTHING else json.dumps(value)
+    return said if len(said) <= 200 else f"{said[:200]}…"
 
 
 def _plain(value: JSON) -> JSON:
