@@ -16,17 +16,18 @@ from drex.envs.make import task_spaces
 
 @contextmanager
 def limit_torch_threads(task: str) -> Iterator[None]:
-    """One torch thread inside, for tasks with flat observations; images keep torch's number of threads."""
-    before = torch.get_num_threads()
+    """Single precision inside and, for tasks with flat observations, one torch thread; images keep theirs."""
+    threads, precision = torch.get_num_threads(), torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
     if has_flat_observations(task):
         torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
+        torch.set_default_dtype(precision)
 
 
 def has_flat_observations(task: str) -> bool:
     """Whether observations are vectors or single numbers."""
-    observation_space, _, _ = task_spaces(task)
-    return len(observation_space.shape or ()) <= 1
+    return len(task_spaces(task)[0].shape or ()) <= 1

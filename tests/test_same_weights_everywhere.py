@@ -85,6 +85,19 @@ def test_a_run_sets_torchs_threads_and_sets_them_back_on_errors_too(demonstratio
         torch.set_num_threads(before)
 
 
+def test_double_precision_asked_for_elsewhere_changes_no_weight_and_is_still_asked_for(
+    demonstrations, tmp_path
+):
+    start(tmp_path / "single", demonstrations)
+    torch.set_default_dtype(torch.float64)
+    try:
+        start(tmp_path / "double", demonstrations)
+        assert torch.get_default_dtype() == torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert weights(tmp_path / "double") == weights(tmp_path / "single")
+
+
 def test_demonstrations_are_made_and_recorded_on_one_thread_through_every_door(tmp_path, monkeypatch):
     seen = []
 
