@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks import ablations, atari, atari_memory, atari_parity, suite, throughput, trex
+from benchmarks import ablations, atari, atari_memory, atari_parity, reliability, suite, throughput, trex
 from benchmarks.runner import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
@@ -15,6 +15,7 @@ PAGES = (
     README.parent / "docs" / "results.md",
     README.parent / "docs" / "trex.md",
     README.parent / "docs" / "atari.md",
+    README.parent / "docs" / "reliability.md",
 )
 TABLES = {
     "suite": suite.table,
@@ -23,6 +24,7 @@ TABLES = {
     "atari": atari.table,
     "atari-parity": atari_parity.table,
     "throughput": throughput.table,
+    "reliability": reliability.table,
     "trex": trex.table,
     "atari-memory": atari_memory.table,
 }

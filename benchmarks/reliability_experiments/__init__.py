@@ -1,0 +1,1 @@
+"""The parts of ``python -m benchmarks reliability``, one module each, and what they share."""
