@@ -139,8 +139,7 @@ def train(
         model = _make(algorithm, settings, policy_settings, environments, seed=seed, device=device)
         if algorithm.takes_clone and settings.start_from == "clone" and start_from is not None:
             cast("ActorCriticPolicy", model.policy).load_state_dict(start_from.state_dict())
-        if logger is not None:
-            model.set_logger(logger)
+        model.set_logger(logger or Logger(None, []))  # its own would leave a folder for temporary files
         watching = [_LearnedRewardWatch(), *([] if callback is None else [callback])]
         model.learn(settings.environment_steps, callback=CallbackList(watching))
         model.logger.dump(model.num_timesteps)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,10 @@ from drex.agents.policies.acting import deterministic
 from drex.agents.policies.network import PolicySettings, policy_arguments
 from drex.agents.ppo.algorithm import PPO
 from drex.agents.ppo.settings import PPOSettings
+from drex.agents.ppo.train import train_ppo
 from drex.agents.rollouts.collect import collect
+from drex.agents.sb3_algorithms import SB3Settings
+from drex.agents.sb3_algorithms import train as train_other
 from drex.envs.learned_reward import LearnedRewardVecEnv
 from drex.envs.make import make_environments
 from drex.errors import UserError
@@ -396,3 +401,16 @@ def test_weights_that_are_not_finite_stop_the_training():
     ours = make_ppo(PPO, WALK, learning_rate=1e38)
     with pytest.raises(UserError, match=r"weights of PPO after 256 steps: .*expected finite numbers"):
         ours.learn(ENVIRONMENTS * ROLLOUT)
+
+
+def test_training_leaves_no_folder_for_temporary_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    ppo = PPOSettings(environment_steps=256, environments=2, rollout_steps=32, batch_size=64)
+    others = {"policy_settings": PolicySettings(), "seed": 0, "reward": None, "start_from": None}
+
+    def make(count, seed):
+        return make_environments(WALK, count, seed=seed)
+
+    train_ppo(make, replace(ppo, start_from="scratch"), **others)
+    train_other(make, SB3Settings(name="a2c", environment_steps=64), **others)
+    assert list(tmp_path.glob("SB3-*")) == []

@@ -84,8 +84,7 @@ def train_ppo(
                 where = "learner.normalize_observations"
                 raise UserError(where, expected="observations in numbers", found="images")
             callback = CallbackList([RunningNormalization(), *([] if callback is None else [callback])])
-        if logger is not None:
-            model.set_logger(logger)
+        model.set_logger(logger or Logger(None, []))  # its own would leave a folder for temporary files
         segments = settings.segments()
         model.planned_steps = segments[-1]
         done = 0 if checkpoints is None else load_checkpoint(checkpoints, model)
