@@ -66,8 +66,15 @@ class CheckedEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]
         reward, terminated, truncated = (value.item() for value in values)
         return self._checked(given[0]), float(reward), bool(terminated), bool(truncated), {}
 
+    def close(self) -> None:
+        """Close; an error is logged alone, since no result is lost."""
+        try:
+            self.env.close()
+        except Exception:
+            _LOG.warning("%s: close failed", self._task, exc_info=True)
+
     def _call(self, method: str, call: Callable[[], Given]) -> Given:
-        _WATCHDOG.enter(self, method)
+        _WATCHDOG.watch(self, method)
         try:
             return call()
         except UserError:
@@ -77,7 +84,7 @@ class CheckedEnv(gymnasium.Wrapper[npt.NDArray[Any], Any, npt.NDArray[Any], Any]
             found = f"{type(error).__name__}: {error} ({place.filename}, line {place.lineno})"
             raise self._wrong(f"{method} to return", found) from error
         finally:
-            _WATCHDOG.leave()
+            _WATCHDOG.inside = None
 
     def _checked(self, observation: object) -> npt.NDArray[Any]:
         """A copy of the observation."""
@@ -102,23 +109,20 @@ class _Watchdog:
     """A thread that names the environment which does not return from ``reset`` or ``step``."""
 
     def __init__(self) -> None:
-        self._inside: tuple[CheckedEnv, str, float] | None = None
+        self.inside: tuple[CheckedEnv, str, float] | None = None
         self._thread: threading.Thread | None = None
 
-    def enter(self, environment: CheckedEnv, method: str) -> None:
-        self._inside = environment, method, time.monotonic()
+    def watch(self, environment: CheckedEnv, method: str) -> None:
+        self.inside = environment, method, time.monotonic()
         if self._thread is None or not self._thread.is_alive():  # a forked process has no threads
             self._thread = threading.Thread(target=self._watch, daemon=True, name="drex-watchdog")
             self._thread.start()
-
-    def leave(self) -> None:
-        self._inside = None
 
     def _watch(self) -> None:
         told = None
         while True:
             time.sleep(PATIENCE / 10)
-            inside = self._inside
+            inside = self.inside
             if inside is None or inside is told or time.monotonic() - inside[2] < PATIENCE:
                 continue
             told = inside

@@ -12,6 +12,7 @@ import pytest
 from gymnasium.spaces import Box
 
 from drex.agents.rollouts.collect import collect
+from drex.demonstrations.load_and_save import save_demonstrations
 from drex.envs import checked
 from drex.envs.learned_reward import LearnedRewardEnv
 from drex.envs.make import make_environments, task_spaces
@@ -121,6 +122,20 @@ class FlagsAreNone(Drift):
         return np.zeros(2, np.float32), 0.0, None, None, {}
 
 
+class CannotClose(Drift):
+    def close(self):
+        raise RuntimeError("the arm is stuck")
+
+
+class PaysInfinity(Drift):
+    """The second step of an episode is worth everything, the third less than nothing."""
+
+    def step(self, action):
+        observation, _, *flags = super().step(action)
+        reward = {2.0: np.inf, 3.0: -np.inf}.get(float(observation[0]), 1.0)
+        return observation, reward, *flags
+
+
 def zeros(observations):
     return np.zeros((len(observations), 1), np.float32)
 
@@ -180,6 +195,22 @@ def test_actions_are_recorded_and_paid_as_they_were_taken():
 def test_a_faulty_environment_is_one_sentence_that_names_episode_and_step(environment, sentence):
     with pytest.raises(UserError, match=sentence):
         rolled_out(environment)
+
+
+def test_an_environment_that_cannot_be_closed_costs_no_result(caplog):
+    trajectories, _ = rolled_out(CannotClose)
+    np.testing.assert_array_equal(trajectories.observations, rolled_out(Drift)[0].observations)
+    assert f"{HERE}:CannotClose: close failed" in caplog.text
+    assert "the arm is stuck" in caplog.text
+
+
+def test_infinite_true_rewards_are_unknown_and_end_no_rollout(tmp_path):
+    trajectories, returns = rolled_out(PaysInfinity)
+    np.testing.assert_array_equal(trajectories.observations, rolled_out(Drift)[0].observations)
+    assert np.isnan(returns.values_for_evaluation()).all()
+    rewards = returns.step_values_for_evaluation()
+    np.testing.assert_array_equal(rewards[:5], [1.0, np.nan, np.nan, 1.0, 1.0])
+    save_demonstrations(tmp_path / "demos.npz", trajectories, rewards=rewards)
 
 
 @pytest.mark.parametrize("forked", [False, True])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -147,8 +146,9 @@ def _record(folder: Path) -> None:
 
 def _make(folder: Path) -> None:
     (folder / "made.npz").unlink(missing_ok=True)
-    assert isinstance(SETTINGS.learner, PPOSettings)
-    ppo = dataclasses.replace(SETTINGS.learner, start_from="scratch")
+    ppo = PPOSettings(
+        environment_steps=512, environments=4, rollout_steps=32, batch_size=64, start_from="scratch"
+    )
     demonstrator = DemonstratorSettings(target_return=1.0, ppo=ppo, policy=SETTINGS.policy)
     make_demonstrations(TASK, folder / "made.npz", MakingSettings(demonstrator=demonstrator), seed=0)
 

@@ -101,7 +101,7 @@ class Walk(gymnasium.Env[Any, Any]):
         reward: Any = float(forward)
         if _fault == "array reward":
             reward = np.array([reward])
-        ended: Any = bool(abs(self._state[1]) > 0.5)
+        ended: Any = _fallen(self._state)
         if _fault == "numpy flags":
             ended = np.bool_(ended)
         return self._observation(), reward, ended, False, self._info()
@@ -133,6 +133,10 @@ if ID not in gymnasium.registry:
     gymnasium.register(ID, lambda **_: Walk(), max_episode_steps=30, disable_env_checker=True)
 
 
+def _fallen(state: State) -> bool:
+    return bool(abs(state[1]) > 0.5)
+
+
 def _raise(error: BaseException) -> Any:  # noqa: ANN401
     raise error
 
@@ -158,8 +162,8 @@ FAULTS_OF_STEP: dict[str, Fault] = {
     "four values": lambda s: (s.copy(), 0.0, False, {}),
     "six values": lambda s: (s.copy(), 0.0, False, False, {}, None),
     "step returns None": lambda _: None,  # type: ignore[dict-item,return-value]
-    "NaN reward": lambda s: (s.copy(), float("nan"), False, False, {}),
-    "infinite reward": lambda s: (s.copy(), float("inf"), False, False, {}),
+    "NaN reward": lambda s: (s.copy(), float("nan"), _fallen(s), False, {}),
+    "infinite reward": lambda s: (s.copy(), float("inf"), _fallen(s), False, {}),
     "reward is None": lambda s: (s.copy(), None, False, False, {}),
     "reward of text": lambda s: (s.copy(), "much", False, False, {}),
     "two rewards": lambda s: (s.copy(), np.zeros(2), False, False, {}),

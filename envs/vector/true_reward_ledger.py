@@ -11,8 +11,7 @@ from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, Vec
 
 from drex.envs.data.true_returns import TrueReturns
 
-_ROWS = 1024
-"""Initial capacity in steps."""
+_ROWS = 1024  # initial capacity in steps
 
 
 class TrueRewardLedger(VecEnvWrapper):
@@ -39,7 +38,7 @@ class TrueRewardLedger(VecEnvWrapper):
         observations, rewards, dones, infos = self.venv.step_wait()
         if self._steps == len(self._rewards):
             self._make_room()
-        self._rewards[self._steps] = rewards
+        self._rewards[self._steps] = np.where(np.isfinite(rewards), rewards, np.nan)  # infinite: unknown
         self._steps += 1
         for index in dones.nonzero()[0]:
             episode = self._rewards[self._starts[index] : self._steps, index]
