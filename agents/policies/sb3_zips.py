@@ -88,8 +88,7 @@ def _read(file: Path) -> tuple[dict[str, Any], Weights]:
     try:
         with zipfile.ZipFile(file) as archive:
             described = json.loads(archive.read("data"))
-            content = io.BytesIO(archive.read("policy.pth"))
-            weights = torch.load(content, map_location="cpu", weights_only=True)
+            weights = torch.load(io.BytesIO(archive.read("policy.pth")), "cpu", weights_only=True)
     except UnpicklingError as reason:
         raise _refused(str(file), "weights alone in policy.pth", "a pickle that would run code") from reason
     except Exception as reason:  # zip and torch fail in many ways on damaged bytes
