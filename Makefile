@@ -7,6 +7,8 @@ READY  := $(VENV)/.drex-installed
 PYTHON ?= $(shell for python in python3.11 python3; do \
 	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
+# a file at a time in each worker: fixtures of a file are made once
+PYTEST := -m pytest -n auto --maxprocesses 4 --dist loadfile
 ARGS   ?=
 OLDEST ?=
 
@@ -22,7 +24,7 @@ demo: $(READY) ## the main job: beat the HalfCheetah-v5 demonstrations, print th
 	$(BIN)/drex run HalfCheetah-v5 --resume $(ARGS)
 
 test: $(READY) ## the test suite
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python $(PYTEST) $(ARGS)
 
 lint: $(READY) ## style, formatting, and which floor may import which
 	$(BIN)/ruff check .
@@ -38,14 +40,14 @@ latest: ## the tests on the newest versions that pip finds, in an environment of
 	test -x .venv-latest/bin/python || $(PYTHON) -m venv .venv-latest
 	.venv-latest/bin/python -m pip install --quiet --disable-pip-version-check \
 		--upgrade --upgrade-strategy eager -e '.[dev]'
-	.venv-latest/bin/python -m pytest $(ARGS)
+	.venv-latest/bin/python $(PYTEST) $(ARGS)
 
 oldest: ## the tests on the lower bounds of pyproject.toml; another one: make oldest OLDEST=torch=2.14.0
 	test -x .venv-oldest/bin/python || $(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python .ci/oldest.py $(OLDEST) > .venv-oldest/constraints.txt
 	.venv-oldest/bin/python -m pip install --quiet --disable-pip-version-check \
 		-c .venv-oldest/constraints.txt -e '.[dev]'
-	.venv-oldest/bin/python -m pytest $(ARGS)
+	.venv-oldest/bin/python $(PYTEST) $(ARGS)
 
 bench: $(READY) ## benchmarks, for example: make bench ARGS="mujoco --help"
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -16,6 +16,9 @@ from drex.files.dataclass_json import settings_to_json
 FOLDERS = ("suite", "trex", "ablations", "atari")
 """Of the results of ``drex run`` commands."""
 
+OF_THE_PROCESSOR = "policy.image_precision"
+"""The setting that presets take from the processor, which need not be that of the result."""
+
 
 def results() -> Iterator[tuple[str, dict[str, Any]]]:
     """What each run found, by its label."""
@@ -59,6 +62,7 @@ def stale_results() -> dict[str, list[str]]:
     found = {}
     for label, facts in results():
         changed = differences(facts["settings"], settings_today(facts["command"]))
+        changed = [field for field in changed if not field.startswith(f"{OF_THE_PROCESSOR}: ")]
         if changed:
             found[label] = changed
     return found

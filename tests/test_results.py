@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import json
 import re
+from typing import get_args
 
 import pytest
 
-from benchmarks import ablations, atari, suite, trex
+from benchmarks import ablations, atari, stale, suite, trex
 from benchmarks.runner import RESULTS, STALE, Experiment, _finish, shown_name
 from benchmarks.stale import differences, results, settings_today, stale_results
+from drex.agents.policies.nature_cnn import Precision
 
 TABLES = {"suite": suite.table, "trex": trex.table, "ablations": ablations.table, "atari": atari.table}
 
@@ -27,6 +29,15 @@ def numbers(values, above=()):
 def test_every_result_has_the_settings_of_its_command_but_those_listed_as_stale():
     unlisted = {label: changed for label, changed in stale_results().items() if label not in STALE}
     assert unlisted == {}, "run these again, or list them in benchmarks.runner.STALE with date and reason"
+
+
+@pytest.mark.parametrize("precision", get_args(Precision))
+def test_no_result_is_stale_for_the_processor_that_reads_it(precision, monkeypatch):
+    monkeypatch.setattr("drex.presets.atari.fastest_precision", lambda: precision)
+    stale._settings.cache_clear()
+    assert settings_today("drex run ALE/Seaquest-v5")["policy"]["image_precision"] == precision
+    assert set(stale_results()) <= set(STALE)
+    stale._settings.cache_clear()
 
 
 def test_what_is_listed_as_stale_is_so_with_date_and_reason():
