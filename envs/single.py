@@ -105,7 +105,7 @@ def _flat(task: str, environment: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any,
     for place, leaf in _leaves(space, "observation"):
         if not isinstance(leaf, (Box, Discrete, MultiDiscrete, MultiBinary)):
             expected = "Box, Discrete, MultiDiscrete or MultiBinary observations, also in a Dict or Tuple"
-            advice = "translate it in a wrapper, see gymnasium.wrappers.TransformObservation"
+            advice = "translate it in a wrapper, or drop it by gymnasium.wrappers.FilterObservation"
             raise _wrong(task, expected, f"{place}: {leaf}", advice)
         if isinstance(leaf, Box) and leaf.dtype == np.uint8 and len(leaf.shape) >= 2:
             expected = "no image inside a Dict or Tuple, whose flattening would lose its shape"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import resource
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -17,10 +18,11 @@ import pytest
 from demonstration_files import whole, with_row
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pyarrow import parquet
 
 from drex.demonstrations.formats import registry
 from drex.errors import UserError
-from drex.files import hdf5
+from drex.files import arrow, hdf5
 from drex.files.arrow import read_table
 
 HDF5 = "data/main_data.hdf5"
@@ -581,6 +583,40 @@ def test_more_than_a_small_file_can_hold_is_refused_before_it_is_unpacked(tmp_pa
     assert path.stat().st_size < 20_000
     with pytest.raises(UserError, match=r"observations: expected at most [0-9]+ bytes once unpacked, since"):
         registry.read(path)
+
+
+@pytest.fixture
+def pool_that_keeps_nothing():
+    """So that what writing took is not there for reading."""
+    usual = pyarrow.default_memory_pool()
+    pyarrow.set_memory_pool(pyarrow.system_memory_pool())
+    yield
+    pyarrow.set_memory_pool(usual)
+
+
+@pytest.mark.usefixtures("pool_that_keeps_nothing")
+@pytest.mark.parametrize("container", ["stream", "file", "parquet"])
+def test_a_small_file_that_takes_much_memory_is_refused_while_it_is_read(container, tmp_path, monkeypatch):
+    monkeypatch.setattr(arrow, "_SMALL_BYTES", 2**26)
+    numbers = 2**25  # of 8 bytes: 256 MiB
+    one = pyarrow.ListArray.from_arrays(
+        pyarrow.array([0, numbers], pyarrow.int32()), pyarrow.array(np.broadcast_to(0.0, numbers))
+    )
+    path, table = tmp_path / "a", pyarrow.table({"obs": one})
+    if container == "parquet":
+        parquet.write_table(table, path, compression="zstd")
+    else:
+        create = pyarrow.ipc.new_stream if container == "stream" else pyarrow.ipc.new_file
+        options = pyarrow.ipc.IpcWriteOptions(compression="zstd")
+        with pyarrow.OSFile(str(path), "w") as file, create(file, table.schema, options=options) as to:
+            to.write_table(table)
+    del one, table
+    limits = resource.getrlimit(resource.RLIMIT_DATA)
+    packed = path.stat().st_size
+    assert packed < 200_000
+    with pytest.raises(UserError, match=f"bytes once unpacked, since the file has {packed}, found more"):
+        read_table(path, container)
+    assert resource.getrlimit(resource.RLIMIT_DATA) == limits
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):

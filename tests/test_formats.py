@@ -127,6 +127,22 @@ def test_a_dict_space_keeps_the_order_in_which_it_was_written():
     assert list(space.spaces) == ["z", "a"]
 
 
+def test_text_in_a_dict_is_left_out_with_a_warning(caplog):
+    box = {"type": "Box", "dtype": "float32", "shape": [1], "low": [0.0], "high": [1.0]}
+    text = {"type": "Text", "max_length": 14, "min_length": 0, "charset": "abc"}
+    said = {"type": "Dict", "subspaces": {"place": box, "mission": text, "in": {"type": "Dict"}}}
+    said["subspaces"]["in"]["subspaces"] = {"hint": text, "goal": box}
+    space = minari_spaces.space_from_json(json.dumps(said), "here: observation_space")
+    assert list(space.spaces) == ["place", "in"]
+    assert list(space["in"].spaces) == ["goal"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "here: observation_space: left out, being text: mission",
+        "here: observation_space: left out, being text: hint",
+    ]
+    with pytest.raises(UserError, match=r"expected Box, Discrete, .* found Text"):
+        minari_spaces.space_from_json(json.dumps(text), "here: observation_space")
+
+
 # ------------------------------------------------------------- what is written has the form of the originals
 
 

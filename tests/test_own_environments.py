@@ -8,7 +8,7 @@ import custom_environments
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, Tuple
+from gymnasium.spaces import Box, Dict, Discrete, Graph, MultiBinary, MultiDiscrete, Text, Tuple
 from tiny_environments import WALK, Walk
 
 from drex.agents.rollouts.collect import collect
@@ -232,12 +232,24 @@ def test_other_observations_are_flattened_in_gymnasiums_order(shown, space, size
             "Box, Discrete, MultiDiscrete or MultiBinary observations, also in a Dict or Tuple, found "
             "observation[1]: Graph(",
         ),
+        (
+            Dict({"place": Box(0, 1, (1,)), "mission": Text(9)}),
+            "observation['mission']: Text(1, 9, charset=",
+        ),
     ],
-    ids=["image", "graph"],
+    ids=["image", "graph", "text"],
 )
 def test_observations_that_no_flat_box_can_hold_are_refused(shown, space, sentence):
     with pytest.raises(UserError, match=re.escape(sentence)):
         task_spaces(shown(space))
+
+
+def test_a_part_that_no_flat_box_can_hold_can_be_dropped(shown):
+    task = shown(Dict({"place": Box(0, 1, (1,)), "mission": Text(9)}))
+    environment = build_environment(
+        f'{task}|gymnasium.wrappers:FilterObservation{{"filter_keys": ["place"]}}'
+    )
+    assert environment.observation_space.shape == environment.reset(seed=0)[0].shape == (1,)
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import resource
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,21 +19,25 @@ from drex.files.untrusted import check_numbers_dtype, damage_as_user_error, libr
 Column = Any
 """A pyarrow array, which ships no types; ``Table`` likewise."""
 Table = Any
+_SMALL_BYTES = 2**30  # that a file of any size, and other threads meanwhile, may take
+_LIMITING = threading.Lock()
 
 
 def read_table(path: Path, container: str) -> Table:
     """A whole table; ``container``: ``"stream"`` (Hugging Face ``datasets``), ``"file"`` or ``"parquet"``.
 
     Raises:
-        UserError: pyarrow is missing, or the file is absent or damaged.
+        UserError: pyarrow is missing, or the file is absent, damaged, or takes more memory than 1 GiB and
+            1,032 times its size.
     """
     arrow = library("pyarrow", str(path))
     expected = f"a whole {'Parquet' if container == 'parquet' else 'Arrow'} file"
     if not path.is_file():
         raise UserError(str(path), expected=expected, found=describe_path(path))
-    with damage_as_user_error(str(path), expected):
+    with damage_as_user_error(str(path), expected), _limited_memory(path):
         if container == "parquet":
-            table = library("pyarrow.parquet", str(path)).read_table(path, partitioning=None)
+            parquet = library("pyarrow.parquet", str(path))
+            table = parquet.read_table(path, partitioning=None, use_threads=False)
         else:
             with arrow.memory_map(str(path)) as source:
                 open_source = arrow.ipc.open_stream if container == "stream" else arrow.ipc.open_file
@@ -40,6 +47,25 @@ def read_table(path: Path, container: str) -> Table:
         if len(set(table.column_names)) < table.num_columns:
             raise UserError(str(path), expected="columns of different names", found=str(table.column_names))
     return table
+
+
+@contextmanager
+def _limited_memory(path: Path) -> Iterator[None]:
+    """Refuse a small file that takes much memory: it need not declare it, so the process is limited."""
+    packed = path.stat().st_size
+    most = _SMALL_BYTES + 1_032 * packed  # deflate packs no better
+    with _LIMITING:
+        soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        allocated = int(Path("/proc/self/statm").read_text().split()[5]) * resource.getpagesize()
+        limits = [limit for limit in (soft, hard) if limit != resource.RLIM_INFINITY]
+        resource.setrlimit(resource.RLIMIT_DATA, (min([allocated + most, *limits]), hard))
+        try:
+            yield
+        except MemoryError as error:
+            expected = f"at most {most} bytes once unpacked, since the file has {packed}"
+            raise UserError(str(path), expected=expected, found="more") from error
+        finally:
+            resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
 
 
 def _read_names(fields: Iterable[Any]) -> None:

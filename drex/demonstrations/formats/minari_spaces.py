@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,6 +20,7 @@ from drex.files.untrusted import check_numbers_dtype
 
 JSON = Any
 """Any JSON value."""
+_logger = logging.getLogger("drex")
 MOST_OPTIONS = 2**16
 """Bound of integers that count as options of a Discrete, and of the columns of one-hot observations."""
 
@@ -166,7 +168,10 @@ def _space(said: JSON, where: str) -> Space[Any]:
     if space_type == "Tuple":
         return spaces.Tuple([_space(inner, where) for inner in said["subspaces"]])
     if space_type == "Dict":
-        parts = {name: _space(inner, where) for name, inner in said["subspaces"].items()}
+        texts = [name for name, inner in said["subspaces"].items() if inner["type"] == "Text"]
+        if texts:
+            _logger.warning("%s: left out, being text: %s", where, ", ".join(texts))
+        parts = {name: _space(inner, where) for name, inner in said["subspaces"].items() if name not in texts}
         return spaces.Dict(list(parts.items()))  # a list keeps its order, a dict would be sorted
     expected = "Box, Discrete, MultiDiscrete, MultiBinary, Tuple or Dict"
     raise UserError(where, expected=expected, found=str(space_type))
