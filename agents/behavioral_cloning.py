@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import gymnasium
@@ -12,7 +13,7 @@ import torch
 from stable_baselines3.common.policies import ActorCriticPolicy
 from stable_baselines3.common.utils import get_device
 
-from drex.agents.early_stopping import EarlyStopping
+from drex.agents.gradient_descent import descend
 from drex.agents.policies.acting import clip_to_space
 from drex.agents.policies.discrete_actions import log_probability_and_entropy
 from drex.agents.policies.network import PolicySettings, StandardizedObservations, action_mean, make_policy
@@ -63,16 +64,17 @@ def clone(
     seed: int,
     log: Log | None = None,
     device: str = "cpu",
+    checkpoints: Path | None = None,
 ) -> ActorCriticPolicy:
     """Clone demonstrations into a policy: squared error on Box actions, cross entropy on all others.
 
     Box actions are clipped to their bounds, as in the environment. Held-out transitions are drawn at random;
     the weights with the lowest held-out loss are returned, on the CPU. Images are trained on ``device``
     (``"cpu"``, ``"cuda"`` or ``"auto"``), one batch in memory at a time; vectors on the CPU, where small
-    networks are faster.
+    networks are faster. An interrupted training continues from the last checkpoint in ``checkpoints``.
 
     Raises:
-        UserError: a single transition, of which none can be held out.
+        UserError: a single transition, of which none can be held out; or a checkpoint that has changed.
     """
     if len(demonstrations.observations) < 2:
         raise UserError("demonstrations", expected="at least two transitions to clone from", found="1")
@@ -86,7 +88,33 @@ def clone(
     order = generator.permutation(len(demonstrations.observations))
     held_out_steps = max(1, int(len(order) * settings.held_out))
     held_out, training = torch.as_tensor(order[:held_out_steps]), torch.as_tensor(order[held_out_steps:])
-    _fit(imitation, training, held_out, settings, generator, log)
+
+    def loss(step: int) -> torch.Tensor:
+        batch = training[torch.as_tensor(generator.integers(len(training), size=settings.batch_size))]
+        batch_loss = imitation.loss(batch)
+        if log is not None and step % settings.check_every == 0:
+            log("bc/training_loss", float(batch_loss.detach()), step)
+        return batch_loss
+
+    def held_out_loss(step: int) -> float:
+        mean_loss = imitation.mean_loss(held_out)
+        if log is not None:
+            log("bc/held_out_loss", mean_loss, step)
+        return mean_loss
+
+    trained = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
+    trained += list(policy.features_extractor.parameters())
+    descend(
+        policy,
+        torch.optim.Adam(trained, lr=settings.learning_rate, weight_decay=settings.l2),
+        loss,
+        held_out_loss,
+        steps=settings.gradient_steps,
+        check_every=settings.check_every,
+        patience=settings.patience,
+        generator=generator,
+        checkpoints=checkpoints,
+    )
     if isinstance(action_space, gymnasium.spaces.Box):
         with torch.no_grad():
             policy.log_std.copy_(imitation.deviation(held_out).clamp(min=settings.smallest_std).log())
@@ -130,37 +158,3 @@ class _Imitation:
         seen = self._seen
         batch = seen[steps] if isinstance(seen, torch.Tensor) else torch.as_tensor(seen[steps.numpy()])
         return action_mean(self.policy, batch.to(self.policy.device))
-
-
-def _fit(
-    imitation: _Imitation,
-    training: torch.Tensor,
-    held_out: torch.Tensor,
-    settings: CloningSettings,
-    generator: np.random.Generator,
-    log: Log | None,
-) -> None:
-    """Train until early stopping, and load the weights with the lowest held-out loss."""
-    policy = imitation.policy
-    trained = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
-    trained += list(policy.features_extractor.parameters())
-    optimizer = torch.optim.Adam(trained, lr=settings.learning_rate, weight_decay=settings.l2)
-    stopping = EarlyStopping(policy, patience=settings.patience)
-    for step in range(settings.gradient_steps + 1):
-        last = step == settings.gradient_steps
-        if last or step % settings.check_every == 0:
-            loss = imitation.mean_loss(held_out)
-            if log is not None:
-                log("bc/held_out_loss", loss, step)
-            if stopping.should_stop(loss):
-                break
-        if last:
-            break
-        batch = training[torch.as_tensor(generator.integers(len(training), size=settings.batch_size))]
-        batch_loss = imitation.loss(batch)
-        optimizer.zero_grad()
-        batch_loss.backward()
-        optimizer.step()
-        if log is not None and step % settings.check_every == 0:
-            log("bc/training_loss", float(batch_loss.detach()), step)
-    stopping.restore_best()

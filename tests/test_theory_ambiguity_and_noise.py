@@ -5,12 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.theory_experiments.corridors import (
+    ambiguous_corridor,
+    deterministic_mdp,
+    precarious_corridor,
+)
 from drex.errors import UserError
 from drex.theory import (
     all_pairs,
-    ambiguous_corridor,
     clone_policies,
-    deterministic_mdp,
     deterministic_policies,
     expected_returns,
     feature_expectations,
@@ -21,7 +24,6 @@ from drex.theory import (
     noisy_feature_sums,
     noisy_returns,
     optimal_policies,
-    precarious_corridor,
     random_mdps,
     sample_rollouts,
     share_ranked_right,

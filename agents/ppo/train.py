@@ -23,7 +23,7 @@ from drex.agents.policies.network import (
     start_at_the_center,
 )
 from drex.agents.ppo.algorithm import PPO
-from drex.agents.ppo.checkpoints import load_checkpoint, save_checkpoint, save_snapshot
+from drex.agents.ppo.checkpoints import load_ppo, save_ppo, save_snapshot
 from drex.agents.ppo.running_normalization import RunningNormalization
 from drex.agents.ppo.settings import PPOSettings
 from drex.envs.data.stacked_frames import holds_images
@@ -87,7 +87,7 @@ def train_ppo(
         model.set_logger(logger or Logger(None, []))  # its own would leave a folder for temporary files
         segments = settings.segments()
         model.planned_steps = segments[-1]
-        done = 0 if checkpoints is None else load_checkpoint(checkpoints, model)
+        done = 0 if checkpoints is None else load_ppo(checkpoints, model)
         for segment, end in enumerate(segments):
             if end <= done:
                 continue
@@ -104,7 +104,7 @@ def train_ppo(
             if checkpoints is not None:
                 if (segment + 1) * snapshots // len(segments) > segment * snapshots // len(segments):
                     save_snapshot(checkpoints, model)
-                save_checkpoint(checkpoints, model)
+                save_ppo(checkpoints, model)
     finally:
         environments.close()
     return model

@@ -9,8 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 
+from benchmarks.theory_experiments.corridors import ambiguous_corridor
 from benchmarks.theory_experiments.page import BLUE, GREEN, GREY, ORANGE, RED, panels, save
-from drex.theory import ambiguous_corridor, unit_rewards, wilson_interval
+from drex.theory import unit_rewards, wilson_interval
 
 LENGTH = 4
 REWARDS = 20_000

@@ -1,4 +1,4 @@
-"""Ambiguity of unranked demonstrations: a family of MDPs in which they do not reveal a danger.
+"""Two corridors: in one demonstrations do not reveal a danger, in one a little noise is the worst.
 
 Proposition of D-REX: there are rewards R* and R̂ for which the demonstrations are optimal, and two policies of
 equal return under R̂ and arbitrarily different return under R*; ranking the two resolves the tie. The family
@@ -23,7 +23,6 @@ from drex.errors import UserError
 from drex.theory.mdps import (
     Floats,
     TabularMDPs,
-    deterministic_mdp,
     deterministic_policies,
     feature_expectations,
     optimal_policies,
@@ -71,6 +70,21 @@ class AmbiguousCorridor:
         return np.asarray((resting - reckless)[0])
 
 
+def deterministic_mdp(
+    next_states: NDArray[np.int64], colours: NDArray[np.int64], discount: float
+) -> TabularMDPs:
+    """One MDP from ``next_states`` (states, actions), with one-hot features ``colours`` (states,)."""
+    states, actions = next_states.shape
+    transitions = np.zeros((1, states, actions, states))
+    transitions[0, np.arange(states)[:, None], np.arange(actions), next_states] = 1
+    return TabularMDPs(
+        transitions=transitions,
+        features=np.eye(int(colours.max()) + 1)[colours][None],
+        start=np.eye(states)[:1],
+        discount=discount,
+    )
+
+
 def ambiguous_corridor(length: int, discount: float) -> AmbiguousCorridor:
     """The corridor with ``length`` white cells from the start to the goal, at discount γ."""
     if length < 1:
@@ -109,3 +123,25 @@ def is_optimal(mdp: TabularMDPs, policy: Floats, weights: Floats) -> NDArray[np.
     best = feature_expectations(copies, optimal_policies(copies, copies.linear_rewards(weights)))
     short = ((best - feature_expectations(mdp, policy)) * weights).sum(-1)
     return np.asarray(short <= 1e-9 / (1 - mdp.discount))
+
+
+def precarious_corridor(door: int, cliff: int, discount: float) -> tuple[TabularMDPs, Floats, Floats]:
+    """An MDP in which some noise is worse than pure noise, although the policy is far better than uniform.
+
+    A corridor of ``door`` cells, where a wrong action leads back to the start, ``cliff`` cells, where it
+    leads to an absorbing pit, and an absorbing goal. The reward is −1 in the pit and 1 at the goal. The
+    policy walks straight. With a little noise it passes the door but not the cliff; pure noise rarely passes
+    the door.
+
+    Returns:
+        The MDP (a batch of one, 4 actions), the policy (1, states, 4) and the rewards (1, states).
+    """
+    goal, pit = door + cliff, door + cliff + 1
+    moves = np.zeros((door + cliff + 2, 4), np.int64)
+    moves[door:goal] = pit
+    moves[:goal, 0] = np.arange(goal) + 1
+    moves[goal], moves[pit] = goal, pit
+    colours = np.array([0] * goal + [1, 2])
+    mdp = deterministic_mdp(moves, colours, discount)
+    walk = deterministic_policies(np.zeros((1, goal + 2), np.int64), 4)
+    return mdp, walk, mdp.linear_rewards(np.array([0.0, 1.0, -1.0]))

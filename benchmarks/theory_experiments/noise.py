@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.theory_experiments.corridors import precarious_corridor
 from benchmarks.theory_experiments.page import BLUE, GREEN, GREY, ORANGE, RED, panels, save
 from drex.theory import (
     expected_returns,
@@ -17,7 +18,6 @@ from drex.theory import (
     largest_rise,
     noisy_returns,
     optimal_policies,
-    precarious_corridor,
     random_mdps,
     share_ranked_right,
     wilson_interval,

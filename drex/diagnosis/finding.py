@@ -32,6 +32,14 @@ class Finding:
     sentence: str
     advice: str = ""
 
+    @classmethod
+    def graded(
+        cls, name: str, value: float, thresholds: tuple[float, float], sentence: str, advice: str
+    ) -> Finding:
+        """With the light of ``light_of``, and the advice unless it is green."""
+        light = light_of(value, *thresholds)
+        return cls(name, light, value, sentence, "" if light == "green" else advice)
+
     def to_json(self) -> dict[str, Any]:
         """For ``diagnosis.json`` and ``evaluation.json``."""
         return asdict(self)
@@ -57,8 +65,7 @@ def read_findings(run_dir: str | Path) -> list[Finding]:
     return [Finding(**facts) for facts in read_json(file)]
 
 
-def by_thresholds(value: float, *, green: float, yellow: float) -> Light:
-    """Green from ``green`` up, yellow from ``yellow`` up, else red."""
-    if value >= green:
-        return "green"
-    return "yellow" if value >= yellow else "red"
+def light_of(value: float, green: float, yellow: float) -> Light:
+    """Green from ``green`` on, yellow from ``yellow`` on, else red; lower is better where green is lower."""
+    sign = 1 if green > yellow else -1
+    return "green" if sign * value >= sign * green else "yellow" if sign * value >= sign * yellow else "red"

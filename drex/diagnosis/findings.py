@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import spearmanr
 
-from drex.diagnosis.finding import Finding, by_thresholds
+from drex.diagnosis.finding import Finding, light_of
 from drex.envs.data.trajectories import Trajectories
 from drex.rankings.apparent_noise import apparent_levels
 from drex.rankings.noisy_rollouts import NoisyRollouts
@@ -48,7 +48,7 @@ def ranking_findings(
 
 
 def _graded(kind: str, value: float, *, ranked: bool) -> Finding:
-    light = by_thresholds(value, green=0.6, yellow=0.35)
+    light = light_of(value, 0.6, 0.35)
     seen = {"green": "grades behaviour", "yellow": "hardly grades behaviour", "red": "does not show"}[light]
     if not ranked and light != "red":  # noise that does not show at all says that the clone acts like chance
         seen, light = "is not ranked, since another kind grades behaviour better", "green"
@@ -68,13 +68,12 @@ def _across_kinds(rollouts: NoisyRollouts) -> Finding:
         parts = rollouts.trajectories.select(here), levels[here], rollouts.trajectories.select(there)
         values.append(_correlation(apparent_levels(*parts)[1], levels[there]))
     value = min(values)
-    light = by_thresholds(value, green=0.4, yellow=0.1)
-    return Finding(
+    return Finding.graded(
         "kinds of noise",
-        light,
         value,
+        (0.4, 0.1),
         f"What one kind of noise does predicts the level of another kind with a correlation of {value:.2f}.",
-        "" if light == "green" else "The kinds disagree on what is worse: try each alone (--ranking.names).",
+        "The kinds disagree on what is worse: try each alone (--ranking.names).",
     )
 
 
@@ -85,13 +84,12 @@ def _like_demonstrations(
     known = rollouts.trajectories.select(sampling)
     _, asked = apparent_levels(known, levels[sampling], demonstrations)
     value = float(np.median(asked))
-    light = by_thresholds(-value, green=-0.3, yellow=-0.6)
-    return Finding(
+    return Finding.graded(
         "clone",
-        light,
         value,
+        (0.3, 0.6),
         f"The demonstrations look like the clone with noise of level {max(value, 0.0):.2f}.",
-        "" if light == "green" else "The clone does not act like its demonstrator: give more demonstrations.",
+        "The clone does not act like its demonstrator: give more demonstrations.",
     )
 
 
@@ -102,22 +100,20 @@ def reward_findings(
     returns, lengths = reward.returns(ranked.trajectories), ranked.trajectories.lengths
     pairs = ranked.preferences
     ordered = float(np.average(returns[pairs.better] > returns[pairs.worse], weights=pairs.weight))
-    light = by_thresholds(ordered, green=0.75, yellow=0.6)
-    yield Finding(
+    yield Finding.graded(
         "order",
-        light,
         ordered,
+        (0.75, 0.6),
         f"The learned returns of whole episodes order {ordered:.0%} of the ranked pairs.",
-        "" if light == "green" else "Offset and ranking contradict each other (--normalization.offset).",
+        "Offset and ranking contradict each other (--normalization.offset).",
     )
     if held_out is not None:
-        light = by_thresholds(held_out, green=0.7, yellow=0.6)
-        yield Finding(
+        yield Finding.graded(
             "held-out pairs",
-            light,
             held_out,
+            (0.7, 0.6),
             f"The reward orders {held_out:.0%} of the pairs of held-out episodes.",
-            "" if light == "green" else "The ranking is hardly learned: use more rollouts or other noise.",
+            "The ranking is hardly learned: use more rollouts or other noise.",
         )
     yield _ending(demonstrations, ranked, returns, lengths)
     yield _time(ranked.trajectories, reward)
@@ -162,13 +158,12 @@ def _ending(
 def _time(trajectories: Trajectories, reward: LearnedReward) -> Finding:
     steps = np.arange(len(trajectories.observations)) - np.repeat(trajectories.starts, trajectories.lengths)
     value = abs(_correlation(reward.per_step(trajectories), steps))
-    light = by_thresholds(-value, green=-0.7, yellow=-0.95)
-    return Finding(
+    return Finding.graded(
         "time",
-        light,
         value,
+        (0.7, 0.95),
         f"The learned reward of a step correlates with its time in the episode by {value:.2f}.",
-        "" if light == "green" else "The reward may be a clock: compare snippets of equal times.",
+        "The reward may be a clock: compare snippets of equal times.",
     )
 
 

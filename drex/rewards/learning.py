@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy.typing as npt
 import torch
 
 from drex.agents.behavioral_cloning import Log
-from drex.agents.early_stopping import EarlyStopping
+from drex.agents.gradient_descent import descend
 from drex.rankings.preferences import Preferences, RankedTrajectories
 from drex.rewards.cnn import IMAGES_AT_ONCE, ImageInputs
 from drex.rewards.fields import RewardFields
@@ -31,6 +33,7 @@ def learn_reward(
     network: Callable[[Any], torch.nn.Module] | None = None,
     log: Log | None = None,
     device: str = "cpu",
+    checkpoints: Path | None = None,
 ) -> LearnedReward:
     """Train a reward ensemble on preferences.
 
@@ -44,13 +47,14 @@ def learn_reward(
             ``reward/held_out_loss``, ``reward/held_out_accuracy`` and ``reward/ensemble_spread``: the
             standard deviation over members, each standardised, of a step's reward, averaged over steps.
         device: for images: ``"cpu"``, ``"cuda"`` or ``"auto"``; other networks are faster on the CPU.
+        checkpoints: folder for checkpoints; training continues from the last one in it.
 
     Returns:
         The reward, each member standardised on the ranked transitions, not yet normalised.
 
     Raises:
-        UserError: a custom network with another output shape than (members, n), or settings that do not fit
-            the observations.
+        UserError: a custom network with another output shape than (members, n), settings that do not fit
+            the observations, or a checkpoint that has changed.
     """
     settings = replace(settings, snippets=settings.snippets.fitted(ranked.trajectories.lengths))
     generator, count = np.random.default_rng(seed), len(ranked.trajectories)
@@ -59,7 +63,8 @@ def learn_reward(
     net = make_network(inputs.shape[1:], settings, seed=seed, network=network)
     if isinstance(inputs, ImageInputs):
         net.to(inputs.device)
-    _train(net, inputs, ranked.trajectories.lengths, (training, held_out), settings, generator, log)
+    lengths = ranked.trajectories.lengths
+    _train(net, inputs, lengths, (training, held_out), settings, generator, log, checkpoints)
     net.requires_grad_(False)
     images, members = isinstance(inputs, ImageInputs), int(getattr(net, "members", 1))
     with torch.no_grad():
@@ -96,38 +101,40 @@ def _train(
     settings: RewardSettings,
     generator: np.random.Generator,
     log: Log | None,
+    checkpoints: Path | None,
 ) -> None:
     """Fit the network to (training, held-out) preferences."""
     training, held_out = preferences
     members = int(getattr(net, "members", 1))
-    evaluated = None
+    held_out_loss = None
     if held_out is not None:
         # All held-out trajectories, and at least 64 pairs, however few a gradient step samples.
         snippets = replace(settings.snippets, trajectories=0, pairs=max(settings.snippets.pairs, 64))
         evaluated = [sample_snippet_pairs(held_out, lengths, snippets, generator)] * members
-    rate, l2 = settings.learning_rate, settings.l2
-    # Fused: 0.2 ms per step less than the default.
-    optimizer = torch.optim.Adam(net.parameters(), lr=rate, weight_decay=l2, fused=True)
-    stopping = EarlyStopping(net, patience=settings.patience) if evaluated and settings.patience else None
-    for step in range(settings.gradient_steps + 1):
-        last = step == settings.gradient_steps
-        if evaluated is not None and (last or step % settings.check_every == 0):
-            held_out_loss = _held_out_loss(net, inputs, evaluated, settings, step, log)
-            if stopping is not None and stopping.should_stop(held_out_loss):
-                break
-        if last:
-            break
+        held_out_loss = partial(_held_out_loss, net, inputs, evaluated, settings, log)
+
+    def loss(step: int) -> torch.Tensor:
         snippets = settings.snippets
         draws = [sample_snippet_pairs(training, lengths, snippets, generator) for _ in range(members)]
-        loss, accuracy = preference_loss(net, inputs, draws, settings)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
+        batch_loss, accuracy = preference_loss(net, inputs, draws, settings)
         if log is not None and step % settings.check_every == 0:
-            log("reward/loss", float(loss.detach()) / members, step)
+            log("reward/loss", float(batch_loss.detach()) / members, step)
             log("reward/accuracy", float(accuracy), step)
-    if stopping is not None:
-        stopping.restore_best()
+        return batch_loss
+
+    rate, l2 = settings.learning_rate, settings.l2
+    descend(
+        net,
+        # Fused: 0.2 ms per step less than the default.
+        torch.optim.Adam(net.parameters(), lr=rate, weight_decay=l2, fused=True),
+        loss,
+        held_out_loss,
+        steps=settings.gradient_steps,
+        check_every=settings.check_every,
+        patience=(settings.patience or None) if held_out is not None else None,
+        generator=generator,
+        checkpoints=checkpoints,
+    )
 
 
 def _held_out_loss(
@@ -135,8 +142,8 @@ def _held_out_loss(
     inputs: StepInputs,
     evaluated: list[SnippetPairs],
     settings: RewardSettings,
-    step: int,
     log: Log | None,
+    step: int,
 ) -> float:
     """The held-out loss per member; it is logged with accuracy and spread."""
     with torch.no_grad():

@@ -36,6 +36,7 @@ def clone_demonstrations(
             seed=CLONE.seed(run.seed),
             log=run.progress.advancing(advance),
             device=run.device,
+            checkpoints=run.folder.unfinished(CLONE.name),
         ),
         save=lambda cloned, place: save_policy(cloned, policy, place),
         load=lambda place: load_policy(place, observation_space, action_space),

@@ -27,7 +27,7 @@ def held_out_accuracy(run: Context, episodes: RankedEpisodes, reward: LearnedRew
     def make(advance: Advance) -> HeldOutPairs:
         def learn(part: RankedTrajectories) -> LearnedReward:
             advance(1)
-            return learn_and_normalize(run, part, log=None)
+            return learn_and_normalize(run, part, seed=REWARD.seed(run.seed))
 
         return cross_validate(episodes.ranked, learn, folds=folds, seed=HELD_OUT.seed(run.seed))
 

@@ -13,15 +13,12 @@ from drex.files.atomic import read_json, write_json
 from drex.files.dataclass_json import JSON, settings_to_json
 from drex.files.run_layout import CLONE, DEMONSTRATIONS, JUDGES
 from drex.rankings.noisy_rollouts import NoisyRollouts
-from drex.rankings.preferences import RankedTrajectories
 from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.rewards.learned_reward import LearnedReward, load_reward
-from drex.rewards.learning import learn_reward
-from drex.rewards.normalize import normalize_reward
 from drex.selection.choice import Judge
 from drex.stages.context import Context
 from drex.stages.noisy_rollouts import episodes_of, roll_out
-from drex.stages.reward import reward_settings
+from drex.stages.reward import learn_and_normalize, reward_settings
 
 _FILE = "judges.json"
 
@@ -82,9 +79,7 @@ def learn_judges(run: Context, cloned: Trajectories, episodes: RankedEpisodes) -
 
 
 def _judge(run: Context, name: str, rollouts: NoisyRollouts, seed: int) -> Judge:
-    ranked: RankedTrajectories = rollouts.ranked(minimum_gap=run.noise.minimum_gap)
-    learned = learn_reward(ranked, run.settings.reward, seed=seed, device=run.device)
-    reward = normalize_reward(learned, ranked, run.settings.normalization, gamma=run.gamma)
+    reward = learn_and_normalize(run, rollouts.ranked(minimum_gap=run.noise.minimum_gap), seed=seed)
     return as_judge(name, reward, rollouts)
 
 

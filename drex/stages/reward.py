@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from drex.agents.behavioral_cloning import Log
 from drex.files.dataclass_json import JSON, settings_to_json
 from drex.files.run_layout import REWARD, Stage
@@ -18,13 +20,18 @@ def learn(
     run: Context, episodes: RankedEpisodes, *, stage: Stage = REWARD, shuffle: bool = False
 ) -> LearnedReward:
     """The learned reward; with ``shuffle``, the control from shuffled labels."""
-    ranked = episodes.ranked
+    ranked, seed = episodes.ranked, REWARD.seed(run.seed)
     if shuffle:
-        labels = shuffle_labels(ranked.preferences, seed=REWARD.seed(run.seed))
-        ranked = RankedTrajectories(ranked.trajectories, labels)
+        ranked = RankedTrajectories(ranked.trajectories, shuffle_labels(ranked.preferences, seed=seed))
     return run.load_or_make(
         stage,
-        lambda advance: learn_and_normalize(run, ranked, log=run.progress.advancing(advance)),
+        lambda advance: learn_and_normalize(
+            run,
+            ranked,
+            seed=seed,
+            log=run.progress.advancing(advance),
+            checkpoints=run.folder.unfinished(stage.name),
+        ),
         save=LearnedReward.save,
         load=load_reward,
         settings=reward_settings(run) | {"shuffle": shuffle},
@@ -33,11 +40,19 @@ def learn(
     )
 
 
-def learn_and_normalize(run: Context, ranked: RankedTrajectories, *, log: Log | None) -> LearnedReward:
-    """A normalized reward from these rankings, by the run's settings and the seed of the reward."""
-    settings, seed = run.settings, REWARD.seed(run.seed)
-    learned = learn_reward(ranked, settings.reward, seed=seed, log=log, device=run.device)
-    return normalize_reward(learned, ranked, settings.normalization, gamma=run.gamma)
+def learn_and_normalize(
+    run: Context,
+    ranked: RankedTrajectories,
+    *,
+    seed: int,
+    log: Log | None = None,
+    checkpoints: Path | None = None,
+) -> LearnedReward:
+    """A normalized reward from these rankings, by the run's settings."""
+    reward = learn_reward(
+        ranked, run.settings.reward, seed=seed, log=log, device=run.device, checkpoints=checkpoints
+    )
+    return normalize_reward(reward, ranked, run.settings.normalization, gamma=run.gamma)
 
 
 def reward_settings(run: Context) -> dict[str, JSON]:

@@ -3,7 +3,6 @@
 The experiments are ``python -m benchmarks.theory``; docs/theory.md explains their results.
 """
 
-from drex.theory.ambiguity import AmbiguousCorridor, ambiguous_corridor, is_optimal
 from drex.theory.guarantee import Guarantee, better_than_demonstrator
 from drex.theory.half_spaces import (
     chance_of_no_contradiction,
@@ -17,7 +16,6 @@ from drex.theory.half_spaces import (
 from drex.theory.mdps import (
     TabularMDPs,
     action_values,
-    deterministic_mdp,
     deterministic_policies,
     expected_returns,
     feature_expectations,
@@ -26,14 +24,12 @@ from drex.theory.mdps import (
     random_mdps,
     state_values,
     uniform_policies,
-    value_iteration,
 )
 from drex.theory.noise import (
     flawed_policies,
     largest_rise,
     mix_with_uniform,
     noisy_returns,
-    precarious_corridor,
     share_ranked_right,
     softmax_policies,
 )
@@ -61,15 +57,14 @@ from drex.theory.volumes import (
     wilson_interval,
 )
 
-__all__ = ["AmbiguousCorridor", "ambiguous_corridor", "is_optimal"]
-__all__ += ["Guarantee", "better_than_demonstrator"]
+__all__ = ["Guarantee", "better_than_demonstrator"]
 __all__ += ["chance_of_no_contradiction", "demonstrations_for_reduction", "equivalent_true_labels"]
 __all__ += ["log_share_with_true_labels", "pairs_for_reduction", "share_with_independent_sides"]
 __all__ += ["share_with_true_labels"]
-__all__ += ["TabularMDPs", "action_values", "deterministic_mdp", "deterministic_policies", "expected_returns"]
+__all__ += ["TabularMDPs", "action_values", "deterministic_policies", "expected_returns"]
 __all__ += ["feature_expectations", "occupancies", "optimal_policies", "random_mdps", "state_values"]
-__all__ += ["uniform_policies", "value_iteration"]
-__all__ += ["flawed_policies", "largest_rise", "mix_with_uniform", "noisy_returns", "precarious_corridor"]
+__all__ += ["uniform_policies"]
+__all__ += ["flawed_policies", "largest_rise", "mix_with_uniform", "noisy_returns"]
 __all__ += ["share_ranked_right", "softmax_policies"]
 __all__ += ["all_pairs", "clone_policies", "fit_linear_rewards", "noisy_feature_sums", "sample_rollouts"]
 __all__ += ["RunAmbiguity", "Spread", "run_ambiguity", "spread_of_returns", "spread_of_weights"]

@@ -9,8 +9,7 @@ and independent pairs,
 - Random pairs labelled by one true reward w*, as by a user: a(w) = 1 − θ/π, θ the angle between w and w*. The
   share is E[(1 − θ/π)^k], 1/(k+1) in two dimensions; it falls like k^-(dimensions − 1).
 - Pairs labelled by noise: a(w) is the pair accuracy of w. With wrong labels no w reaches 1 and the share
-tends to 0,
-  so that a loss must tolerate errors, as that of D-REX does.
+  tends to 0, so that a loss must tolerate errors, as that of D-REX does.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """Exact solutions of batches of small MDPs.
 
-Rewards are functions of the state, as in the paper: J(π|R) = E[Σ_t γ^t R(s_t)], from the start state at t =
-0.
+Rewards are functions of the state, as in the paper: J(π|R) = E[Σ_t γ^t R(s_t)], from the start state at t=0.
 """
 
 from __future__ import annotations
@@ -99,21 +98,6 @@ def random_mdps(
     )
 
 
-def deterministic_mdp(
-    next_states: NDArray[np.int64], colours: NDArray[np.int64], discount: float
-) -> TabularMDPs:
-    """One MDP from ``next_states`` (states, actions), with one-hot features ``colours`` (states,)."""
-    states, actions = next_states.shape
-    transitions = np.zeros((1, states, actions, states))
-    transitions[0, np.arange(states)[:, None], np.arange(actions), next_states] = 1
-    return TabularMDPs(
-        transitions=transitions,
-        features=np.eye(int(colours.max()) + 1)[colours][None],
-        start=np.eye(states)[:1],
-        discount=discount,
-    )
-
-
 def deterministic_policies(choices: NDArray[np.int64], actions: int) -> Floats:
     """One-hot policies of the actions ``choices`` (mdps, states): (mdps, states, actions)."""
     return np.asarray(np.eye(actions)[choices])
@@ -133,18 +117,6 @@ def action_values(mdps: TabularMDPs, values: Floats, rewards: Floats) -> Floats:
     """Q(s, a) = R(s) + γ E[V(s')] for values (mdps, states): (mdps, states, actions)."""
     ahead = np.matmul(mdps.transitions, values[:, None, :, None])[..., 0]
     return np.asarray(rewards[..., None] + mdps.discount * ahead)
-
-
-def value_iteration(mdps: TabularMDPs, rewards: Floats, tolerance: float = 1e-9) -> Floats:
-    """Optimal values within ``tolerance``, by repeated Bellman backups: (mdps, states)."""
-    values = np.zeros_like(rewards)
-    while True:
-        improved = action_values(mdps, values, rewards).max(-1)
-        # a backup contracts by γ, so the remaining error is at most γ/(1−γ) times the last change
-        left = mdps.discount / (1 - mdps.discount) * np.abs(improved - values).max()
-        values = improved
-        if left <= tolerance:
-            return np.asarray(values)
 
 
 def optimal_policies(mdps: TabularMDPs, rewards: Floats) -> Floats:

@@ -1,8 +1,7 @@
 """Degradation of a policy by noise: the assumption of D-REX's automatic ranking, computed exactly.
 
 The noisy policy is π_ε = (1 − ε)π + ε·uniform, with expected return J(ε). D-REX ranks rollouts by ε and
-assumes that J falls. It does on average if the policy is better than uniform; ``precarious_corridor`` is an
-exception.
+assumes that J falls. It does on average if the policy is better than uniform.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from drex.theory.mdps import (
     Floats,
     TabularMDPs,
     action_values,
-    deterministic_mdp,
     deterministic_policies,
     expected_returns,
     optimal_policies,
@@ -91,25 +89,3 @@ def flawed_policies(mdps: TabularMDPs, rewards: Floats, *, competence: Floats, s
     other = generator.integers(mdps.actions, size=best.shape)
     known = generator.random(best.shape) < competence[:, None]
     return deterministic_policies(np.where(known, best, other), mdps.actions)
-
-
-def precarious_corridor(door: int, cliff: int, discount: float) -> tuple[TabularMDPs, Floats, Floats]:
-    """An MDP in which some noise is worse than pure noise, although the policy is far better than uniform.
-
-    A corridor of ``door`` cells, where a wrong action leads back to the start, ``cliff`` cells, where it
-    leads to an absorbing pit, and an absorbing goal. The reward is −1 in the pit and 1 at the goal. The
-    policy walks straight. With a little noise it passes the door but not the cliff; pure noise rarely passes
-    the door.
-
-    Returns:
-        The MDP (a batch of one, 4 actions), the policy (1, states, 4) and the rewards (1, states).
-    """
-    goal, pit = door + cliff, door + cliff + 1
-    moves = np.zeros((door + cliff + 2, 4), np.int64)
-    moves[door:goal] = pit
-    moves[:goal, 0] = np.arange(goal) + 1
-    moves[goal], moves[pit] = goal, pit
-    colours = np.array([0] * goal + [1, 2])
-    mdp = deterministic_mdp(moves, colours, discount)
-    walk = deterministic_policies(np.zeros((1, goal + 2), np.int64), 4)
-    return mdp, walk, mdp.linear_rewards(np.array([0.0, 1.0, -1.0]))

@@ -10,9 +10,6 @@ import functools
 import logging
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from drex.envs.atari.options import game_name
 
 
@@ -21,13 +18,6 @@ class ScoreMask(NamedTuple):
 
     top: int = 0
     bottom: int = 0
-
-    def hide(self, observations: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """A copy of frames (…, height, width) with the masked rows at 0."""
-        hidden = np.array(observations)
-        hidden[..., : self.top, :] = 0
-        hidden[..., hidden.shape[-2] - self.bottom :, :] = 0
-        return hidden
 
     def shown(self, height: int) -> slice:
         """The rows of a frame of this height that stay visible."""
