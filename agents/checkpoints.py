@@ -62,10 +62,9 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
     """The state of the optimizer, each entry as ``parameter/name``."""
-    state = optimizer.state_dict()["state"]
     return {
         f"{index}/{name}": torch.as_tensor(value)
-        for index, entries in state.items()
+        for index, entries in optimizer.state_dict()["state"].items()
         for name, value in entries.items()
     }
 
@@ -76,5 +75,4 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Tensors) -> None:
     for path, tensor in tensors.items():
         index, name = path.split("/")
         state.setdefault(int(index), {})[name] = tensor
-    groups = optimizer.state_dict()["param_groups"]
-    optimizer.load_state_dict({"state": state, "param_groups": groups})
+    optimizer.load_state_dict(optimizer.state_dict() | {"state": state})

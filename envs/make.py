@@ -47,7 +47,7 @@ def make_environments(
         wrappers: classes or functions around each environment, or their names ``module:Wrapper``, innermost
             first. Observations that are no Box are flattened into one around all wrappers.
         reward: ``"none"`` gives rewards of 0 and the true return in ``info["true_return"]`` at the end of an
-            episode; ``"true"`` gives the true reward as well, for demonstrators.
+            episode; ``"true"`` gives the true reward as well, for demonstrators, and refuses NaN.
         backend: ``"auto"`` takes ALE's emulator for Atari games, EnvPool where it runs the same environment,
             else gymnasium.
         threads: of EnvPool or of the Atari emulator; 0 takes one per usable core.
@@ -61,24 +61,25 @@ def make_environments(
     task_spaces(task)
     if count < 1:
         raise UserError("environments", expected="at least one", found=str(count))
+    exposed = task if reward == "true" else None
     if is_atari(task) and backend == "auto":
         options = atari or AtariOptions()
         games = AleVecEnv(task, count, seed=seed, threads=threads or usable_cores(), options=options)
-        return AtariTraining(TrueRewardLedger(games, expose=reward == "true"), games, options)
+        return AtariTraining(TrueRewardLedger(games, exposed), games, options)
     where = f"backend for {task}"
     if is_atari(task):
         raise UserError(where, expected="'auto', which is ALE's own for Atari games", found=repr(backend))
     if atari is not None:
         expected = "options for tasks whose ids begin with ALE/"
         raise UserError("atari", expected=expected, found=f"the task {task!r}")
-    if backend == "gymnasium" or (backend == "auto" and not _served_by_envpool(task)):
-        return TrueRewardLedger(GymnasiumVecEnv(task, count, seed=seed), expose=reward == "true")
-    if not _served_by_envpool(task):
+    if backend == "gymnasium" or (backend == "auto" and not envpool_serves(task)):
+        return TrueRewardLedger(GymnasiumVecEnv(task, count, seed=seed), exposed)
+    if not envpool_serves(task):
         expected = "a task that EnvPool is known to run as gymnasium does"
         found = "none such in the installed EnvPool"
         raise UserError(where, expected=expected, found=found, do="use backend='gymnasium'")
     pool = EnvPoolVecEnv(task, count, seed=seed, threads=threads or usable_cores())
-    return TrueRewardLedger(pool, expose=reward == "true")
+    return TrueRewardLedger(pool, exposed)
 
 
 @functools.cache
@@ -103,11 +104,6 @@ def task_spaces(task: str) -> tuple[gymnasium.Space[Any], gymnasium.Space[Any], 
     return observations, actions, horizon
 
 
-@functools.cache
-def _served_by_envpool(task: str) -> bool:
-    return envpool_serves(task)
-
-
 def usable_cores() -> int:
     """Number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
@@ -121,9 +117,7 @@ def _log_mujoco_warnings() -> None:
         return
     except Exception as reason:  # MuJoCo loads the renderer on import
         where, expected = "MUJOCO_GL in the environment", "a renderer whose library is installed"
-        found = f"{os.environ.get('MUJOCO_GL')!r}, which MuJoCo cannot load"
-        raise UserError(
-            where, expected=expected, found=found, do="unset it, or install that library"
-        ) from reason
+        found, do = f"{os.environ.get('MUJOCO_GL')!r}, which MuJoCo cannot load", "unset it, or install that"
+        raise UserError(where, expected=expected, found=found, do=do) from reason
     if mujoco.get_mju_user_warning() is None:
         mujoco.set_mju_user_warning(lambda message: logging.getLogger("drex").debug("MuJoCo: %s", message))

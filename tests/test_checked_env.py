@@ -213,6 +213,15 @@ def test_infinite_true_rewards_are_unknown_and_end_no_rollout(tmp_path):
     save_demonstrations(tmp_path / "demos.npz", trajectories, rewards=rewards)
 
 
+def test_infinite_true_rewards_are_refused_where_they_are_learned_from():
+    environments = make_environments(f"{HERE}:PaysInfinity", 1, seed=0, reward="true")
+    environments.reset()
+    sentence = f"task '{HERE}:PaysInfinity': reward: expected a finite number, found NaN or infinity"
+    with pytest.raises(UserError, match=sentence):
+        for _ in range(3):
+            environments.step(zeros(np.zeros((1, 2))))
+
+
 @pytest.mark.parametrize("forked", [False, True])
 def test_the_log_names_the_environment_that_keeps_the_process_waiting(monkeypatch, caplog, forked):
     monkeypatch.setattr("drex.envs.checked.PATIENCE", 0.1)

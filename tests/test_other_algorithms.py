@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
+import io
 import json
+import os
 import sys
 
 import numpy as np
@@ -155,6 +158,22 @@ def test_files_leave_out_what_is_of_training_alone(tmp_path):
     save_trained(model, NETWORK, tmp_path)
     assert json.loads((tmp_path / "policy.json").read_text())["arguments"] == {"net_arch": [8]}
     assert same_weights(load_trained(tmp_path, *task_spaces(DISCRETE_WALK)[:2]), model.policy)
+
+
+def test_a_policy_that_may_not_be_written_goes_nowhere_else(tmp_path, monkeypatch):
+    """stable-baselines3 would write ``policy_2.zip`` with a warning, and a run would miss its policy."""
+    usual = io.open
+
+    def refusing(place, *words, **options):
+        if str(place).endswith("policy.zip"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+        return usual(place, *words, **options)
+
+    for owner in ("io.open", "builtins.open"):
+        monkeypatch.setattr(owner, refusing)
+    with pytest.raises(PermissionError):
+        save_trained(trained("dqn", DISCRETE_WALK, 10, **SMALL), NETWORK, tmp_path)
+    assert not list(tmp_path.glob("*.zip"))
 
 
 def test_dqn_sees_images_by_a_convolutional_network(tmp_path):

@@ -20,7 +20,7 @@ from benchmarks.readme import PAGES, with_tables
 from benchmarks.reliability_experiments import files
 from benchmarks.reliability_experiments.attacks import _Payload
 from benchmarks.reliability_experiments.forked import attempt, attempts
-from benchmarks.reliability_experiments.measured import Measured
+from benchmarks.reliability_experiments.measured import Measured, Tally
 from benchmarks.reliability_experiments.mutations import mutate
 from benchmarks.reliability_experiments.walk import (
     FAULTS_OF_RESET,
@@ -31,6 +31,15 @@ from benchmarks.reliability_experiments.walk import (
 )
 from drex.envs.checked import CheckedEnv
 from drex.errors import UserError
+
+
+def test_a_tally_counts_by_kind_and_keeps_what_did_not_hold():
+    tally = Tally()
+    for kind, wrong in (("bc", ""), ("reward", "lost"), ("bc", "")):
+        tally.add(kind, f"killed in {kind}", wrong)
+    found = tally.measured("kills", largest_MiB=2.5)
+    assert (found.tried, found.held, found.counts) == (3, 2, {"bc": 2, "reward": 1})
+    assert (found.failures, found.facts) == (["killed in reward: lost"], {"largest MiB": 2.5})
 
 
 def refuse():

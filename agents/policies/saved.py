@@ -60,7 +60,8 @@ def save_trained(model: BaseAlgorithm, settings: PolicySettings, folder: Path) -
         # The optimizer's class does not fit into JSON and does not affect how the policy acts.
         shaping = {k: v for k, v in model.policy_kwargs.items() if not k.startswith("optimizer_")}
         write_json(folder / "policy.json", {"format": FORMAT, "algorithm": names[0], "arguments": shaping})
-    model.save(folder / "policy.zip")
+    with open(folder / "policy.zip", "wb") as file:  # given a path without permission, it takes another one
+        model.save(file)
 
 
 def write_zip_of(policy: BasePolicy, trained: Path, file: Path) -> None:

@@ -9,7 +9,6 @@ import os
 import pickle
 import shutil
 import zipfile
-from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,7 @@ import torch
 
 import drex
 from benchmarks.reliability_experiments.forked import attempt
-from benchmarks.reliability_experiments.measured import Measured
+from benchmarks.reliability_experiments.measured import Measured, Tally
 from benchmarks.reliability_experiments.walk import TASK, demonstrate, undisturbed, whole_run
 from drex.agents.policies.saved import load_trained
 from drex.agents.policies.sb3_zips import load_zip
@@ -48,8 +47,7 @@ class _Payload:
 
 def measure(share: float) -> Measured:
     """Read malicious files by all that might read them, and look for the trace of their commands."""
-    failures: list[str] = []
-    counts: Counter[str] = Counter()
+    tally = Tally()
     with TemporaryDirectory() as name:
         folder = Path(name)
         demonstrations = demonstrate(folder)
@@ -57,19 +55,13 @@ def measure(share: float) -> Measured:
         trace = folder / "executed"
         attacks = list(_attacks(folder, demonstrations, trace))
         for kind, read in attacks[:: max(1, round(1 / share))]:
-            counts[kind] += 1
             outcome = attempt(lambda: bool(read()), folder / "log")  # noqa: B023
+            wrong = "" if outcome.kind in ("done", "refused") else f"{outcome.kind}: {outcome.said}"
             if trace.exists():
-                failures.append(f"{kind}: the command ran")
                 trace.unlink()
-            elif outcome.kind not in ("done", "refused"):
-                failures.append(f"{kind}: {outcome.kind}: {outcome.said}")
-    return Measured(
-        what="a malicious file: nothing that it holds or names is executed",
-        tried=counts.total(),
-        failures=failures,
-        counts=dict(counts),
-    )
+                wrong = "the command ran"
+            tally.add(kind, kind, wrong)
+    return tally.measured("a malicious file: nothing that it holds or names is executed")
 
 
 def _attacks(folder: Path, demonstrations: Path, trace: Path) -> Iterator[Attack]:

@@ -7,15 +7,14 @@ import os
 import re
 import subprocess
 import sys
-from collections import Counter
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.reliability_experiments.forked import Outcome, attempt
-from benchmarks.reliability_experiments.measured import Measured
-from benchmarks.reliability_experiments.walk import demonstrate, difference, undisturbed, whole_run
+from benchmarks.reliability_experiments.measured import Measured, Tally
+from benchmarks.reliability_experiments.walk import continued, demonstrate, undisturbed, whole_run
 
 SIZES = 40
 _ENOUGH_BYTES = 2**28
@@ -24,23 +23,19 @@ _ERRORS = (errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EDQUOT)
 
 def measure(share: float) -> Measured:
     """Refuse every write once, then run on full disks; continue, and compare with the undisturbed run."""
-    failures: list[str] = []
-    counts: Counter[str] = Counter()
+    tally = Tally()
     with TemporaryDirectory() as name:
         folder = Path(name)
         demonstrations = demonstrate(folder)
         expected = undisturbed(folder / "whole", demonstrations, report=True)
-        _refuse_each_write(folder, demonstrations, expected, share, failures, counts)
+        _refuse_each_write(folder, demonstrations, expected, share, tally)
         disk = folder / "disk"
         disk.mkdir()
         if _mount(disk, _ENOUGH_BYTES):
             subprocess.run(["umount", str(disk)], check=True)
-            _fill_disks(disk, folder / "whole", demonstrations, expected, share, failures, counts)
-    return Measured(
-        what="a disk that refuses or is full: one sentence; continued: equal to the undisturbed run",
-        tried=counts.total(),
-        failures=failures,
-        counts=dict(counts),
+            _fill_disks(disk, folder / "whole", demonstrations, expected, share, tally)
+    return tally.measured(
+        "a disk that refuses or is full: one sentence; continued: equal to the undisturbed run"
     )
 
 
@@ -49,45 +44,38 @@ def _refuse_each_write(
     demonstrations: Path,
     expected: dict[str, bytes],
     share: float,
-    failures: list[str],
-    counts: Counter[str],
+    tally: Tally,
 ) -> None:
     """Continue one run again and again; each time the first write fails that has not failed before."""
     run, refused = folder / "run", folder / "refused"
     refused.touch()
     most = 10_000 if share >= 1 else round(100 * share)
-    while counts.total() < most:
-        error = _ERRORS[counts.total() % len(_ERRORS)]
+    while tally.counts.total() < most:
+        error = _ERRORS[tally.counts.total() % len(_ERRORS)]
         before = refused.read_text()
         outcome = attempt(partial(_run_with_refusal, run, demonstrations, refused, error), folder / "log")
         write = refused.read_text().removeprefix(before).strip()
         if not write:
             break
-        counts[f"refused {write.split()[0]}"] += 1
         wrong = _unlike_one_sentence(outcome, os.strerror(error))
-        if wrong:
-            failures.append(f"{write}: {wrong}")
-    outcome = attempt(partial(whole_run, run, demonstrations, report=True), folder / "log")
-    counts["continued after all refusals"] += 1
-    wrong = difference(run, expected) if outcome.kind == "done" else f"{outcome.kind}: {outcome.said}"
-    if wrong:
-        failures.append(f"after all refusals: {wrong}")
+        tally.add(f"refused {write.split()[0]}", write, wrong)
+    wrong = continued(run, demonstrations, expected, report=True)
+    tally.add("continued after all refusals", "after all refusals", wrong)
 
 
 def _run_with_refusal(run: Path, demonstrations: Path, refused: Path, error: int) -> bool:
     """Run; the first write whose kind and path are not in the file ``refused`` fails and is noted there."""
-    known = set(refused.read_text().splitlines())
-    inside = f"{run}/"
+    known, inside, done = set(refused.read_text().splitlines()), f"{run}/", False
 
     def refuse(event: str, arguments: tuple[Any, ...]) -> None:
-        nonlocal known
+        nonlocal done
         write = _write_of(event, arguments)
-        if write is None or not f"{write[1]}/".startswith(inside):
+        if done or write is None or not f"{write[1]}/".startswith(inside):
             return
         noted = f"{write[0]} {re.sub(r'[0-9]{3,}', 'N', write[1].removeprefix(inside))}"
         if noted in known:
             return
-        known = _All()
+        done = True
         descriptor = os.open(refused, os.O_WRONLY | os.O_APPEND)
         os.write(descriptor, f"{noted}\n".encode())
         os.close(descriptor)
@@ -97,20 +85,14 @@ def _run_with_refusal(run: Path, demonstrations: Path, refused: Path, error: int
     return bool(whole_run(run, demonstrations, report=True))
 
 
-class _All(set[str]):
-    """Holds everything."""
-
-    def __contains__(self, _: object) -> bool:
-        return True
-
-
 def _write_of(event: str, arguments: tuple[Any, ...]) -> tuple[str, str] | None:
     """Kind and path of an audited event that changes the disk."""
     if event == "open" and isinstance(arguments[0], str | bytes | os.PathLike):
         changes = (arguments[2] or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         return ("open", os.fsdecode(arguments[0])) if changes else None
     if event == "os.mkdir":
-        return "mkdir", os.fsdecode(arguments[0])
+        place = os.fsdecode(arguments[0])
+        return None if os.path.isdir(place) else ("mkdir", place)
     return ("rename", os.fsdecode(arguments[1])) if event == "os.rename" else None
 
 
@@ -127,8 +109,7 @@ def _fill_disks(
     demonstrations: Path,
     expected: dict[str, bytes],
     share: float,
-    failures: list[str],
-    counts: Counter[str],
+    tally: Tally,
 ) -> None:
     """Run on disks of graded size, then enlarge them and continue."""
     page = os.sysconf("SC_PAGE_SIZE")
@@ -140,18 +121,11 @@ def _fill_disks(
         try:
             run = disk / "run"
             outcome = attempt(partial(whole_run, run, demonstrations, report=True), whole.with_suffix(".log"))
-            counts["full disk"] += 1
             wrong = _unlike_one_sentence(outcome, os.strerror(errno.ENOSPC))
             if not wrong:
                 _mount(disk, _ENOUGH_BYTES, "remount")
-                outcome = attempt(
-                    partial(whole_run, run, demonstrations, report=True), whole.with_suffix(".log")
-                )
-                wrong = (
-                    difference(run, expected) if outcome.kind == "done" else f"{outcome.kind}: {outcome.said}"
-                )
-            if wrong:
-                failures.append(f"a disk of {size // 1024} KiB: {wrong}")
+                wrong = continued(run, demonstrations, expected, report=True)
+            tally.add("full disk", f"a disk of {size // 1024} KiB", wrong)
         finally:
             subprocess.run(["umount", str(disk)], check=True)
 

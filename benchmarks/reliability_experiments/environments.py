@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ import numpy.typing as npt
 
 import drex
 from benchmarks.reliability_experiments.forked import Outcome, attempt
-from benchmarks.reliability_experiments.measured import Measured
+from benchmarks.reliability_experiments.measured import Measured, Tally
 from benchmarks.reliability_experiments.walk import (
     FAULTS_OF_RESET,
     FAULTS_OF_STEP,
@@ -23,6 +22,7 @@ from benchmarks.reliability_experiments.walk import (
     ID,
     SETTINGS,
     TASK,
+    continued,
     demonstrate,
     difference,
     misbehave,
@@ -37,14 +37,14 @@ from drex.envs import checked
 STAGES = ("ranked", "judges", "trained", "policy", "control-constant", "evaluation")
 """Stages that step environments."""
 _TRUE_REWARDS = ("NaN reward", "infinite reward")  # that no stage before the evaluation may notice
+_SEALED = ("rollouts.npz", "facts.json")  # files with true returns, for the evaluation alone
 _HANGS = ("step hangs",)
 _SECONDS, _PATIENCE = 15.0, 1.0
 
 
 def measure(share: float) -> Measured:
     """Let every fault happen in every stage and through every door, and continue the runs without it."""
-    failures: list[str] = []
-    counts: Counter[str] = Counter()
+    tally = Tally()
     with TemporaryDirectory() as name:
         folder = Path(name)
         demonstrations = demonstrate(folder)
@@ -71,15 +71,9 @@ def measure(share: float) -> Measured:
         trials += [("harmless habit", name, partial(habit, name)) for name in HARMLESS]
         trials += [(door, fault, partial(at_door, door, fault)) for door in DOORS for fault in faults]
         for place, fault, trial in trials[:: max(1, round(1 / share))]:
-            counts[place] += 1
-            wrong = trial()
-            if wrong:
-                failures.append(f"{place}, {fault}: {wrong}")
-    return Measured(
-        what="a misbehaving environment: one sentence that names it; continued: equal to the undisturbed run",
-        tried=counts.total(),
-        failures=failures,
-        counts=dict(counts),
+            tally.add(place, f"{place}, {fault}", trial())
+    return tally.measured(
+        "a misbehaving environment: one sentence that names it; continued: equal to the undisturbed run"
     )
 
 
@@ -93,22 +87,10 @@ def _copy_before(stage: str, whole: Path, run: Path) -> None:
 
 def _wrong_in_run(run: Path, demonstrations: Path, expected: dict[str, bytes], fault: str, log: Path) -> str:
     """What is wrong with a run that meets the fault and is continued without it; empty if nothing is."""
-    work = partial(whole_run, run, demonstrations)
-    outcome = _with(fault, lambda: bool(work()), log)
+    outcome = _with(fault, lambda: bool(whole_run(run, demonstrations)), log)
     if outcome.kind == "done" and fault in _TRUE_REWARDS:
-        facts = {f"{stage}/facts.json" for stage in ("evaluation", *_control_evaluations(run))}
-        return difference(run, {name: content for name, content in expected.items() if name not in facts})
-    wrong = _not_one_sentence(outcome, fault)
-    if wrong:
-        return wrong
-    outcome = attempt(lambda: bool(work()), log)
-    return (
-        difference(run, expected) if outcome.kind == "done" else f"continued: {outcome.kind}: {outcome.said}"
-    )
-
-
-def _control_evaluations(run: Path) -> list[str]:
-    return [place.name for place in run.glob("control-*-evaluation")]
+        return difference(run, {n: content for n, content in expected.items() if not n.endswith(_SEALED)})
+    return _not_one_sentence(outcome, fault) or continued(run, demonstrations, expected)
 
 
 def _with(fault: str, work: Callable[[], Any], log: Path) -> Outcome:

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 import drex
 from benchmarks.reliability_experiments.forked import Outcome, attempts, end, start
-from benchmarks.reliability_experiments.measured import Measured
+from benchmarks.reliability_experiments.measured import Measured, Tally
 from benchmarks.reliability_experiments.mutations import mutate
 from benchmarks.reliability_experiments.walk import TASK, demonstrate, difference, undisturbed, whole_run
 from drex.agents.policies.saved_actor_critic import load_policy
@@ -54,14 +54,14 @@ def budget(size: int) -> int:
 
 def measure(share: float) -> Measured:
     """Damage a sound file or folder of each kind, and call its reader."""
-    failures: list[str] = []
+    tally = Tally()
     outcomes: Counter[str] = Counter()
-    counts = {name: max(1, round(trials * share)) for name, trials in TRIALS.items()}
     largest = 0
     with TemporaryDirectory() as name:
         folder = Path(name)
         sound = _sound(folder / "sound")
-        for reader, trials in counts.items():
+        for reader, most in TRIALS.items():
+            trials = max(1, round(most * share))
             path, read = sound[reader]
             scratch = folder / "damaged" / path.name
             scratch.parent.mkdir(exist_ok=True)
@@ -70,17 +70,15 @@ def measure(share: float) -> Measured:
             for trial, outcome in enumerate(attempts(made, folder / "log", seconds=SECONDS)):
                 outcomes[outcome.kind] += 1
                 largest = max(largest, outcome.memory)
-                wrong = _wrong(outcome, limit, path.name)
-                if wrong:
-                    # a copy of its own: the process is at the next trial
-                    done = _damage(path, folder / path.name, f"{reader}-{trial}")
-                    failures.append(f"{reader}-{trial}, {done}: {wrong}")
-    return Measured(
-        what="a damaged file: read, or refused by one sentence that names it",
-        tried=sum(counts.values()),
-        failures=failures,
-        counts=counts,
-        facts={"read": outcomes["done"], "refused": outcomes["refused"], "largest MiB": largest / 2**20},
+                wrong, seed = _wrong(outcome, limit, path.name), f"{reader}-{trial}"
+                # a copy of its own: the process is at the next trial
+                done = _damage(path, folder / path.name, seed) if wrong else ""
+                tally.add(reader, f"{seed}, {done}", wrong)
+    return tally.measured(
+        "a damaged file: read, or refused by one sentence that names it",
+        read=outcomes["done"],
+        refused=outcomes["refused"],
+        largest_MiB=largest / 2**20,
     )
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.reliability_experiments.measured import Measured
+from benchmarks.reliability_experiments.measured import Measured, Tally
 from benchmarks.reliability_experiments.walk import demonstrate, difference, files_of
 
 ROOT = Path(__file__).parent.parent.parent
@@ -75,7 +75,7 @@ _ENVIRONMENT = {
 
 def measure(share: float) -> Measured:
     """Run every variation in a process of its own, and compare it with the plain run."""
-    failures: list[str] = []
+    tally = Tally()
     tried = list(VARIATIONS)[: max(2, round(len(VARIATIONS) * share))]
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -94,11 +94,5 @@ def measure(share: float) -> Measured:
             if variation == "no controls":
                 common = {name: content for name, content in expected.items() if "control" not in name}
             wrong = difference(run, common) if done.returncode == 0 else done.stderr[-500:]
-            if wrong:
-                failures.append(f"{variation}: {wrong}")
-    return Measured(
-        what="one seed under other circumstances: equal weights, rollouts and decisions",
-        tried=len(tried),
-        failures=failures,
-        counts={name: 1 for name in tried},
-    )
+            tally.add(variation, variation, wrong)
+    return tally.measured("one seed under other circumstances: equal weights, rollouts and decisions")

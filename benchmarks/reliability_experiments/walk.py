@@ -227,6 +227,13 @@ def undisturbed(folder: Path, demonstrations: Path, **changes: Any) -> dict[str,
     return files_of(folder)
 
 
+def continued(folder: Path, demonstrations: Path, expected: dict[str, bytes], **changes: Any) -> str:
+    """Begin or continue a run that nothing disturbs; how it differs from ``expected``, or why it failed."""
+    log = folder.with_suffix(".log")
+    outcome = attempt(lambda: bool(whole_run(folder, demonstrations, **changes)), log)
+    return difference(folder, expected) if outcome.kind == "done" else f"{outcome.kind}: {outcome.said}"
+
+
 def files_of(folder: Path) -> dict[str, bytes]:
     """What must be equal in equal runs: all weights, rollouts and decisions, and no wall times or logs."""
     kinds = {".safetensors", ".npz"}

@@ -58,13 +58,12 @@ def learn_reward(
     """
     settings = replace(settings, snippets=settings.snippets.fitted(ranked.trajectories.lengths))
     generator, count = np.random.default_rng(seed), len(ranked.trajectories)
-    training, held_out = split_train_held_out(ranked.preferences, count, settings.held_out, generator)
+    preferences = split_train_held_out(ranked.preferences, count, settings.held_out, generator)
     inputs = step_inputs(ranked.trajectories, settings, device)
     net = make_network(inputs.shape[1:], settings, seed=seed, network=network)
     if isinstance(inputs, ImageInputs):
         net.to(inputs.device)
-    lengths = ranked.trajectories.lengths
-    _train(net, inputs, lengths, (training, held_out), settings, generator, log, checkpoints)
+    _train(net, inputs, ranked.trajectories.lengths, preferences, settings, generator, log, checkpoints)
     net.requires_grad_(False)
     images, members = isinstance(inputs, ImageInputs), int(getattr(net, "members", 1))
     with torch.no_grad():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -102,6 +103,7 @@ class EnvPoolVecEnv(SameStepVecEnv):
         self._pool.close()
 
 
+@functools.cache
 def envpool_serves(task: str) -> bool:
     """Whether EnvPool is installed and runs this task as gymnasium does.
 

@@ -10,6 +10,7 @@ import numpy.typing as npt
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn, VecEnvWrapper
 
 from drex.envs.data.true_returns import TrueReturns
+from drex.errors import UserError
 
 _ROWS = 1024  # initial capacity in steps
 
@@ -17,12 +18,12 @@ _ROWS = 1024  # initial capacity in steps
 class TrueRewardLedger(VecEnvWrapper):
     """Rewards of 0, and a finished episode's ``TrueReturns`` in ``info["true_return"]``.
 
-    With ``expose`` the true rewards are returned as well, for demonstrators only.
+    The true rewards of the task ``exposed`` are returned as well, for demonstrators only.
     """
 
-    def __init__(self, environments: VecEnv, *, expose: bool = False) -> None:
+    def __init__(self, environments: VecEnv, exposed: str | None = None) -> None:
         super().__init__(environments)
-        self._expose = expose
+        self._exposed = exposed
         self._rewards: npt.NDArray[np.float64] = np.empty((_ROWS, self.num_envs))
         self._starts: npt.NDArray[np.int64] = np.zeros(self.num_envs, np.int64)
         self._steps = 0
@@ -44,7 +45,12 @@ class TrueRewardLedger(VecEnvWrapper):
             episode = self._rewards[self._starts[index] : self._steps, index]
             infos[index]["true_return"] = TrueReturns(math.fsum(episode.tolist()), episode)
             self._starts[index] = self._steps
-        return observations, rewards if self._expose else self._nothing.copy(), dones, infos
+        if self._exposed is None:
+            return observations, self._nothing.copy(), dones, infos
+        if not np.isfinite(rewards).all():
+            where, found = f"task {self._exposed!r}: reward", "NaN or infinity"
+            raise UserError(where, expected="a finite number", found=found)
+        return observations, rewards, dones, infos
 
     def _make_room(self) -> None:
         """Drop the rewards before the running episodes, and double the room that these take."""
