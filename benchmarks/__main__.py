@@ -13,14 +13,14 @@ def main() -> int:
     """Run the named benchmark as a script, with the words that follow its name."""
     names = sorted(file.stem for file in Path(__file__).parent.glob("*.py") if not file.stem.startswith("_"))
     asked = sys.argv[1] if len(sys.argv) > 1 else ""
-    if asked not in names:
-        print(
-            UserError("benchmark", expected=f"one of {', '.join(names)}", found=asked or "none"),
-            file=sys.stderr,
-        )
+    try:
+        if asked not in names:
+            raise UserError("benchmark", expected=f"one of {', '.join(names)}", found=asked or "none")
+        sys.argv = [f"benchmarks {asked}", *sys.argv[2:]]
+        runpy.run_module(f"benchmarks.{asked}", run_name="__main__", alter_sys=True)
+    except UserError as error:
+        print(f"benchmarks: {error}", file=sys.stderr)
         return 2
-    sys.argv = [f"benchmarks {asked}", *sys.argv[2:]]
-    runpy.run_module(f"benchmarks.{asked}", run_name="__main__", alter_sys=True)
     return 0
 
 

@@ -14,7 +14,15 @@ from typing import Any
 
 import tyro
 
-from benchmarks.runner import RESULTS, Experiment, RunOptions, read_results, run_and_show, shown_name
+from benchmarks.runner import (
+    RESULTS,
+    Experiment,
+    RunOptions,
+    check_names,
+    read_results,
+    run_and_show,
+    shown_name,
+)
 from benchmarks.suite import TASKS, score
 
 PARTS: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -65,6 +73,8 @@ class Options(RunOptions):
 
 def experiments(options: Options) -> list[Experiment]:
     """Every run that the options ask for; the trained policy is compared, so nothing is judged."""
+    check_names("--only", options.only, PARTS)
+    check_names("--tasks", options.tasks, [task.id for task in DEVELOPMENT])
     return [
         Experiment(
             f"{part}-{task.name}",

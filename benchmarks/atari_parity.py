@@ -25,13 +25,12 @@ from matplotlib.figure import Figure
 from stable_baselines3 import PPO as StablePPO
 from stable_baselines3.common.callbacks import BaseCallback
 
-from benchmarks.runner import RESULTS, machine, read_results
+from benchmarks.runner import RESULTS, check_names, machine, read_results
 from benchmarks.throughput_experiments import atari
 from drex.agents.policies.acting import stochastic
 from drex.agents.rollouts.collect import collect
 from drex.envs.make import make_environments, usable_cores
 from drex.envs.vector.true_reward_ledger import take_true_return
-from drex.errors import UserError
 
 MAKERS: dict[str, Callable[..., StablePPO]] = {
     "ours": atari.our_ppo,
@@ -88,8 +87,7 @@ class _Scores(BaseCallback):
 
 def main(options: Options) -> None:
     """Train what has no result yet, a seed of each side at a time."""
-    if unknown := set(options.sides) - set(MAKERS):
-        raise UserError("--sides", expected=", ".join(MAKERS), found=", ".join(sorted(unknown)))
+    check_names("--sides", options.sides, MAKERS)
     torch.set_num_threads(options.threads or usable_cores())
     options.results.mkdir(parents=True, exist_ok=True)
     for seed in options.seeds:

@@ -16,8 +16,7 @@ from pathlib import Path
 import tyro
 
 from benchmarks.reliability_experiments.measured import Part
-from benchmarks.runner import RESULTS, machine, read_results, versions
-from drex.errors import UserError
+from benchmarks.runner import RESULTS, check_names, machine, read_results, versions
 
 PARTS = ("kills", "disk", "files", "environments", "attacks", "many_runs", "same_weights")
 """Modules of ``reliability_experiments``, in the order of the table."""
@@ -51,10 +50,7 @@ def measure(options: Options) -> None:
     Raises:
         UserError: an unknown name.
     """
-    if unknown := set(options.only) - set(PARTS):
-        raise UserError(
-            "--only", expected=f"names among {', '.join(PARTS)}", found=", ".join(sorted(unknown))
-        )
+    check_names("--only", options.only, PARTS)
     import torch
     import torch._dynamo  # imported by the first optimizer, which takes seconds in every forked process
 

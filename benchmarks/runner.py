@@ -15,6 +15,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from drex.errors import UserError
+
 RESULTS = Path(__file__).parent / "results"
 DREX = (sys.executable, "-c", "import sys; from drex.cli.main import main; sys.exit(main())")
 """The command ``drex`` of this Python."""
@@ -33,6 +35,12 @@ STALE = {
 }
 """Results made with other settings than their command has today: since when, and why they stay. Tables mark
 them; ``python -m benchmarks stale`` finds them."""
+
+
+def check_names(option: str, asked: Iterable[str], known: Iterable[str]) -> None:
+    """Raise a ``UserError`` if an option names what there is not."""
+    if unknown := set(asked) - set(known):
+        raise UserError(option, expected=f"names among {', '.join(known)}", found=", ".join(sorted(unknown)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,15 @@ import tyro
 from scipy.stats import bootstrap, trim_mean
 
 import drex
-from benchmarks.runner import DREX, RESULTS, Experiment, RunOptions, read_results, run_and_show
+from benchmarks.runner import (
+    DREX,
+    RESULTS,
+    Experiment,
+    RunOptions,
+    check_names,
+    read_results,
+    run_and_show,
+)
 from drex.errors import UserError
 
 Group = Literal["development", "confirmation", "third", "published"]
@@ -120,8 +128,9 @@ class Options(RunOptions):
 
 
 def chosen(options: Options) -> list[Task]:
-    """The tasks that the options ask for."""
+    """The tasks that the options ask for; UserError for one that is not of the group."""
     group = [task for task in TASKS if task.group == options.group]
+    check_names("--tasks", options.tasks, [task.id for task in group])
     return [task for task in group if not options.tasks or task.id in options.tasks]
 
 

@@ -19,9 +19,8 @@ from pkgutil import iter_modules
 import tyro
 
 from benchmarks import throughput_experiments
-from benchmarks.runner import RESULTS, machine, read_results, versions
+from benchmarks.runner import RESULTS, check_names, machine, read_results, versions
 from benchmarks.throughput_experiments.comparison import Comparison, Experiments
-from drex.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,9 +54,7 @@ def measure(options: Options, experiments: Experiments) -> None:
     Raises:
         UserError: an unknown name.
     """
-    if unknown := set(options.only) - set(experiments):
-        known = f"names among {', '.join(experiments)}"
-        raise UserError("--only", expected=known, found=", ".join(sorted(unknown)))
+    check_names("--only", options.only, experiments)
     import torch
 
     options.results.mkdir(parents=True, exist_ok=True)

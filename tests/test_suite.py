@@ -10,6 +10,7 @@ import pytest
 
 import drex
 from benchmarks import suite
+from benchmarks.__main__ import main as main_of_benchmarks
 from benchmarks.suite import (
     Options,
     Task,
@@ -153,3 +154,20 @@ def test_the_scripted_demonstrator_finds_the_flag_and_is_not_the_best_possible(t
 def test_the_scripted_demonstrator_is_seeded():
     seen = np.random.default_rng(0).normal(size=(20, 2))
     np.testing.assert_array_equal(rock(seed=1)(seen), rock(seed=1)(seen))
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules")
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["suite", "--tasks", "Hoper-v5", "--table"], "--tasks: expected names among HalfCheetah-v5, "),
+        (["ablations", "--only", "nothing", "--table"], "--only: expected names among sampling-alone, "),
+        (["reliability", "--only", "nothing"], "--only: expected names among kills, "),
+        (["nothing"], "benchmark: expected one of ablations, "),
+    ],
+)
+def test_a_name_that_there_is_not_is_one_sentence(words, sentence, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["benchmarks", *words])
+    assert main_of_benchmarks() == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"benchmarks: {sentence}") and said.count("\n") == 1
