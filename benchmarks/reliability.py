@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import time
 from pathlib import Path
 
 import tyro
 
 from benchmarks.reliability_experiments.measured import Part
-from benchmarks.runner import RESULTS, check_names, machine, read_results, versions
+from benchmarks.runner import RESULTS, PartOptions, read_results
 
 PARTS = ("kills", "disk", "files", "environments", "attacks", "many_runs", "same_weights")
 """Modules of ``reliability_experiments``, in the order of the table."""
@@ -24,17 +23,13 @@ _SHOWN_FAILURES = 50
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(PartOptions):
     """Try what is missing, and print the table."""
 
-    only: tuple[str, ...] = ()
-    """Names of parts to try again; empty: those without a result."""
     share: float = 1.0
     """Share of the trials to make; 1 makes all."""
     results: Path = RESULTS / "reliability"
     """Folder of the results."""
-    table: bool = False
-    """Only print the table of the existing results."""
 
 
 def part(name: str) -> Part:
@@ -50,30 +45,18 @@ def measure(options: Options) -> None:
     Raises:
         UserError: an unknown name.
     """
-    check_names("--only", options.only, PARTS)
+    due = options.due(PARTS)
     import torch
     import torch._dynamo  # imported by the first optimizer, which takes seconds in every forked process
 
     torch.set_num_threads(1)  # of two threads, one would be missing in a forked process
-    options.results.mkdir(parents=True, exist_ok=True)
-    for name in PARTS:
-        file = options.results / f"{name}.json"
-        if name not in options.only if options.only else file.exists():
-            continue
+    for name in due:
         began = time.perf_counter()
         measured = part(name)(options.share)
-        facts = {
-            "name": name,
-            "command": f"python -m benchmarks reliability --only {name}",
-            **dataclasses.asdict(measured),
-            "failures": measured.failures[:_SHOWN_FAILURES],
-            "held": measured.held,
-            "seconds": round(time.perf_counter() - began, 1),
-            "machine": machine(),
-            "versions": versions(),
-        }
-        file.write_text(json.dumps(facts, indent=1) + "\n")
-        print(f"{name}: {measured.held} of {measured.tried} held in {facts['seconds']:.0f} s", flush=True)
+        command = f"python -m benchmarks reliability --only {name}"
+        shown = {"failures": measured.failures[:_SHOWN_FAILURES], "held": measured.held}
+        seconds = options.write(name, command, dataclasses.asdict(measured) | shown, began)
+        print(f"{name}: {measured.held} of {measured.tried} held in {seconds:.0f} s", flush=True)
         for failure in measured.failures[:_SHOWN_FAILURES]:
             print(f"  {failure}", flush=True)
 

@@ -9,7 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -41,6 +41,36 @@ def check_names(option: str, asked: Iterable[str], known: Iterable[str]) -> None
     """Raise a ``UserError`` if an option names what there is not."""
     if unknown := set(asked) - set(known):
         raise UserError(option, expected=f"names among {', '.join(known)}", found=", ".join(sorted(unknown)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartOptions:
+    """Options shared by the benchmarks that leave one JSON file a part."""
+
+    only: tuple[str, ...] = ()
+    """Names of parts to measure again; empty: those without a result."""
+    results: Path
+    """Folder of the results."""
+    table: bool = False
+    """Only print the table of the existing results."""
+
+    def due(self, names: Iterable[str]) -> list[str]:
+        """The parts to measure; UserError for an unknown one."""
+        check_names("--only", self.only, names)
+        self.results.mkdir(parents=True, exist_ok=True)
+        return [
+            name
+            for name in names
+            if (name in self.only if self.only else not (self.results / f"{name}.json").exists())
+        ]
+
+    def write(self, name: str, command: str, facts: Mapping[str, Any], began: float) -> float:
+        """Write what a part measured, begun at this ``time.perf_counter()``; the seconds that it took."""
+        seconds = round(time.perf_counter() - began, 1)
+        where = {"seconds": seconds, "machine": machine(), "versions": versions()}
+        written = {"name": name, "command": command, **facts, **where}
+        (self.results / f"{name}.json").write_text(json.dumps(written, indent=1) + "\n")
+        return seconds
 
 
 @dataclass(frozen=True, kw_only=True)

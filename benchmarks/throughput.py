@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
 import os
 import statistics
 import time
@@ -19,22 +18,18 @@ from pkgutil import iter_modules
 import tyro
 
 from benchmarks import throughput_experiments
-from benchmarks.runner import RESULTS, check_names, machine, read_results, versions
+from benchmarks.runner import RESULTS, PartOptions, machine, read_results, versions
 from benchmarks.throughput_experiments.comparison import Comparison, Experiments
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Options:
+class Options(PartOptions):
     """Measure the missing speed comparisons, and print the table."""
 
-    only: tuple[str, ...] = ()
-    """Names of experiments to measure again; empty: those without a result."""
     repeats: int = 5
     """Repeats of each side."""
     results: Path = RESULTS / "throughput"
     """Folder of the results."""
-    table: bool = False
-    """Only print the table of the existing results."""
 
 
 def all_experiments() -> Experiments:
@@ -54,31 +49,18 @@ def measure(options: Options, experiments: Experiments) -> None:
     Raises:
         UserError: an unknown name.
     """
-    check_names("--only", options.only, experiments)
+    due = options.due(experiments)
     import torch
 
-    options.results.mkdir(parents=True, exist_ok=True)
-    for name, experiment in experiments.items():
-        file = options.results / f"{name}.json"
-        if name not in options.only if options.only else file.exists():
-            continue
+    for name in due:
         torch.set_num_threads(1)  # faster for small networks, on both sides: see the experiment of that name
         load, began = os.getloadavg()[0], time.perf_counter()
-        comparison = experiment(options.repeats)
-        facts = {
-            "name": name,
-            "command": f"python -m benchmarks throughput --only {name} --repeats {options.repeats}",
-            **dataclasses.asdict(comparison),
-            "ratio": comparison.ratio,
-            "spread": comparison.spread,
-            "reached": comparison.reached,
-            "seconds": round(time.perf_counter() - began, 1),
-            "load_at_start": round(load, 2),
-            "machine": machine(),
-            "versions": versions(),
-        }
-        file.write_text(json.dumps(facts, indent=1) + "\n")
-        print(f"{name}: {comparison.ratio:.2f} in {facts['seconds']:.0f} s", flush=True)
+        comparison = experiments[name](options.repeats)
+        command = f"python -m benchmarks throughput --only {name} --repeats {options.repeats}"
+        ratios = {name: getattr(comparison, name) for name in ("ratio", "spread", "reached")}
+        facts = dataclasses.asdict(comparison) | ratios | {"load_at_start": round(load, 2)}
+        seconds = options.write(name, command, facts, began)
+        print(f"{name}: {comparison.ratio:.2f} in {seconds:.0f} s", flush=True)
 
 
 def table(results: Path) -> str:
