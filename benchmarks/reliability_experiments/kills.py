@@ -11,10 +11,12 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from unittest import mock
 
 from benchmarks.reliability_experiments.forked import end, start
 from benchmarks.reliability_experiments.measured import Measured
 from benchmarks.reliability_experiments.walk import continued, demonstrate, undisturbed, whole_run
+from drex.agents import gradient_descent
 
 RUNS, KILLS_OF_A_RUN = 30, 5
 _START, _REPORT = "start", "report"
@@ -24,7 +26,9 @@ def measure(share: float) -> Measured:
     """Kill runs in random stages, continue them, and compare them with the undisturbed run."""
     rng, failures, kills = random.Random(0), [], Counter[str]()
     trials = max(1, round(RUNS * share))
-    with TemporaryDirectory() as name:
+    # trainings of a second have checkpoints, too
+    often = mock.patch.object(gradient_descent, "SECONDS_BETWEEN_CHECKPOINTS", 0.01)
+    with TemporaryDirectory() as name, often:
         folder = Path(name)
         log, whole = folder / "log", folder / "whole"
         demonstrations = demonstrate(folder)
