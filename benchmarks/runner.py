@@ -6,7 +6,6 @@ import json
 import os
 import platform
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from drex.errors import UserError
+from drex.sweeps.processes import Program, run_side_by_side
 
 RESULTS = Path(__file__).parent / "results"
 DREX = (sys.executable, "-c", "import sys; from drex.cli.main import main; sys.exit(main())")
@@ -82,7 +82,7 @@ class RunOptions:
     runs: Path = Path("runs/benchmarks")
     """Parent of the run folders, in a folder named after the benchmark."""
     jobs: int = 2
-    """Parallel runs, one CPU core each; at most the number of cores."""
+    """Parallel runs, with equal shares of the CPU cores."""
     table: bool = False
     """Only print the table of the existing results."""
 
@@ -163,29 +163,17 @@ def shown_name(facts: dict[str, Any]) -> str:
 
 
 def run_all(experiments: Sequence[Experiment], *, results: Path, runs: Path, jobs: int) -> None:
-    """Run the experiments that have no result of this command yet, ``jobs`` at a time.
-
-    Each has a CPU core of its own: on shared cores a step waits for the slowest of its threads, which made
-    runs three times slower.
-    """
-    runs.mkdir(parents=True, exist_ok=True)
-    waiting = [one for one in experiments if not _has_result(one, results)]
-    running: dict[subprocess.Popen[bytes], tuple[Experiment, int]] = {}
-    free = sorted(os.sched_getaffinity(0))[:jobs]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    while waiting or running:
-        while waiting and free:
-            one, core = waiting.pop(0), free.pop()
-            with (runs / f"{one.label}.log").open("ab") as log:
-                process = subprocess.Popen([*DREX, *one.words(runs)], stdout=log, stderr=log, env=environment)
-            os.sched_setaffinity(process.pid, {core})
-            running[process] = one, core
+    """Run the experiments that have no result of this command yet, ``jobs`` at a time."""
+    waiting = {one.label: one for one in experiments if not _has_result(one, results)}
+    programs = [
+        Program(label, (*DREX, *one.words(runs)), runs / f"{label}.log") for label, one in waiting.items()
+    ]
+    for program, status in run_side_by_side(programs, jobs):
+        one = waiting[program.name]
+        if status is None:
             print(f"started {one.label}: {one.shown()}", flush=True)
-        time.sleep(1.0)
-        for process in [each for each in running if each.poll() is not None]:
-            one, core = running.pop(process)
-            free.append(core)
-            _finish(one, process.returncode, results, runs)
+        else:
+            _finish(one, status, results, runs)
 
 
 def _has_result(one: Experiment, results: Path) -> bool:

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import tyro
 
-from drex.presets.names import Control, Device, Method
-from drex.ranges import Seed, check_ranges
+from drex.presets.names import Control, Method
+from drex.ranges import Count, Seed, check_ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,11 @@ class CommonOptions(EnvironmentOptions):
     """Demonstrations in any format (docs/demonstrations.md); default: the bundled ones."""
     seed: Seed = 0
     """Random seed of the whole run."""
+    seeds: Annotated[str, tyro.conf.arg(metavar="SEEDS")] = ""
+    """Several seeds, such as 0-4 or 0,2,5-7: a run for each, in a folder of its own; runs that are finished
+    are kept, unfinished ones continue."""
+    jobs: Count = 1
+    """With seeds: runs at a time, with equal shares of the CPU cores."""
     run_dir: Annotated[Path | None, tyro.conf.arg(metavar="DIR")] = None
     """Output folder; default: runs/ENV/PRESET-seedN."""
     preset: str = "default"
@@ -52,16 +57,12 @@ class CommonOptions(EnvironmentOptions):
     ranking: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
     """T-REX only: ranking of the demonstrations, JSON or CSV, see drex demos rank; default: NAME.ranking.json
     next to the demonstrations."""
-    mix_noise: tyro.conf.FlagCreatePairsOff[bool] = False
-    """T-REX only: learn from noisy rollouts of the clone too, with half of the weight."""
     algo: str = "ppo"
     """Algorithm that trains the policy: ppo, or stable-baselines3's a2c, sac, td3, ddpg, dqn, or
     sb3-contrib's trpo, tqc, qrdqn."""
     controls: tuple[Control, ...] = ()
     """Baseline rewards, trained and evaluated in the same way: constant, or learned from shuffled labels; and
     the ceiling, true_reward."""
-    device: Device = "auto"
-    """Device of the training; auto: the CPU for flat observations, where it is faster, else a GPU if any."""
     resume: tyro.conf.FlagCreatePairsOff[bool] = False
     """Continue the interrupted run in the folder."""
     quiet: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -76,9 +77,19 @@ class CommonOptions(EnvironmentOptions):
 
     def folder(self) -> Path:
         """The output folder: ``run_dir``, or named by task, method, preset and seed."""
+        return self.run_dir or self._folder_of(self.seed)
+
+    def folders(self) -> dict[int, Path]:
+        """The output folder of each of the seeds: inside ``run_dir``, or as for one seed."""
+        from drex.sweeps.seeds import seeds_of
+
+        inside, seeds = self.run_dir, seeds_of(self.seeds)
+        return {seed: inside / f"seed{seed}" if inside else self._folder_of(seed) for seed in seeds}
+
+    def _folder_of(self, seed: int) -> Path:
         method = "" if self.method == "drex" else f"{self.method}-"
-        task, name = re.sub(r"[^\w.-]+", "-", self.task).strip("-"), f"{method}{self.preset}-seed{self.seed}"
-        return self.run_dir or Path("runs") / task / name
+        task = re.sub(r"[^\w.-]+", "-", self.task).strip("-")
+        return Path("runs") / task / f"{method}{self.preset}-seed{seed}"
 
 
 def show_common_options(task: str) -> None:

@@ -110,8 +110,8 @@ def _overview() -> str:
     )
 
 
-def _run(words: list[str]) -> None:
-    task, words = _task_and_options("drex run", words)
+def _run(given: list[str]) -> None:
+    task, words = _task_and_options("drex run", given)
     if {"-h", "--help"} & set(words):
         from drex.cli.common_options import show_common_options
 
@@ -125,7 +125,14 @@ def _run(words: list[str]) -> None:
     from drex.report.finished_run import METHODS
     from drex.report.html import report_of
 
-    task, folder = options.environment(), options.folder()
+    task = options.environment()
+    if options.seeds:
+        from drex.sweeps.seeds import run_seeds
+
+        table = run_seeds(["run", *given], options.folders(), jobs=options.jobs, quiet=options.quiet)
+        print(f"\n{table.text()}")
+        return
+    folder = options.folder()
     if not options.quiet:
         print(f"{METHODS[options.method]} on {task}, seed {options.seed}, preset {options.preset}: {folder}")
     evaluation = pipeline.run(task, run_dir=folder, controls=options.controls, **options.shared_arguments())
@@ -161,6 +168,8 @@ def _diagnose(words: list[str]) -> None:
             raise UserError(what, expected=expected, found=recorded or "none", do=advice)
         what, words = recorded, ["--demos", what, *words]
     options = parse_run_options(what, words)
+    if options.seeds:
+        raise UserError("seeds", expected="one seed, by --seed", found=options.seeds)
     if options.controls:
         raise UserError("controls", expected="none, as no policy is trained", found=options.controls[0])
 

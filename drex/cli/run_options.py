@@ -15,6 +15,7 @@ from drex.agents.ppo.settings import PPOSettings
 from drex.agents.sb3_algorithms import SB3Settings
 from drex.cli.common_options import CommonOptions
 from drex.errors import UserError
+from drex.presets.names import Device
 from drex.presets.presets import preset
 from drex.presets.settings import Settings
 from drex.ranges import located, paths_of
@@ -25,6 +26,10 @@ from drex.rankings.settings import NoiseRanking, UserRanking
 class RunOptions(CommonOptions):
     """Learn a reward from demonstrations, and train a policy on it to beat the demonstrator."""
 
+    mix_noise: tyro.conf.FlagCreatePairsOff[bool] = False
+    """T-REX only: learn from noisy rollouts of the clone too, with half of the weight."""
+    device: Device = "auto"
+    """Device of the training; auto: the CPU for flat observations, where it is faster, else a GPU if any."""
     settings: Annotated[Settings, tyro.conf.arg(name="")] = field(default_factory=Settings)
     """Settings of the stages."""
 
@@ -106,6 +111,10 @@ def _refuse_option_of_another(option: str, settings: Settings, chosen: argparse.
 def _refuse_unread(options: RunOptions, defaults: Settings) -> None:
     """Raise a ``UserError`` for a given option that is not read, although presets may set it."""
     settings, algo = options.settings, options.algo
+    if options.seeds and options.seed:
+        raise UserError("seed", expected="none beside --seeds", found=str(options.seed))
+    if options.jobs > 1 and not options.seeds:
+        raise UserError("jobs", expected="--seeds with it", found="none")
     if isinstance(settings.learner, SB3Settings):
         if settings.learner.name != algo:
             raise UserError("learner.name", expected=f"{algo}, as in --algo", found=settings.learner.name)

@@ -67,16 +67,6 @@ def tables(evaluation: Mapping[str, Any]) -> list[Table]:
 def returns_table(evaluation: Mapping[str, Any]) -> Table:
     """True returns of demonstrator, random policy, clone, baselines and policy, if known."""
     method = METHODS.get(evaluation["method"], evaluation["method"])
-    evaluated: list[tuple[str, Mapping[str, Any] | None]] = [
-        ("demonstrator", evaluation["demonstrator"]),
-        ("uniform random", evaluation.get("random")),
-        ("greedy clone", evaluation.get("bc")),
-        ("sampling clone", evaluation.get("bc_stochastic")),
-        *((CONTROLS.get(name, name), found) for name, found in evaluation.get("controls", {}).items()),
-        ("trained policy, sampling", evaluation.get("trained")),
-        ("trained policy, greedy", evaluation.get("trained_deterministic")),
-        (f"{method}: {_returned(evaluation)}", evaluation["policy"]),
-    ]
     return Table(
         f"True return per episode: {method} on {evaluation['task']}, seed {evaluation['seed']}",
         ("policy", "mean", "best", "95% interval of the mean", "episodes", "steps per episode"),
@@ -89,10 +79,24 @@ def returns_table(evaluation: Mapping[str, Any]) -> Table:
                 str(found["episodes"]),
                 number(found["length"]) if "length" in found else "",
             )
-            for name, found in evaluated
-            if found is not None
+            for name, found in evaluated_policies(evaluation, f"{method}: {_returned(evaluation)}")
         ),
     )
+
+
+def evaluated_policies(evaluation: Mapping[str, Any], returned: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """Name and true returns of each policy of a run; ``returned`` names the one that it returns."""
+    found: list[tuple[str, Mapping[str, Any] | None]] = [
+        ("demonstrator", evaluation["demonstrator"]),
+        ("uniform random", evaluation.get("random")),
+        ("greedy clone", evaluation.get("bc")),
+        ("sampling clone", evaluation.get("bc_stochastic")),
+        *((CONTROLS.get(name, name), found) for name, found in evaluation.get("controls", {}).items()),
+        ("trained policy, sampling", evaluation.get("trained")),
+        ("trained policy, greedy", evaluation.get("trained_deterministic")),
+        (returned, evaluation["policy"]),
+    ]
+    return [(name, facts) for name, facts in found if facts is not None]
 
 
 def _returned(evaluation: Mapping[str, Any]) -> str:

@@ -1,0 +1,1 @@
+"""Many runs, side by side, and one table of them."""
