@@ -235,11 +235,15 @@ def continued(folder: Path, demonstrations: Path, expected: dict[str, bytes], **
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    """What must be equal in equal runs: all weights, rollouts and decisions, and no wall times or logs."""
+    """What must be equal in equal runs: all weights, rollouts and decisions, and no wall times or logs.
+
+    Zips hold the times of their writing: they must be there.
+    """
     kinds = {".safetensors", ".npz"}
     names = {"judges.json", "diagnosis.json", "choice.json", "facts.json", "rollout_policy.json"}
     files = [file for file in sorted(folder.glob("*/*")) if file.suffix in kinds or file.name in names]
-    return {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    found = {str(file.relative_to(folder)): file.read_bytes() for file in files}
+    return found | {str(file.relative_to(folder)): b"" for file in folder.glob("*/*.zip")}
 
 
 def difference(folder: Path, expected: dict[str, bytes]) -> str:
