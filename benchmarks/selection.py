@@ -1,0 +1,253 @@
+"""Rules of what a run returns, compared on finished runs: each candidate's true and judged returns.
+
+``python -m benchmarks selection RUN ...`` plays every candidate of each run folder, both clones included, and
+leaves one JSON file a run in results/selection/; the table is made from these files alone. True returns are
+read here to judge the rules; no rule reads them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+
+from benchmarks.runner import RESULTS, machine, read_results
+from drex.agents.policies.saved import as_callable, load_trained
+from drex.agents.policies.saved_actor_critic import load_weights
+from drex.agents.ppo.checkpoints import SNAPSHOTS
+from drex.agents.rollouts.collect import collect_on
+from drex.diagnosis.finding import read_findings
+from drex.envs.make import task_spaces
+from drex.files.atomic import read_json
+from drex.files.dataclass_json import settings_from_json
+from drex.files.run_layout import CLONE, CONFIG, JUDGES, POLICY, RANKED, REWARD, TRAINED
+from drex.files.weights import read_weights
+from drex.presets.settings import Settings
+from drex.rankings.noisy_rollouts import NoisyRollouts
+from drex.report.finished_run import read_finished_run
+from drex.rewards.learned_reward import load_reward
+from drex.selection.choice import MARGIN
+
+Facts = Mapping[str, Any]
+Play = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Play the candidates of runs, and print what each rule would have returned."""
+
+    runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
+    """Folders of finished runs; none prints the table of the existing results."""
+    episodes: int = 30
+    """Episodes of each candidate."""
+    results: Path = RESULTS / "selection"
+    """Folder of the results."""
+
+
+def measure(folder: Path, episodes: int) -> dict[str, Any]:
+    """True and learned returns of the candidates of one run, and what is known without true returns."""
+    run = read_finished_run(folder)
+    task, seed, settings = run.task_to_make(), int(run.config["seed"]), run.config["settings"]
+    rewards = {"learned": load_reward(REWARD.folder(folder))}
+    judges = read_json(JUDGES.folder(folder) / JUDGES.files[0])["judges"]
+    rewards |= {j["name"]: load_reward(JUDGES.folder(folder) / f"judge-{i}") for i, j in enumerate(judges)}
+    rollouts = NoisyRollouts.load(RANKED.folder(folder))
+    noisiest = rollouts.trajectories.select(np.flatnonzero(rollouts.levels == rollouts.levels.max()))
+    noise = {judge: reward.returns(noisiest).tolist() for judge, reward in rewards.items()}
+    of_judges = {judge["name"]: judge["noisiest"] for judge in judges}  # of their own rollouts
+    plays, stream = [], POLICY.seed(seed)  # the episodes that the run's judges saw
+    for name, policy, actions in _candidates(folder, task):
+        actor = as_callable(policy, seed=None if actions == "greedy" else stream)
+        played, returns = collect_on(task, actor, episodes, seed=stream, environments=min(16, episodes))
+        plays.append(
+            {
+                "policy": name,
+                "actions": actions,
+                "true": returns.values_for_evaluation().tolist(),
+                "steps": played.lengths.tolist(),
+                "rewards": {judge: reward.returns(played).tolist() for judge, reward in rewards.items()},
+            }
+        )
+    return {
+        "name": folder.name,
+        "task": task,
+        "command": f"python -m benchmarks selection {folder.name} --episodes {episodes}",
+        "settings": settings,
+        "machine": machine(),
+        "demonstrator": run.evaluation["demonstrator"],
+        "doubts": [found.name for found in read_findings(folder) if found.light == "red"],
+        "greedy_clone_left_out": settings["ranking"]["rollout_policy"] == "both"
+        and not rollouts.greedy.any(),
+        "noisiest": noise,
+        "noise": {judge: fmean(values) for judge, values in noise.items()} | of_judges,
+        "plays": plays,
+    }
+
+
+def _candidates(folder: Path, task: str) -> list[tuple[str, Any, str]]:
+    """Name, policy and actions of both clones and of the policies along the training."""
+    spaces = task_spaces(task)[:2]
+    found = [("clone", load_trained(CLONE.folder(folder), *spaces))]
+    trained, settings = TRAINED.folder(folder), read_json(folder / CONFIG)["settings"]
+    last = settings_from_json(Settings, settings, str(folder / CONFIG)).learner.training_steps
+    files = {int(file.stem): file for file in (trained / SNAPSHOTS).glob("*.safetensors")}
+    for steps in sorted({*files, last}):
+        policy = load_trained(trained, *spaces)
+        if steps in files:
+            load_weights(policy, read_weights(files[steps]), str(files[steps]))
+        found.append((str(steps), policy))
+    return [(name, policy, actions) for name, policy in found for actions in ("greedy", "sampling")]
+
+
+# Rules
+
+
+def judges_of(facts: Facts) -> list[str]:
+    """Names of the judges."""
+    return [name for name in facts["noisiest"] if name != "learned"]
+
+
+def height(facts: Facts, play: Play, judge: str) -> float:
+    """Mean return by a judge above the noisiest rollouts."""
+    return fmean(play["rewards"][judge]) - float(facts["noise"][judge])
+
+
+def clones(facts: Facts, *, all_of_them: bool = False) -> list[Play]:
+    """The clones that may be returned: as in a run, without a greedy one that was left out, or both."""
+    both = [play for play in facts["plays"] if play["policy"] == "clone"]
+    return both[1:] if facts["greedy_clone_left_out"] and not all_of_them else both
+
+
+def better_clone(facts: Facts, *, all_of_them: bool = False) -> Play:
+    """The clone that the judges rate higher."""
+
+    def rated(play: Play) -> float:
+        tops = [max(height(facts, each, judge) for each in clones(facts)) for judge in judges_of(facts)]
+        heights = [height(facts, play, judge) for judge in judges_of(facts)]
+        return fmean(high / max(abs(top), 1e-8) for high, top in zip(heights, tops, strict=True))
+
+    return max(clones(facts, all_of_them=all_of_them), key=rated)
+
+
+def gain(facts: Facts, play: Play, clone: Play, judge: str) -> float:
+    """Gain over the clone less its standard error, in units of the clone's height."""
+    ours, theirs = (np.array(each["rewards"][judge]) for each in (play, clone))
+    unit = max(abs(height(facts, clone, judge)), 1e-8)
+    error = np.hypot(*(values.std(ddof=1) / np.sqrt(len(values)) for values in (ours, theirs)))
+    return float(ours.mean() - theirs.mean() - error) / unit
+
+
+def above_noise(facts: Facts, clone: Play, judge: str) -> float:
+    """By how many standard errors a judge rates the clone above the noisiest rollouts."""
+    ours, noise = np.array(clone["rewards"][judge]), np.array(facts["noisiest"][judge])
+    error = np.hypot(ours.std(ddof=1) / np.sqrt(len(ours)), noise.std(ddof=1) / np.sqrt(len(noise)))
+    return float(ours.mean() - noise.mean()) / max(float(error), 1e-8)
+
+
+def judged(
+    facts: Facts,
+    *,
+    doubts: bool = True,
+    of_gains: Callable[[Sequence[float]], float] = min,
+    both_clones: bool = False,
+    with_learned: bool = False,
+    margin: float = MARGIN,
+    least_height: float | None = None,
+) -> Play:
+    """The play of what a rule like that of a run returns.
+
+    Args:
+        facts: of one run.
+        doubts: return the clone where the diagnosis was red.
+        of_gains: the rating, from the gains of all judges.
+        both_clones: the greedy clone may be returned though it was left out of the ranking.
+        with_learned: the reward that the policy was trained on is a judge, too.
+        margin: rating from which the trained policy is returned.
+        least_height: standard errors that all judges must rate the clone above noise by; else the trained
+            policy is returned, since such a clone is nothing to fall back on.
+    """
+    clone = better_clone(facts, all_of_them=both_clones)
+    names = [*judges_of(facts), *(["learned"] if with_learned else [])]
+    trained: list[Play] = [play for play in facts["plays"] if play["policy"] != "clone"]
+
+    def rated(play: Play) -> float:
+        return of_gains([gain(facts, play, clone, judge) for judge in names])
+
+    best = max(trained, key=rated)
+    if (
+        least_height is not None
+        and min(above_noise(facts, clone, j) for j in judges_of(facts)) < least_height
+    ):
+        return trained[-1]
+    if doubts and facts["doubts"]:
+        return clone
+    return best if rated(best) > margin else clone
+
+
+RULES: dict[str, Callable[[Facts], Play]] = {
+    "as in a run": judged,
+    "always the clone that judges prefer": better_clone,
+    "always the last policy, sampling": lambda facts: facts["plays"][-1],
+    "no diagnosis": lambda facts: judged(facts, doubts=False),
+    "mean of the judges": lambda facts: judged(facts, of_gains=fmean),
+    "best of the judges": lambda facts: judged(facts, of_gains=max),
+    "learned reward among the judges": lambda facts: judged(facts, with_learned=True),
+    "both clones may be returned": lambda facts: judged(facts, both_clones=True),
+    "margin 0.1": lambda facts: judged(facts, margin=0.1),
+    "trained where the clone is not above noise": lambda facts: judged(facts, least_height=2.0),
+}
+"""What is returned, by its name in the table."""
+
+
+def table(folder: Path) -> str:
+    """A row for each rule: what it returns, over all runs.
+
+    The regret is the share of the range from the worst to the best candidate, by true return, that the rule
+    loses; worse than the clone means by more than both standard errors.
+    """
+    runs = read_results(folder)
+    lines = ["| returned | above the best demonstration | worse than the better clone | mean regret |"]
+    lines.append("|---|---|---|---|")
+    for name, rule in RULES.items():
+        chosen = [(facts, rule(facts)) for facts in runs]
+        above = sum(fmean(play["true"]) > facts["demonstrator"]["best"] for facts, play in chosen)
+        worse = sum(is_worse(facts, play) for facts, play in chosen)
+        regrets = fmean(regret(facts, play) for facts, play in chosen) if chosen else float("nan")
+        lines.append(f"| {name} | {above} of {len(runs)} | {worse} | {regrets:.3f} |")
+    return "\n".join(lines)
+
+
+def is_worse(facts: Facts, play: Play) -> bool:
+    """Whether the true return is below that of the better clone by more than both standard errors."""
+    clone = max(clones(facts, all_of_them=True), key=lambda each: fmean(each["true"]))
+    ours, theirs = np.array(play["true"]), np.array(clone["true"])
+    error = np.hypot(*(values.std(ddof=1) / np.sqrt(len(values)) for values in (ours, theirs)))
+    return bool(ours.mean() < theirs.mean() - error)
+
+
+def regret(facts: Facts, play: Play) -> float:
+    """0 for the best candidate by true return, 1 for the worst."""
+    means = [fmean(each["true"]) for each in facts["plays"]]
+    spread = max(means) - min(means)
+    return (max(means) - fmean(play["true"])) / spread if spread else 0.0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure the runs named on the command line, and print the table."""
+    options = tyro.cli(Options, args=arguments, prog="benchmarks selection", description=__doc__)
+    options.results.mkdir(parents=True, exist_ok=True)
+    for folder in options.runs:
+        facts = measure(folder, options.episodes)
+        (options.results / f"{folder.name}.json").write_text(json.dumps(facts) + "\n")
+        print(f"played {folder.name}", flush=True)
+    print(table(options.results))
+
+
+if __name__ == "__main__":
+    main()
