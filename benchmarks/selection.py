@@ -44,15 +44,17 @@ class Options:
 
     runs: Annotated[tuple[Path, ...], tyro.conf.Positional] = ()
     """Folders of finished runs; none prints the table of the existing results."""
+    task: str | None = None
+    """Task of the runs, if it imports code that you trust."""
     episodes: int = 30
     """Episodes of each candidate."""
     results: Path = RESULTS / "selection"
     """Folder of the results."""
 
 
-def measure(folder: Path, episodes: int) -> dict[str, Any]:
+def measure(folder: Path, episodes: int, task: str | None = None) -> dict[str, Any]:
     """True and learned returns of the candidates of one run, and what is known without true returns."""
-    run = read_finished_run(folder)
+    run = read_finished_run(folder, task=task)
     task, seed, settings = run.task_to_make(), int(run.config["seed"]), run.config["settings"]
     rewards = {"learned": load_reward(REWARD.folder(folder))}
     judges = read_json(JUDGES.folder(folder) / JUDGES.files[0])["judges"]
@@ -243,7 +245,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = tyro.cli(Options, args=arguments, prog="benchmarks selection", description=__doc__)
     options.results.mkdir(parents=True, exist_ok=True)
     for folder in options.runs:
-        facts = measure(folder, options.episodes)
+        facts = measure(folder, options.episodes, options.task)
         (options.results / f"{folder.name}.json").write_text(json.dumps(facts) + "\n")
         print(f"played {folder.name}", flush=True)
     print(table(options.results))
