@@ -47,7 +47,7 @@ def make_environments(
         wrappers: classes or functions around each environment, or their names ``module:Wrapper``, innermost
             first. Observations that are no Box are flattened into one around all wrappers.
         reward: ``"none"`` gives rewards of 0 and the true return in ``info["true_return"]`` at the end of an
-            episode; ``"true"`` gives the true reward as well, for demonstrators, and refuses NaN.
+            episode; ``"true"`` gives the true reward as well, for demonstrators.
         backend: ``"auto"`` takes ALE's emulator for Atari games, EnvPool where it runs the same environment,
             else gymnasium.
         threads: of EnvPool or of the Atari emulator; 0 takes one per usable core.

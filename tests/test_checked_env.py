@@ -16,6 +16,7 @@ from drex.demonstrations.load_and_save import save_demonstrations
 from drex.envs import checked
 from drex.envs.learned_reward import LearnedRewardEnv
 from drex.envs.make import make_environments, task_spaces
+from drex.envs.vector.scaled_reward import ScaledReward
 from drex.errors import UserError
 
 HERE = __name__
@@ -214,7 +215,9 @@ def test_infinite_true_rewards_are_unknown_and_end_no_rollout(tmp_path):
 
 
 def test_infinite_true_rewards_are_refused_where_they_are_learned_from():
-    environments = make_environments(f"{HERE}:PaysInfinity", 1, seed=0, reward="true")
+    environments = ScaledReward(
+        make_environments(f"{HERE}:PaysInfinity", 1, seed=0, reward="true"), scale=1.0
+    )
     environments.reset()
     sentence = f"task '{HERE}:PaysInfinity': reward: expected a finite number, found NaN or infinity"
     with pytest.raises(UserError, match=sentence):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn, VecEnvWrapper
+
+from drex.errors import UserError
 
 
 class ScaledReward(VecEnvWrapper):
-    """The environments' own reward times a factor."""
+    """The environments' own reward times a factor, to learn from; NaN and infinity are a ``UserError``."""
 
     def __init__(self, environments: VecEnv, scale: float) -> None:
         super().__init__(environments)
@@ -19,4 +22,7 @@ class ScaledReward(VecEnvWrapper):
     def step_wait(self) -> VecEnvStepReturn:
         """Wait for the step, and scale its rewards."""
         observations, rewards, dones, infos = self.venv.step_wait()
+        if not np.isfinite(rewards).all():
+            where = f"task {getattr(self.venv, 'exposed', None)!r}: reward"
+            raise UserError(where, expected="a finite number", found="NaN or infinity")
         return observations, rewards * self._scale, dones, infos

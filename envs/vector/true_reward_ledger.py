@@ -10,7 +10,6 @@ import numpy.typing as npt
 from stable_baselines3.common.vec_env.base_vec_env import VecEnv, VecEnvObs, VecEnvStepReturn, VecEnvWrapper
 
 from drex.envs.data.true_returns import TrueReturns
-from drex.errors import UserError
 
 _ROWS = 1024  # initial capacity in steps
 
@@ -23,7 +22,7 @@ class TrueRewardLedger(VecEnvWrapper):
 
     def __init__(self, environments: VecEnv, exposed: str | None = None) -> None:
         super().__init__(environments)
-        self._exposed = exposed
+        self.exposed = exposed
         self._rewards: npt.NDArray[np.float64] = np.empty((_ROWS, self.num_envs))
         self._starts: npt.NDArray[np.int64] = np.zeros(self.num_envs, np.int64)
         self._steps = 0
@@ -45,12 +44,7 @@ class TrueRewardLedger(VecEnvWrapper):
             episode = self._rewards[self._starts[index] : self._steps, index]
             infos[index]["true_return"] = TrueReturns(math.fsum(episode.tolist()), episode)
             self._starts[index] = self._steps
-        if self._exposed is None:
-            return observations, self._nothing.copy(), dones, infos
-        if not np.isfinite(rewards).all():
-            where, found = f"task {self._exposed!r}: reward", "NaN or infinity"
-            raise UserError(where, expected="a finite number", found=found)
-        return observations, rewards, dones, infos
+        return observations, self._nothing.copy() if self.exposed is None else rewards, dones, infos
 
     def _make_room(self) -> None:
         """Drop the rewards before the running episodes, and double the room that these take."""
