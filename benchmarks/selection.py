@@ -18,21 +18,17 @@ import numpy as np
 import tyro
 
 from benchmarks.runner import RESULTS, machine, read_results
-from drex.agents.policies.saved import as_callable, load_trained
-from drex.agents.policies.saved_actor_critic import load_weights
-from drex.agents.ppo.checkpoints import SNAPSHOTS
+from drex.agents.policies.saved import as_callable
 from drex.agents.rollouts.collect import collect_on
-from drex.diagnosis.finding import read_findings
-from drex.envs.make import task_spaces
 from drex.files.atomic import read_json
 from drex.files.dataclass_json import settings_from_json
-from drex.files.run_layout import CLONE, CONFIG, JUDGES, POLICY, RANKED, REWARD, TRAINED
-from drex.files.weights import read_weights
+from drex.files.run_layout import CONFIG, JUDGES, POLICY, RANKED, REWARD
 from drex.presets.settings import Settings
 from drex.rankings.noisy_rollouts import NoisyRollouts
 from drex.report.finished_run import read_finished_run
 from drex.rewards.learned_reward import load_reward
-from drex.selection.choice import MARGIN
+from drex.selection.choice import MARGIN, error_of_difference, gain_of
+from drex.stages.selection import candidates_of, load_candidate
 
 Facts = Mapping[str, Any]
 Play = Mapping[str, Any]
@@ -64,13 +60,15 @@ def measure(folder: Path, episodes: int, task: str | None = None) -> dict[str, A
     noise = {judge: reward.returns(noisiest).tolist() for judge, reward in rewards.items()}
     of_judges = {judge["name"]: judge["noisiest"] for judge in judges}  # of their own rollouts
     plays, stream = [], POLICY.seed(seed)  # the episodes that the run's judges saw
-    for name, policy, actions in _candidates(folder, task):
-        actor = as_callable(policy, seed=None if actions == "greedy" else stream)
+    last = settings_from_json(Settings, settings, str(folder / CONFIG)).learner.training_steps
+    for candidate in candidates_of(folder, last):
+        policy = load_candidate(folder, task, candidate)
+        actor = as_callable(policy, seed=None if candidate.actions == "greedy" else stream)
         played, returns = collect_on(task, actor, episodes, seed=stream, environments=min(16, episodes))
         plays.append(
             {
-                "policy": name,
-                "actions": actions,
+                "policy": str(candidate.steps) if candidate.trained else "clone",
+                "actions": candidate.actions,
                 "true": returns.values_for_evaluation().tolist(),
                 "steps": played.lengths.tolist(),
                 "rewards": {judge: reward.returns(played).tolist() for judge, reward in rewards.items()},
@@ -83,28 +81,13 @@ def measure(folder: Path, episodes: int, task: str | None = None) -> dict[str, A
         "settings": settings,
         "machine": machine(),
         "demonstrator": run.evaluation["demonstrator"],
-        "doubts": [found.name for found in read_findings(folder) if found.light == "red"],
+        "doubts": [found["name"] for found in run.evaluation["diagnosis"] if found["light"] == "red"],
         "greedy_clone_left_out": settings["ranking"]["rollout_policy"] == "both"
         and not rollouts.greedy.any(),
         "noisiest": noise,
         "noise": {judge: fmean(values) for judge, values in noise.items()} | of_judges,
         "plays": plays,
     }
-
-
-def _candidates(folder: Path, task: str) -> list[tuple[str, Any, str]]:
-    """Name, policy and actions of both clones and of the policies along the training."""
-    spaces = task_spaces(task)[:2]
-    found = [("clone", load_trained(CLONE.folder(folder), *spaces))]
-    trained, settings = TRAINED.folder(folder), read_json(folder / CONFIG)["settings"]
-    last = settings_from_json(Settings, settings, str(folder / CONFIG)).learner.training_steps
-    files = {int(file.stem): file for file in (trained / SNAPSHOTS).glob("*.safetensors")}
-    for steps in sorted({*files, last}):
-        policy = load_trained(trained, *spaces)
-        if steps in files:
-            load_weights(policy, read_weights(files[steps]), str(files[steps]))
-        found.append((str(steps), policy))
-    return [(name, policy, actions) for name, policy in found for actions in ("greedy", "sampling")]
 
 
 # Rules
@@ -140,16 +123,14 @@ def better_clone(facts: Facts, *, all_of_them: bool = False) -> Play:
 def gain(facts: Facts, play: Play, clone: Play, judge: str) -> float:
     """Gain over the clone less its standard error, in units of the clone's height."""
     ours, theirs = (np.array(each["rewards"][judge]) for each in (play, clone))
-    unit = max(abs(height(facts, clone, judge)), 1e-8)
-    error = np.hypot(*(values.std(ddof=1) / np.sqrt(len(values)) for values in (ours, theirs)))
-    return float(ours.mean() - theirs.mean() - error) / unit
+    found, error = gain_of(ours, theirs, facts["noise"][judge])
+    return found - error
 
 
 def above_noise(facts: Facts, clone: Play, judge: str) -> float:
     """By how many standard errors a judge rates the clone above the noisiest rollouts."""
     ours, noise = np.array(clone["rewards"][judge]), np.array(facts["noisiest"][judge])
-    error = np.hypot(ours.std(ddof=1) / np.sqrt(len(ours)), noise.std(ddof=1) / np.sqrt(len(noise)))
-    return float(ours.mean() - noise.mean()) / max(float(error), 1e-8)
+    return float(ours.mean() - noise.mean()) / max(error_of_difference(ours, noise), 1e-8)
 
 
 def judged(
@@ -229,8 +210,7 @@ def is_worse(facts: Facts, play: Play) -> bool:
     """Whether the true return is below that of the better clone by more than both standard errors."""
     clone = max(clones(facts, all_of_them=True), key=lambda each: fmean(each["true"]))
     ours, theirs = np.array(play["true"]), np.array(clone["true"])
-    error = np.hypot(*(values.std(ddof=1) / np.sqrt(len(values)) for values in (ours, theirs)))
-    return bool(ours.mean() < theirs.mean() - error)
+    return bool(ours.mean() < theirs.mean() - error_of_difference(ours, theirs))
 
 
 def regret(facts: Facts, play: Play) -> float:

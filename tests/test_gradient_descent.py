@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from ranked_examples import ranked_linear_world
 from test_cloning import BOX, OBSERVATIONS, SMALL, demonstrations
 from test_pipeline import TINY, WEIGHTS, demonstrate, start
 from test_reward_learning import SMALL as SMALL_REWARD
@@ -17,6 +18,7 @@ from drex.agents.behavioral_cloning import CloningSettings, clone
 from drex.agents.gradient_descent import descend
 from drex.errors import UserError
 from drex.rewards.learning import learn_reward
+from drex.stages.progress import Progress
 
 STEPS = 60
 
@@ -114,8 +116,6 @@ def test_an_interrupted_clone_continues_to_the_same_weights(tmp_path):
 
 
 def test_an_interrupted_reward_continues_to_the_same_weights(tmp_path):
-    from ranked_examples import ranked_linear_world
-
     ranked = ranked_linear_world(12, seed=0)
     expected = learn_reward(ranked, SMALL_REWARD, seed=1)
     with pytest.raises(KeyboardInterrupt):
@@ -128,8 +128,6 @@ def test_an_interrupted_reward_continues_to_the_same_weights(tmp_path):
 
 @pytest.mark.parametrize(("stage", "name"), [("bc", "bc/training_loss"), ("reward", "reward/loss")])
 def test_a_run_interrupted_in_a_stage_continues_from_its_checkpoint(stage, name, tmp_path, monkeypatch):
-    from drex.stages.progress import Progress
-
     settings = dataclasses.replace(TINY, selection=dataclasses.replace(TINY.selection, judge=False))
     given = demonstrate(tmp_path / "a.npz", WALK, with_rewards=False)
     start(tmp_path / "whole", given, settings=settings)

@@ -121,10 +121,6 @@ def _run(given: list[str]) -> None:
 
     options = parse_run_options(task, ["--help" if word == "--help-all" else word for word in words])
 
-    from drex import pipeline
-    from drex.report.finished_run import METHODS
-    from drex.report.html import report_of
-
     task = options.environment()
     if options.seeds:
         from drex.sweeps.seeds import run_seeds
@@ -132,6 +128,10 @@ def _run(given: list[str]) -> None:
         table = run_seeds(["run", *given], options.folders(), jobs=options.jobs, quiet=options.quiet)
         print(f"\n{table.text()}")
         return
+    from drex import pipeline
+    from drex.report.finished_run import METHODS
+    from drex.report.html import report_of
+
     folder = options.folder()
     if not options.quiet:
         print(f"{METHODS[options.method]} on {task}, seed {options.seed}, preset {options.preset}: {folder}")

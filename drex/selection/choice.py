@@ -133,14 +133,14 @@ def choose(
     own, ratings = _returns(learned, played), []
     for candidate, trajectories in played.items():
         compared = {
-            name: _gain(found[candidate], found[better], noisiest[name]) for name, found in returns.items()
+            name: gain_of(found[candidate], found[better], noisiest[name]) for name, found in returns.items()
         }
         rating = Rating(
             candidate,
             float(trajectories.lengths.mean()),
             {name: gain for name, (gain, _) in compared.items()},
             min(gain - error for gain, error in compared.values()),
-            _gain(own[candidate], own[better], learned.noisiest)[0],
+            gain_of(own[candidate], own[better], learned.noisiest)[0],
         )
         ratings.append(rating)
     best = max((rating for rating in ratings if rating.candidate.trained), key=lambda rating: rating.lower)
@@ -171,14 +171,14 @@ def _height(
     return float((found.mean() - noisiest) / max(abs(top), 1e-8))
 
 
-def _gain(
+def gain_of(
     found: npt.NDArray[np.float64], better: npt.NDArray[np.float64], noisiest: float
 ) -> tuple[float, float]:
     """Gain over the better clone in units of its distance from the noisiest rollouts, and standard error."""
     unit = max(abs(float(better.mean()) - noisiest), 1e-8)
-    error = float(np.hypot(_error(found), _error(better)))
-    return float(found.mean() - better.mean()) / unit, error / unit
+    return float(found.mean() - better.mean()) / unit, error_of_difference(found, better) / unit
 
 
-def _error(values: npt.NDArray[np.float64]) -> float:
-    return float(values.std(ddof=1) / np.sqrt(len(values)))
+def error_of_difference(a: npt.NDArray[np.float64], b: npt.NDArray[np.float64]) -> float:
+    """Standard error of the difference of two means."""
+    return float(np.hypot(*(values.std(ddof=1) / np.sqrt(len(values)) for values in (a, b))))

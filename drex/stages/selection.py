@@ -79,7 +79,7 @@ def select_policy(
         return choice
 
     def save(choice: PolicyChoice, place: Path) -> None:
-        weights, network = _files(run, choice.returned)
+        weights, network = _files(run.folder.path, choice.returned)
         shutil.copyfile(weights, place / _WEIGHTS)
         shutil.copyfile(network, place / _NETWORK)
         trained = TRAINED.folder(run.folder.path)
@@ -115,7 +115,7 @@ def _play(
     """Episodes of every candidate."""
     seed, played = POLICY.seed(run.seed), {}
     for candidate in candidates:
-        policy = _load(run, candidate) if candidate.trained else bc
+        policy = load_candidate(run.folder.path, run.task, candidate) if candidate.trained else bc
         actor = as_callable(policy, seed=None if candidate.actions == "greedy" else seed)
         count = min(16, episodes)
         played[candidate], _ = collect_on(
@@ -134,31 +134,31 @@ def _log(run: Context, choice: PolicyChoice) -> None:
 
 
 def _candidates(run: Context, episodes: RankedEpisodes) -> list[Candidate]:
-    """The clone, the policies along the training and the last one, greedy and sampling each.
-
-    Without the greedy clone where noise should have gone into it and its rollouts looked like more noise.
-    """
-    kept = (TRAINED.folder(run.folder.path) / SNAPSHOTS).glob("*.safetensors")
-    last = run.settings.learner.training_steps
-    steps = sorted({int(file.stem) for file in kept} | {last})
-    policies = [(False, 0), *((True, each) for each in steps)]
-    modes: tuple[Actions, ...] = ("greedy", "sampling")
-    found = [Candidate(trained, each, actions) for trained, each in policies for actions in modes]
-    noise = episodes.noise
+    """All, without the greedy clone where it was to be ranked and its rollouts looked like more noise."""
+    found, noise = candidates_of(run.folder.path, run.settings.learner.training_steps), episodes.noise
     lost = noise is not None and run.noise.rollout_policy == "both" and not noise.greedy.any()
     return found[1:] if lost else found
 
 
-def _files(run: Context, candidate: Candidate) -> tuple[Path, Path]:
+def candidates_of(run_dir: Path, last: int) -> list[Candidate]:
+    """The clone, the policies along the training and that of its ``last`` step, greedy and sampling each."""
+    kept = (TRAINED.folder(run_dir) / SNAPSHOTS).glob("*.safetensors")
+    steps = sorted({int(file.stem) for file in kept} | {last})
+    policies = [(False, 0), *((True, each) for each in steps)]
+    modes: tuple[Actions, ...] = ("greedy", "sampling")
+    return [Candidate(trained, each, actions) for trained, each in policies for actions in modes]
+
+
+def _files(run_dir: Path, candidate: Candidate) -> tuple[Path, Path]:
     """Weights and network of a candidate in the run folder."""
-    folder = (TRAINED if candidate.trained else CLONE).folder(run.folder.path)
+    folder = (TRAINED if candidate.trained else CLONE).folder(run_dir)
     weights = folder / SNAPSHOTS / f"{candidate.steps}.safetensors"
     return weights if weights.is_file() else folder / _WEIGHTS, folder / _NETWORK
 
 
-def _load(run: Context, candidate: Candidate) -> BasePolicy:
-    """A policy of the training."""
-    weights, network = _files(run, candidate)
-    policy = load_trained(network.parent, *task_spaces(run.task)[:2])
+def load_candidate(run_dir: Path, task: str, candidate: Candidate) -> BasePolicy:
+    """The clone, or a policy of the training."""
+    weights, network = _files(run_dir, candidate)
+    policy = load_trained(network.parent, *task_spaces(task)[:2])
     load_weights(policy, read_weights(weights), str(weights))
     return policy
