@@ -124,7 +124,8 @@ def _row(
         ceiling = next((f for f in default[task.name].values() if "true_reward" in f["controls"]), None)
         known = [score(facts["trained"]["mean"], facts, ceiling) for facts in found if ceiling is not None]
         scores += [value for value in known if value is not None]
-    return "| " + " | ".join([words + older, *shown, f"{fmean(scores):.2f}" if scores else ""]) + " |"
+    complete = scores and all(shown)  # means over different tasks do not compare
+    return "| " + " | ".join([words + older, *shown, f"{fmean(scores):.2f}" if complete else ""]) + " |"
 
 
 def _of(found: dict[int, dict[str, Any]], seeds: set[int]) -> dict[int, dict[str, Any]]:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from benchmarks import ablations, atari, atari_memory, atari_parity, reliability, suite, throughput, trex
+from benchmarks import (
+    ablations,
+    atari,
+    atari_memory,
+    atari_parity,
+    reliability,
+    selection,
+    suite,
+    throughput,
+    trex,
+)
 from benchmarks.runner import RESULTS
 
 README = Path(__file__).parent.parent / "README.md"
-PAGES = (
-    README,
-    Path(__file__).parent / "README.md",
-    README.parent / "docs" / "results.md",
-    README.parent / "docs" / "trex.md",
-    README.parent / "docs" / "atari.md",
-    README.parent / "docs" / "reliability.md",
-)
+PAGES = (README, Path(__file__).parent / "README.md", *sorted((README.parent / "docs").glob("*.md")))
 TABLES = {
     "suite": suite.table,
     "suite-summary": lambda _: suite.summary(RESULTS / "suite"),
@@ -25,6 +28,7 @@ TABLES = {
     "atari-parity": atari_parity.table,
     "throughput": throughput.table,
     "reliability": reliability.table,
+    "selection": selection.table,
     "trex": trex.table,
     "atari-memory": atari_memory.table,
 }

@@ -18,6 +18,7 @@ import numpy as np
 import tyro
 
 from benchmarks.runner import RESULTS, machine, read_results
+from benchmarks.suite import TASKS
 from drex.agents.policies.saved import as_callable
 from drex.agents.rollouts.collect import collect_on
 from drex.files.atomic import read_json
@@ -189,19 +190,27 @@ RULES: dict[str, Callable[[Facts], Play]] = {
 
 
 def table(folder: Path) -> str:
-    """A row for each rule: what it returns, over all runs.
+    """A table for each group of the suite: a row for each rule, with what it returns over all runs.
 
     The regret is the share of the range from the worst to the best candidate, by true return, that the rule
     loses; worse than the clone means by more than both standard errors.
     """
-    runs = read_results(folder)
+    groups = {task.name: task.group for task in TASKS}
+    found: dict[str, list[Facts]] = {}
+    for facts in read_results(folder):
+        found.setdefault(groups.get(facts["name"].rpartition("-seed")[0], "other"), []).append(facts)
+    ordered = sorted(found.items(), reverse=True)
+    return "\n\n".join(f"**{group}**\n\n{_rules(runs)}" for group, runs in ordered)
+
+
+def _rules(runs: Sequence[Facts]) -> str:
     lines = ["| returned | above the best demonstration | worse than the better clone | mean regret |"]
     lines.append("|---|---|---|---|")
     for name, rule in RULES.items():
         chosen = [(facts, rule(facts)) for facts in runs]
         above = sum(fmean(play["true"]) > facts["demonstrator"]["best"] for facts, play in chosen)
         worse = sum(is_worse(facts, play) for facts, play in chosen)
-        regrets = fmean(regret(facts, play) for facts, play in chosen) if chosen else float("nan")
+        regrets = fmean(regret(facts, play) for facts, play in chosen)
         lines.append(f"| {name} | {above} of {len(runs)} | {worse} | {regrets:.3f} |")
     return "\n".join(lines)
 

@@ -68,6 +68,18 @@ def test_an_ablation_is_marked_where_one_of_its_seeds_is_stale(tmp_path, monkeyp
     assert "| 1.5 |" in row
 
 
+def test_an_ablation_has_a_mean_score_once_it_has_every_task(tmp_path):
+    part, (words, _) = next(iter(ablations.PARTS.items()))
+    for task in ablations.DEVELOPMENT:
+        row = [line for line in ablations.table(tmp_path).splitlines() if f"| {words} |" in line]
+        assert all(line.split("|")[-2].strip() == "" for line in row)
+        name = f"{part}-{task.name}"
+        facts = {"name": name, "seed": 0, "trained": {"mean": 1.0}, "demonstrator": {"mean": 0.0}}
+        (tmp_path / f"{name}-seed0.json").write_text(json.dumps(facts))
+    row = next(line for line in ablations.table(tmp_path).splitlines() if f"| {words} |" in line)
+    assert float(row.split("|")[-2])
+
+
 def test_a_number_ten_times_as_large_is_named_whichever_it_is():
     seen = 0
     for _, facts in results():

@@ -116,12 +116,23 @@ def test_regret_and_loss_are_of_true_returns():
 
 def test_the_table_has_a_row_for_each_rule(tmp_path):
     for name, run in {"a": run_of(*GOOD), "b": run_of(*DISPUTED)}.items():
-        (tmp_path / f"{name}.json").write_text(json.dumps(run))
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table(tmp_path).splitlines()[2:]]
+        (tmp_path / f"{name}.json").write_text(json.dumps(run | {"name": name}))
+    group, _, *lines = table(tmp_path).splitlines()
+    assert group == "**other**"
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines[2:]]
     assert [row[0] for row in rows] == list(RULES)
     found = {row[0]: row[1:] for row in rows}
     assert found["as in a run"] == ["1 of 2", "0", "0.471"]
     assert found["always the last policy, sampling"] == ["2 of 2", "0", "0.000"]
+
+
+def test_runs_of_the_suite_have_a_table_for_each_of_its_groups(tmp_path):
+    for name in ("Acrobot-v1-seed0", "Acrobot-v1-seed1", "Humanoid-v5-seed0"):
+        (tmp_path / f"{name}.json").write_text(json.dumps(run_of(*GOOD) | {"name": name}))
+    development, confirmation = table(tmp_path).split("\n\n**confirmation**")
+    assert development.startswith("**development**")
+    assert "| as in a run | 2 of 2 |" in development
+    assert "| as in a run | 1 of 1 |" in confirmation
 
 
 def test_the_rule_of_a_run_returns_what_the_run_returned(tmp_path):
