@@ -184,7 +184,7 @@ RULES: dict[str, Callable[[Facts], Play]] = {
     "learned reward among the judges": lambda facts: judged(facts, with_learned=True),
     "both clones may be returned": lambda facts: judged(facts, both_clones=True),
     "margin 0.1": lambda facts: judged(facts, margin=0.1),
-    "trained where the clone is not above noise": lambda facts: judged(facts, least_height=2.0),
+    "trained where a judge rates the clone below noise": lambda facts: judged(facts, least_height=0.0),
 }
 """What is returned, by its name in the table."""
 

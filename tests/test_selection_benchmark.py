@@ -94,11 +94,13 @@ def test_a_greedy_clone_that_was_left_out_is_returned_only_where_both_may_be():
     assert returned("both clones may be returned", run) == ("clone", "greedy")
 
 
-def test_a_clone_that_is_not_above_noise_is_nothing_to_fall_back_on():
-    run = run_of(*CHANCE)
-    assert returned("as in a run", run)[0] == "clone"
-    assert returned("trained where the clone is not above noise", run)[0] == "100"
-    assert returned("trained where the clone is not above noise", run_of(*DISPUTED))[0] == "clone"
+def test_a_clone_that_a_judge_rates_below_noise_is_nothing_to_fall_back_on():
+    rule = "trained where a judge rates the clone below noise"
+    below = run_of(*CHANCE, noise=0.2)
+    assert returned("as in a run", below)[0] == "clone"
+    assert returned(rule, below)[0] == "100"
+    assert returned(rule, run_of(*CHANCE))[0] == "clone"  # a little above noise
+    assert returned(rule, run_of(*DISPUTED))[0] == "clone"
 
 
 def test_the_learned_reward_as_a_judge_can_only_forbid():
