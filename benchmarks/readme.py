@@ -36,11 +36,12 @@ TABLES = {
 
 def with_tables(text: str) -> str:
     """The page with every table between marks replaced by the one made from the results."""
-    for name, table in TABLES.items():
-        body = f"<!-- results: {name} -->\n{table(RESULTS / name)}\n<!-- end of results -->"
-        pattern = rf"<!-- results: {name} -->.*?<!-- end of results -->"
-        text = re.sub(pattern, body.replace("\\", r"\\"), text, flags=re.DOTALL)
-    return text
+
+    def filled(mark: re.Match[str]) -> str:
+        name = mark[1]
+        return f"<!-- results: {name} -->\n{TABLES[name](RESULTS / name)}\n<!-- end of results -->"
+
+    return re.sub(r"<!-- results: (\S+) -->.*?<!-- end of results -->", filled, text, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import numpy as np
 import tyro
 
 from benchmarks.runner import RESULTS, machine, read_results
-from benchmarks.suite import TASKS
+from benchmarks.suite import GROUPS
 from drex.agents.policies.saved import as_callable
 from drex.agents.rollouts.collect import collect_on
 from drex.files.atomic import read_json
@@ -195,12 +195,11 @@ def table(folder: Path) -> str:
     The regret is the share of the range from the worst to the best candidate, by true return, that the rule
     loses; worse than the clone means by more than both standard errors.
     """
-    groups = {task.name: task.group for task in TASKS}
     found: dict[str, list[Facts]] = {}
     for facts in read_results(folder):
-        found.setdefault(groups.get(facts["name"].rpartition("-seed")[0], "other"), []).append(facts)
-    ordered = sorted(found.items(), reverse=True)
-    return "\n\n".join(f"**{group}**\n\n{_rules(runs)}" for group, runs in ordered)
+        found.setdefault(GROUPS.get(facts["name"].rpartition("-seed")[0], "other"), []).append(facts)
+    ordered = [group for group in (*dict.fromkeys(GROUPS.values()), "other") if group in found]
+    return "\n\n".join(f"**{group}**\n\n{_rules(found[group])}" for group in ordered)
 
 
 def _rules(runs: Sequence[Facts]) -> str:

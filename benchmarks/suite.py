@@ -108,6 +108,8 @@ TASKS = (
     Task("Hopper-v5", "published", published="drex-paper-Hopper-v2.npz"),
 )
 """All tasks, with the commands that made their demonstrations."""
+GROUPS = {task.name: task.group for task in TASKS}
+"""The group of each task, in the order of the tables."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,7 +281,6 @@ def by_task(folder: Path) -> dict[str, list[dict[str, Any]]]:
 
 def table(folder: Path) -> str:
     """The results as markdown tables: a row for each run, and the counts of each group."""
-    groups = {task.name: task.group for task in TASKS}
     found = by_task(folder)
     head = (
         "| task | seed | demonstrations' mean / best | clone greedy / sampling | trained sampling / greedy "
@@ -287,8 +288,8 @@ def table(folder: Path) -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|"
     )
     parts = []
-    for group in dict.fromkeys(groups.values()):
-        names = [name for name in found if groups[name] == group]
+    for group in dict.fromkeys(GROUPS.values()):
+        names = [name for name in found if GROUPS[name] == group]
         if names:
             rows = [_row(facts) for name in names for facts in found[name]]
             parts.append("\n".join([f"**{group}**\n\n{head}", *rows, "", _counts([found[n] for n in names])]))
