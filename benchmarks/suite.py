@@ -17,7 +17,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import tyro
-from scipy.stats import bootstrap, trim_mean
 
 import drex
 from benchmarks.runner import (
@@ -29,6 +28,7 @@ from benchmarks.runner import (
     read_results,
     run_and_show,
 )
+from drex.comparison.statistics import estimate, interquartile_mean
 from drex.errors import UserError
 
 Group = Literal["development", "confirmation", "third", "published"]
@@ -333,14 +333,19 @@ def _counts(tasks: Sequence[Sequence[Mapping[str, Any]]]) -> str:
         f"- red light where training ended below the clone: {red['worse'][0]} of {red['worse'][1]} runs",
         f"- red light where it ended above by a fifth: {red['better'][0]} of {red['better'][1]} runs",
     ]
-    scores = [score(facts["policy"]["mean"], facts, seeds[0]) for seeds in tasks for facts in seeds]
-    known: npt.NDArray[np.float64] = np.array([value for value in scores if value is not None])
-    if len(known) > 1:
-        middle = trim_mean(known, 0.25)
-        spread = bootstrap((known,), lambda x, axis: trim_mean(x, 0.25, axis=axis), rng=0).confidence_interval
+    scores = {
+        seeds[0]["name"]: [score(facts["policy"]["mean"], facts, seeds[0]) for facts in seeds]
+        for seeds in tasks
+    }
+    known = {
+        task: np.array([value for value in values if value is not None]) for task, values in scores.items()
+    }
+    known = {task: values for task, values in known.items() if len(values)}
+    if known:
+        found = estimate(known, interquartile_mean)
         lines.append(
-            f"- interquartile mean of the scores (demonstrations' mean 0, true reward 1): {middle:.2f} "
-            f"[{spread.low:.2f}, {spread.high:.2f}]"
+            f"- interquartile mean of the scores (demonstrations' mean 0, true reward 1): {found.value:.2f} "
+            f"[{found.low:.2f}, {found.high:.2f}]"
         )
     return "\n".join(lines)
 

@@ -13,14 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from finished_runs import EVALUATION
 from test_cli import TINY, demos, told, with_tests  # noqa: F401 (a fixture)
 from tiny_environments import WALK
 
 from drex.errors import UserError
 from drex.sweeps.processes import Program, run_side_by_side
 from drex.sweeps.seeds import seeds_of
-from drex.sweeps.summary import seeds_table
 
 # -------------------------------------------------------------------------------------------- processes
 
@@ -114,25 +112,6 @@ def test_a_diagnosis_has_one_seed(capsys):
     assert (status, said) == (2, "drex: seeds: expected one seed, by --seed, found 0-1\n")
 
 
-def test_the_table_has_a_row_for_each_policy_and_says_how_the_seeds_differ():
-    means = [100.0, 200.0, 300.0, 1000.0]
-    evaluations = [EVALUATION | {"policy": EVALUATION["policy"] | {"mean": mean}} for mean in means]
-    table = seeds_table(evaluations)
-    rows = {name: row for name, *row in table.rows}
-    seeds, mean, bounds, middle, lowest, highest = rows["returned policy"]
-    assert (seeds, mean, middle, lowest, highest) == ("4", "400", "250", "100", "1,000")
-    low, high = (float(word.replace(",", "")) for word in bounds.split(" to "))
-    assert 100 <= low < 250 and 400 < high <= 1000
-    assert rows["demonstrator"][0] == "4"
-    (single,) = (row for name, *row in seeds_table(evaluations[:1]).rows if name == "returned policy")
-    assert single == ["1", "100", "", "100", "100", "100"]
-
-
-def test_unknown_returns_have_no_row():
-    unknown = EVALUATION | {"demonstrator": dict.fromkeys(EVALUATION["demonstrator"])}
-    assert "demonstrator" not in [row[0] for row in seeds_table([unknown]).rows]
-
-
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory, demos):  # noqa: F811
     """Two seeds, side by side, and what was printed."""
@@ -157,8 +136,8 @@ def test_seeds_are_ordinary_runs_in_folders_of_their_own(swept, tmp_path):
         json.loads((folder / f"seed{seed}" / "evaluation.json").read_text())["policy"]["mean"]
         for seed in (3, 5)
     ]
-    (row,) = (line.split() for line in said.splitlines() if line.startswith("returned policy"))
-    assert row[2:4] == ["2", f"{np.mean(returned):.2f}"]
+    (row,) = (line.split() for line in said.splitlines() if line.startswith("D-REX"))
+    assert row[1:3] == ["2", f"{np.mean(returned):.2f}"]
 
 
 def test_finished_seeds_are_kept_others_are_added_and_one_that_fails_is_named(swept):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,3 +105,12 @@ def read_scalars(folder: Path) -> dict[str, Curve]:
                 if event.step not in curve or curve[event.step][0] <= event.wall_time:
                     curve[event.step] = (event.wall_time, float(event.value))
     return {name: [(step, value) for step, (_, value) in sorted(c.items())] for name, c in latest.items()}
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested settings as dotted names."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value

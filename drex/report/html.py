@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -10,15 +9,14 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
-
 from drex.demonstrations.inspect import describe
 from drex.demonstrations.load_and_save import load_demonstrations
 from drex.files.atomic import read_json, remove, written_whole
 from drex.files.run_layout import DEMONSTRATIONS, REPORT, VERSIONS
 from drex.files.untrusted import damage_as_user_error
 from drex.report.figures import draw_figures
-from drex.report.finished_run import METHODS, FinishedRun, read_finished_run
+from drex.report.finished_run import METHODS, FinishedRun, flat, read_finished_run
+from drex.report.page import page, picture, png_of
 from drex.report.tables import Table, interval, number, tables
 from drex.report.video import make_video
 from drex.report.warnings import warnings_of
@@ -37,19 +35,6 @@ _CAPTIONS = {
     "attention": "Occlusion maps: regions that raise (red) or lower (blue) the reward, by its change when a "
     "small square is hidden in all frames of the stack.",
 }
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin-top: 2.5rem; }
-table { border-collapse: collapse; margin: 1rem 0; font-size: .9rem; }
-caption { text-align: left; font-weight: 600; padding-bottom: .3rem; }
-th, td { padding: .2rem .7rem; text-align: right; border-bottom: 1px solid #ddd; }
-th:first-child, td:first-child { text-align: left; }
-img, video { max-width: 100%; } figure { margin: 1.5rem 0; } figcaption { font-size: .9rem; color: #555; }
-.verdict { font-size: 1.15rem; }
-.warning { border-left: 4px solid #c60; background: #fff6ec; padding: .5rem 1rem; }
-pre { background: #f6f6f6; padding: .7rem; white-space: pre-wrap; font-size: .85rem; }
-"""
 
 
 @dataclass(frozen=True)
@@ -97,21 +82,21 @@ def write_report(run_dir: str | Path, *, task: str | None = None, tensorboard: b
 
 def write_report_of(run: FinishedRun, *, tensorboard: bool) -> Report:
     """``write_report`` of a run that this process finished: an error is one of drex."""
-    pictures = {name: _png(figure) for name, figure in draw_figures(run).items()}
+    pictures = {name: png_of(figure) for name, figure in draw_figures(run).items()}
     figures = run.path / "figures"
     if figures.is_symlink():
         remove(figures)
     figures.mkdir(exist_ok=True)
-    for name, picture in pictures.items():
+    for name, png in pictures.items():
         with written_whole(figures / f"{name}.png") as place:
-            place.write_bytes(picture)
+            place.write_bytes(png)
     if tensorboard:
         _show_in_tensorboard(run.path, pictures)
     video = run.path / VIDEO
     note = None if video.is_file() else make_video(run, video)
     report = report_of(run.path, run.evaluation, notes=() if note is None else (note,))
     with written_whole(report.path) as place:
-        place.write_text("\n".join(_page(run, report, pictures)), encoding="utf-8")
+        place.write_text(page(run.title, _body(run, report, pictures)), encoding="utf-8")
     return report
 
 
@@ -130,21 +115,15 @@ def verdict(evaluation: Mapping[str, Any]) -> str:
     )
 
 
-def _page(run: FinishedRun, report: Report, pictures: Mapping[str, bytes]) -> Iterator[str]:
-    yield '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">'
-    yield f"<title>{escape(run.title)}</title>\n<style>{_STYLE}</style>\n</head>\n<body>"
-    yield f"<h1>{escape(run.title)}</h1>"
+def _body(run: FinishedRun, report: Report, pictures: Mapping[str, bytes]) -> Iterator[str]:
     yield f'<p class="verdict">{escape(verdict(run.evaluation))}</p>'
     for warning in report.warnings:
         yield f'<p class="warning"><strong>Warning.</strong> {escape(warning)}</p>'
     for table in report.tables:
         yield table.html()
     yield "<h2>Figures</h2>"
-    for name, picture in pictures.items():
-        source = base64.b64encode(picture).decode()
-        caption = escape(_CAPTIONS[name])
-        yield f'<figure>\n<img alt="{caption}" src="data:image/png;base64,{source}">'
-        yield f"<figcaption>{caption}</figcaption>\n</figure>"
+    for name, png in pictures.items():
+        yield picture(png, _CAPTIONS[name])
     yield "<h2>Video</h2>"
     if (run.path / VIDEO).is_file():
         yield f'<video src="{VIDEO}" controls loop muted></video>'
@@ -155,29 +134,13 @@ def _page(run: FinishedRun, report: Report, pictures: Mapping[str, bytes]) -> It
     about = [f"{key:<14}{value}" for key, value in demonstrations.about.items()]
     yield f"<pre>{escape(chr(10).join([*describe(demonstrations).lines(), *about]))}</pre>"
     yield "<h2>Settings</h2>"
-    yield _listing("Settings of the run", dict(_flat(run.config)))
+    yield _listing("Settings of the run", dict(flat(run.config)))
     yield _listing("Versions", read_json(run.path / VERSIONS))
-    yield "</body>\n</html>"
 
 
 def _listing(title: str, values: Mapping[str, Any]) -> str:
     rows = tuple((name, "none" if value is None else str(value)) for name, value in values.items())
     return Table(title, ("name", "value"), rows).html()
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested settings as dotted names."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield prefix + name, value
-
-
-def _png(figure: Figure) -> bytes:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
-    return buffer.getvalue()
 
 
 def _show_in_tensorboard(folder: Path, pictures: Mapping[str, bytes]) -> None:
@@ -189,7 +152,7 @@ def _show_in_tensorboard(folder: Path, pictures: Mapping[str, bytes]) -> None:
     for earlier in folder.glob(f"events.out.tfevents.*{_FIGURES_FILE}"):
         earlier.unlink()
     writer = SummaryWriter(str(folder), filename_suffix=_FIGURES_FILE)
-    for name, picture in pictures.items():
-        pixels = np.asarray(Image.open(io.BytesIO(picture)).convert("RGB"))
+    for name, png in pictures.items():
+        pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
         writer.add_image(f"figures/{name}", pixels, dataformats="HWC")
     writer.close()

@@ -7,13 +7,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from drex.comparison.runs import read_runs
+from drex.comparison.tables import returns_table
 from drex.errors import UserError
-from drex.files.atomic import read_json
-from drex.files.run_layout import RESULT
 from drex.ranges import SEEDS
 from drex.report.tables import Table
 from drex.sweeps.processes import Program, run_side_by_side
-from drex.sweeps.summary import seeds_table
 
 
 def seeds_of(text: str) -> list[int]:
@@ -70,7 +69,8 @@ def run_seeds(command: Sequence[str], folders: Mapping[int, Path], *, jobs: int,
     if failed:
         found, do = f"{failed[0].name} failed", f"read {failed[0].log}; the same command continues"
         raise UserError("seeds", expected="all runs to finish", found=found, do=do)
-    return seeds_table([read_json(folder / RESULT) for folder in folders.values()])
+    runs, _ = read_runs(list(folders.values()))
+    return returns_table(runs, f"True return over seeds: {runs[0].label} on {runs[0].task}")
 
 
 def _words(command: Sequence[str], seed: int, folder: Path) -> tuple[str, ...]:

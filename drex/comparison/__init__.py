@@ -1,0 +1,1 @@
+"""Finished runs beside each other: scores over tasks and seeds, with their intervals."""
