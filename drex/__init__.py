@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # not executed, but read below: the one list of the public na
     from drex.presets.presets import preset as preset
     from drex.errors import UserError as UserError
     from drex.report.html import write_report as write_report
+    from drex.sweeps.sweep import sweep as sweep
     from drex.comparison.compare import compare as compare
     from drex.demonstrations.bundled import bundled_demonstrations as bundled_demonstrations
     from drex.demonstrations.load_and_save import load_demonstrations as load_demonstrations

@@ -24,9 +24,10 @@ from drex.evaluation.held_out import HeldOutPairs
 from drex.files.atomic import os_errors_as_user_errors, write_json
 from drex.files.dataclass_json import settings_to_json
 from drex.files.run_folder import RunFolder, versions
-from drex.files.run_layout import RESULT
+from drex.files.run_layout import OPTIONS, RESULT
 from drex.presets.names import Control, Device, Method
 from drex.presets.presets import preset
+from drex.presets.run_file import options_of_run
 from drex.presets.settings import Settings
 from drex.presets.unread import refuse_unread_by_task
 from drex.ranges import SEEDS
@@ -105,7 +106,7 @@ def run(
     """
     task = task_name(task, kwargs=env_kwargs, wrappers=wrappers)
     asked = _Asked(task, run_dir, demonstrations, method, ranking, settings, seed, resume, quiet, device)
-    with _opened(asked) as (context, given, user):
+    with _opened(asked, controls) as (context, given, user):
         evaluation = asked.about() | _learn_and_evaluate(context, given, user, controls)
         evaluation |= {"versions": versions()}
         write_json(context.folder.path / RESULT, evaluation)
@@ -160,7 +161,7 @@ def diagnose(
     """
     task = task_name(task, kwargs=env_kwargs, wrappers=wrappers)
     asked = _Asked(task, run_dir, demonstrations, method, ranking, settings, seed, resume, quiet, device)
-    with _opened(asked) as (context, given, user):
+    with _opened(asked, ()) as (context, given, user):
         return _learn_reward(context, given, user).findings
 
 
@@ -185,7 +186,9 @@ class _Asked:
 
 
 @contextmanager
-def _opened(asked: _Asked) -> Iterator[tuple[Context, Demonstrations, Ranking | None]]:
+def _opened(
+    asked: _Asked, controls: Sequence[Control]
+) -> Iterator[tuple[Context, Demonstrations, Ranking | None]]:
     """Check the arguments and open the run folder, with the demonstrations and the user's ranking."""
     task, method = asked.task, asked.method
     settings = preset("default", task, method) if asked.settings is None else asked.settings
@@ -207,6 +210,8 @@ def _opened(asked: _Asked) -> Iterator[tuple[Context, Demonstrations, Ranking | 
         RunFolder.open(Path(asked.run_dir), config=config, resume=asked.resume) as folder,
         closing(Progress(folder.path, quiet=asked.quiet)) as progress,
     ):
+        again = options_of_run(task, settings, seed=asked.seed, controls=controls, device=asked.device)
+        write_json(folder.path / OPTIONS, again)
         yield Context(task, settings, asked.seed, folder, progress, resolved), given, user
 
 

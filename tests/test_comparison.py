@@ -128,9 +128,20 @@ def test_a_run_named_twice_counts_once(two_tasks):
     assert len(read_runs([two_tasks, two_tasks / "Hop-v0", two_tasks / "Hop-v0" / "default-seed0"])[0]) == 4
 
 
+def test_runs_of_one_task_in_two_folders_are_two_tasks(tmp_path):
+    """As of other demonstrations."""
+    for folder in ("walk-good", "walk-poor"):
+        write_run(tmp_path / folder / "default-seed0", seed=0, task="Walk-v0")
+    runs, _ = read_runs([tmp_path])
+    assert [(run.task, run.label) for run in runs] == [
+        ("Walk-v0 (walk-good)", "D-REX"),
+        ("Walk-v0 (walk-poor)", "D-REX"),
+    ]
+
+
 def test_two_runs_that_nothing_tells_apart_are_refused(tmp_path):
     for folder in ("a", "b"):
-        write_run(tmp_path / folder / "default-seed0", seed=0)
+        write_run(tmp_path / folder / "Walk-v0" / "default-seed0", seed=0)
     with pytest.raises(drex.UserError, match=r"expected one run of .*, D-REX, seed 0, found another in"):
         read_runs([tmp_path])
 

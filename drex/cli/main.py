@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from drex.cli.demos_commands import convert_demos, inspect_demos, make_demos, rank_demos, record_demos
-from drex.cli.run_commands import compare, diagnose, export_reward, report, run
+from drex.cli.run_commands import compare, diagnose, export_reward, report, run, sweep
 from drex.errors import UserError, printable
 
 FINISHED, FAILED, USER_MISTAKE = 0, 1, 2
@@ -47,9 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as parsed:  # after help, or for options that could not be parsed
         return parsed.code if isinstance(parsed.code, int) else USER_MISTAKE
     except KeyboardInterrupt:
-        continues = (
-            "; the same command with --resume continues" if words[:1] in (["run"], ["diagnose"]) else ""
-        )
+        how = {"run": " with --resume", "diagnose": " with --resume", "sweep": ""}
+        continues = f"; the same command{how[words[0]]} continues" if words and words[0] in how else ""
         print(f"drex: interrupted{continues}", file=sys.stderr)
         return FAILED
     except BrokenPipeError:  # the reader of the output, such as head, has seen enough
@@ -105,6 +104,7 @@ _COMMANDS: dict[str, tuple[Callable[[list[str]], None], str]] = {
     "demos rank": (rank_demos, "write the ranking for --method trex"),
     "demos convert": (convert_demos, "write demonstrations in another format, without loss"),
     "reward export": (export_reward, "write a learned reward as one file that torch runs without drex"),
+    "sweep": (sweep, "every task, variant and seed of a file, and their comparison"),
     "compare": (compare, "scores of finished runs over tasks and seeds: a page, tables, CSV, TensorBoard"),
     "report": (report, "make tables, figures, video and report.html again from a run folder"),
 }

@@ -12,11 +12,12 @@ from drex.errors import UserError
 
 def run(given: list[str]) -> None:
     """Run the method, for one seed or for many."""
-    task, words = task_and_options("drex run", given)
+    from_file = any(word.partition("=")[0] == "--config" for word in given) and given[0].startswith("-")
+    task, words = (None, given) if from_file else task_and_options("drex run", given)
     if {"-h", "--help"} & set(words):
         from drex.cli.common_options import show_common_options
 
-        show_common_options(task)
+        show_common_options(task or "ENV")
 
     from drex.cli.run_options import parse_run_options
 
@@ -24,9 +25,13 @@ def run(given: list[str]) -> None:
 
     task = options.environment()
     if options.seeds:
+        from pathlib import Path
+
+        from drex.sweeps.cells import Cell
         from drex.sweeps.seeds import run_seeds
 
-        table = run_seeds(["run", *given], options.folders(), jobs=options.jobs, quiet=options.quiet)
+        cell = Cell("", Path(), ("run", *given), task, 0, options.settings, options.controls)
+        table = run_seeds(cell, options.folders(), jobs=options.jobs, quiet=options.quiet)
         print(f"\n{table.text()}")
         return
     from drex import pipeline
@@ -119,6 +124,26 @@ def compare(words: list[str]) -> None:
     from drex.comparison.compare import compare
 
     print("\n".join(compare(asked.runs, asked.out).lines()))
+
+
+def sweep(words: list[str]) -> None:
+    """Run every task, variant and seed of a file, and compare the runs."""
+    parser = argparse.ArgumentParser(
+        prog="drex sweep",
+        description="Run every task, variant and seed of a file, and compare the runs. Finished runs "
+        "are kept, unfinished ones continue.",
+    )
+    parser.add_argument("spec", metavar="SPEC", help="a TOML or JSON file (docs/many-runs.md)")
+    parser.add_argument("--jobs", type=int, help="runs at a time; default: the file's")
+    trusted = "a task of the file that imports code that you trust, as often as needed"
+    parser.add_argument("--task", metavar="ENV", action="append", default=[], help=trusted)
+    parser.add_argument("--quiet", action="store_true", help="print no line when a run starts or ends")
+    asked = parser.parse_args(words)
+
+    from drex.sweeps.sweep import sweep
+
+    comparison = sweep(asked.spec, jobs=asked.jobs, trusted=asked.task, quiet=asked.quiet)
+    print("\n".join(["", *comparison.lines()]))
 
 
 def report(words: list[str]) -> None:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any, get_args
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Annotated, Any
 
 import tyro
 
 from drex.agents.behavioral_cloning import CloningSettings
-from drex.agents.policies.algorithm_registry import ALGORITHMS, SB3Name
+from drex.agents.policies.algorithm_registry import ALGORITHMS
 from drex.agents.ppo.settings import PPOSettings
 from drex.agents.sb3_algorithms import SB3Settings
 from drex.cli.common_options import CommonOptions
+from drex.envs.task_names import task_of_file
 from drex.errors import UserError
 from drex.presets.names import Device
-from drex.presets.presets import preset
+from drex.presets.run_file import read_options, run_of_options, settings_of
 from drex.presets.settings import Settings
 from drex.ranges import located, paths_of
 from drex.rankings.settings import NoiseRanking, UserRanking
@@ -26,6 +28,8 @@ from drex.rankings.settings import NoiseRanking, UserRanking
 class RunOptions(CommonOptions):
     """Learn a reward from demonstrations, and train a policy on it to beat the demonstrator."""
 
+    config: Annotated[Path | None, tyro.conf.arg(metavar="FILE")] = None
+    """Options from a TOML or JSON file (docs/many-runs.md); those of the command line take precedence."""
     mix_noise: tyro.conf.FlagCreatePairsOff[bool] = False
     """T-REX only: learn from noisy rollouts of the clone too, with half of the weight."""
     device: Device = "auto"
@@ -39,28 +43,39 @@ class RunOptions(CommonOptions):
         return {"demonstrations": self.demos} | {name: getattr(self, name) for name in names}
 
 
-def parse_run_options(task: str, arguments: Sequence[str]) -> RunOptions:
+def parse_run_options(task: str | None, arguments: Sequence[str]) -> RunOptions:
     """Parse the options after ``drex run ENV``.
 
-    Preset, method and algorithm are parsed first: the other options and all defaults depend on them.
+    File, preset, method and algorithm are parsed first: the other options and all defaults depend on them.
+
+    Args:
+        task: takes the place of the task of ``--config``; ``None`` takes that.
+        arguments: the options.
 
     Raises:
         UserError: no such preset or algorithm, settings that contradict each other or are out of range, or
             an option that the chosen method or algorithm does not read.
         SystemExit: status 2 for options that cannot be parsed, 0 after help.
     """
-    first = argparse.ArgumentParser(prog=f"drex run {task}", add_help=False, allow_abbrev=False)
-    for option in ("preset", "method", "algo"):
-        first.add_argument(f"--{option}", default=getattr(CommonOptions, option))
-    first.add_argument("--mix-noise", action="store_true")
+    first = argparse.ArgumentParser(prog="drex run", add_help=False, allow_abbrev=False)
+    for option in ("config", "preset", "method", "algo"):
+        first.add_argument(f"--{option}", default=None)
+    first.add_argument("--mix-noise", action=argparse.BooleanOptionalAction, default=None)
     chosen, _ = first.parse_known_args([_dashed(word) for word in arguments])
-    defaults = RunOptions(task=task, settings=_defaults(task, chosen))
+    given = {name: value for name, value in vars(chosen).items() if value is not None and name != "config"}
+    values = {} if chosen.config is None else read_options(chosen.config)
+    where, folder = chosen.config or "drex run", Path(chosen.config or "").parent
+    file = run_of_options(values | given, where, folder=folder, task=task)
+    if task is None:
+        task_of_file(file.task, where, trusted=None)
+    flag = {} if chosen.mix_noise is None else {"mix_noise": not chosen.mix_noise}  # tyro turns the default
+    defaults = RunOptions(task=file.task, settings=file.settings, **(dict(file.options) | flag))
     for word in arguments:
-        _refuse_option_of_another(_dashed(word).partition("=")[0], defaults.settings, chosen)
-    config, prog = (tyro.conf.AvoidSubcommands,), f"drex run {task}"
+        _refuse_option_of_another(_dashed(word).partition("=")[0], defaults)
+    config, prog = (tyro.conf.AvoidSubcommands,), f"drex run {file.task}"
     with located({"RunOptions": ""} | paths_of(defaults.settings)):
         options = tyro.cli(RunOptions, prog=prog, args=arguments, default=defaults, config=config)
-    _refuse_unread(options, defaults.settings)
+    _refuse_unread(options)
     return options
 
 
@@ -70,36 +85,21 @@ def _dashed(word: str) -> str:
     return (name.replace("_", "-") + equals + value) if word.startswith("--") else word
 
 
-def _defaults(task: str, chosen: argparse.Namespace) -> Settings:
-    # An unknown method is refused by tyro, which lists the known ones.
-    settings = preset(chosen.preset, task, "trex" if chosen.method == "trex" else "drex")
-    if chosen.mix_noise:
-        if not isinstance(settings.ranking, UserRanking):
-            raise UserError("mix_noise", expected="--method trex with it", found="method drex")
-        noise = preset(chosen.preset, task).noise
-        settings = replace(settings, ranking=replace(settings.ranking, noise=noise))
-    if chosen.algo == "ppo":
-        return settings
-    if chosen.algo not in get_args(SB3Name):
-        names = ", ".join(("ppo", *get_args(SB3Name)))
-        raise UserError("algo", expected=f"one of {names}", found=repr(chosen.algo))
-    return replace(settings, learner=SB3Settings(name=chosen.algo))
-
-
 _CHOICES: dict[str, tuple[tuple[type[Any], str], ...]] = {
     "learner": ((PPOSettings, "algo ppo"), (SB3Settings, "the other algorithms")),
     "ranking": ((NoiseRanking, "method drex"), (UserRanking, "method trex")),
 }
 
 
-def _refuse_option_of_another(option: str, settings: Settings, chosen: argparse.Namespace) -> None:
+def _refuse_option_of_another(option: str, defaults: RunOptions) -> None:
     """Raise a ``UserError`` for an option of another algorithm or method."""
+    settings = defaults.settings
     group, dot, rest = option.removeprefix("--").partition(".")
     if not option.startswith("--") or group not in _CHOICES or not dot:
         return
     name = rest.removeprefix("no-").replace("-", "_")
     path = f"{group}.{name}"
-    here = f"algo {chosen.algo}" if group == "learner" else f"method {settings.method}"
+    here = f"algo {defaults.algo}" if group == "learner" else f"method {settings.method}"
     owners = {cls: whose for cls, whose in _CHOICES[group] if name.split(".")[0] in _names(cls)}
     if owners and type(getattr(settings, group)) not in owners:
         found = f"one of {' and '.join(owners.values())}"
@@ -108,9 +108,10 @@ def _refuse_option_of_another(option: str, settings: Settings, chosen: argparse.
         raise UserError(path, expected="--mix-noise with it", found="none")
 
 
-def _refuse_unread(options: RunOptions, defaults: Settings) -> None:
+def _refuse_unread(options: RunOptions) -> None:
     """Raise a ``UserError`` for a given option that is not read, although presets may set it."""
     settings, algo = options.settings, options.algo
+    defaults = settings_of(options.task, options.preset, options.method, algo, mix_noise=options.mix_noise)
     if options.seeds and options.seed:
         raise UserError("seed", expected="none beside --seeds", found=str(options.seed))
     if options.jobs > 1 and not options.seeds:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -26,20 +27,18 @@ class ComparedRun:
 
     Args:
         folder: of the run.
+        task: of the run, with the name of the folder above where two of the same task have equal labels and
+            seeds, such as those of other demonstrations.
         label: of its returned policy: the method, with the name of the folder where these differ.
         evaluation: the content of ``evaluation.json``.
         settings: the content of ``config.json``.
     """
 
     folder: Path
+    task: str
     label: str
     evaluation: Mapping[str, Any]
     settings: Mapping[str, Any]
-
-    @property
-    def task(self) -> str:
-        """The task."""
-        return str(self.evaluation["task"])
 
     @property
     def seed(self) -> int:
@@ -140,18 +139,21 @@ def _read(folder: Path) -> ComparedRun:
     with damage_as_user_error(str(folder), "a run folder as drex wrote it"):
         evaluation = read_json(folder / RESULT)
         method = METHODS.get(evaluation["method"], str(evaluation["method"]))
-        run = ComparedRun(folder, method, evaluation, read_json(folder / CONFIG))
-        _ = run.task, run.seed, run.returns()  # read once, so that damage is found here
+        run = ComparedRun(folder, str(evaluation["task"]), method, evaluation, read_json(folder / CONFIG))
+        _ = run.seed, run.returns()  # read once, so that damage is found here
         return run
 
 
 def _labelled(runs: Iterable[ComparedRun]) -> Iterator[ComparedRun]:
-    """The runs with their folders' names in their labels, where these differ."""
+    """The runs with the names of their folders in labels and tasks, where these differ."""
     named = [(run, _name(run.folder)) for run in runs]
     several = len({(run.label, name) for run, name in named}) > len({run.label for run, _ in named})
-    for run, name in named:
-        label = f"{run.label}, {name}" if several else run.label
-        yield ComparedRun(run.folder, label, run.evaluation, run.settings)
+    labelled = [replace(run, label=f"{run.label}, {name}") if several else run for run, name in named]
+    count = Counter((run.task, run.label, run.seed) for run in labelled)
+    doubled = {task for (task, _, _), times in count.items() if times > 1}
+    for run in labelled:
+        above = run.folder.resolve().parent.name
+        yield replace(run, task=f"{run.task} ({above})") if run.task in doubled else run
 
 
 def _name(folder: Path) -> str:

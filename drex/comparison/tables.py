@@ -51,12 +51,13 @@ def statistics_table(policies: Mapping[str, Scores]) -> Table:
 
 
 def improvement_table(policies: Mapping[str, Scores], ours: Sequence[str]) -> Table:
-    """For each policy in ``ours`` and each other: the chance of a higher score, on the tasks of both."""
+    """For each policy in ``ours``: the chance of a higher score than each other, or another of its runs."""
     rows = []
     for one in ours:
         for other, scores in policies.items():
             shared = [task for task in policies[one] if task in scores]
-            if other == one or not shared:
+            related = len(ours) == 1 or other in ours or other.startswith(f"{one}: ")
+            if other == one or not shared or not related:
                 continue
             found = probability_of_improvement(
                 {task: policies[one][task] for task in shared}, {task: scores[task] for task in shared}

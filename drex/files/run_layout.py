@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 CONFIG, VERSIONS, RESULT, REPORT = "config.json", "versions.json", "evaluation.json", "report.html"
-"""Files of the run itself: config, versions of packages, results, and the report."""
+OPTIONS = "options.json"
+"""Files of the run itself: config, versions of packages, results, the report, and options that repeat it."""
 ROLLOUTS, NOISE, RANKING = "rollouts.npz", "noise.json", "ranking.json"
 """Files of a ranking: noisy rollouts and the noise of each, or the user's ranking."""
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from drex.comparison.runs import read_runs
@@ -12,7 +12,7 @@ from drex.comparison.tables import returns_table
 from drex.errors import UserError
 from drex.ranges import SEEDS
 from drex.report.tables import Table
-from drex.sweeps.processes import Program, run_side_by_side
+from drex.sweeps.cells import Cell, run_cells
 
 
 def seeds_of(text: str) -> list[int]:
@@ -32,11 +32,11 @@ def seeds_of(text: str) -> list[int]:
     return sorted(found)
 
 
-def run_seeds(command: Sequence[str], folders: Mapping[int, Path], *, jobs: int, quiet: bool) -> Table:
+def run_seeds(cell: Cell, folders: dict[int, Path], *, jobs: int, quiet: bool) -> Table:
     """Run a command for each seed in a process of its own; what a folder holds already is continued.
 
     Args:
-        command: the words after ``drex``, without seed and folder.
+        cell: the run of one seed.
         folders: the run folder of each seed.
         jobs: runs at a time.
         quiet: print no line when a run starts or ends.
@@ -47,33 +47,15 @@ def run_seeds(command: Sequence[str], folders: Mapping[int, Path], *, jobs: int,
     Raises:
         UserError: runs failed; the others are finished all the same.
     """
-    programs = [
-        Program(f"seed {seed}", _words(command, seed, folder), folder.with_name(f"{folder.name}.log"))
+    cells = [
+        replace(cell, name=f"seed {seed}", seed=seed, folder=folder, words=_words(cell.words, seed))
         for seed, folder in folders.items()
     ]
-    failed = []
-
-    def tell(line: str) -> None:
-        if not quiet:
-            print(line, flush=True)
-
-    for program, status in run_side_by_side(programs, jobs):
-        if status is None:
-            tell(f"{program.name}: started, {program.log}")
-        elif status == 0:
-            tell(f"{program.name}: finished")
-        else:
-            last = (program.log.read_text(errors="replace").strip() or "no output").splitlines()[-1]
-            tell(f"{program.name}: failed, {last}")
-            failed.append(program)
-    if failed:
-        found, do = f"{failed[0].name} failed", f"read {failed[0].log}; the same command continues"
-        raise UserError("seeds", expected="all runs to finish", found=found, do=do)
+    run_cells(cells, jobs=jobs, quiet=quiet, where="seeds")
     runs, _ = read_runs(list(folders.values()))
     return returns_table(runs, f"True return over seeds: {runs[0].label} on {runs[0].task}")
 
 
-def _words(command: Sequence[str], seed: int, folder: Path) -> tuple[str, ...]:
+def _words(command: Sequence[str], seed: int) -> tuple[str, ...]:
     """Options given again replace the earlier ones."""
-    one = ("--seeds", "", "--jobs", "1", "--seed", str(seed), "--run-dir", str(folder), "--resume", "--quiet")
-    return (sys.executable, "-m", "drex", *command, *one)
+    return (*command, "--seeds", "", "--jobs", "1", "--seed", str(seed))
