@@ -57,7 +57,7 @@ def measure(folder: Path, episodes: int, task: str | None = None) -> dict[str, A
     judges = read_json(JUDGES.folder(folder) / JUDGES.files[0])["judges"]
     rewards |= {j["name"]: load_reward(JUDGES.folder(folder) / f"judge-{i}") for i, j in enumerate(judges)}
     rollouts = NoisyRollouts.load(RANKED.folder(folder))
-    noisiest = rollouts.trajectories.select(np.flatnonzero(rollouts.levels == rollouts.levels.max()))
+    noisiest = rollouts.noisiest()
     noise = {judge: reward.returns(noisiest).tolist() for judge, reward in rewards.items()}
     of_judges = {judge["name"]: judge["noisiest"] for judge in judges}  # of their own rollouts
     plays, stream = [], POLICY.seed(seed)  # the episodes that the run's judges saw
@@ -92,6 +92,9 @@ def measure(folder: Path, episodes: int, task: str | None = None) -> dict[str, A
 
 
 # Rules
+
+KINDS = frozenset({"uniform noise", "sticky noise"})
+"""Lights of the kinds of noise of the default."""
 
 
 def judges_of(facts: Facts) -> list[str]:
@@ -128,33 +131,38 @@ def gain(facts: Facts, play: Play, clone: Play, judge: str) -> float:
     return found - error
 
 
-def above_noise(facts: Facts, clone: Play, judge: str) -> float:
-    """By how many standard errors a judge rates the clone above the noisiest rollouts."""
-    ours, noise = np.array(clone["rewards"][judge]), np.array(facts["noisiest"][judge])
-    return float(ours.mean() - noise.mean()) / max(error_of_difference(ours, noise), 1e-8)
+def is_below_noise(facts: Facts, clone: Play) -> bool:
+    """Whether a judge rates the clone below the noisiest rollouts of the run, which it has not seen."""
+    noise = facts["noisiest"]
+    return any(fmean(clone["rewards"][judge]) < fmean(noise[judge]) for judge in judges_of(facts))
+
+
+def doubted(facts: Facts) -> bool:
+    """Whether the diagnosis returns the clone: a red light, but not of one kind of noise of the two alone."""
+    red = set(facts["doubts"])
+    return bool(red - KINDS or red >= KINDS)
 
 
 def judged(
     facts: Facts,
     *,
-    doubts: bool = True,
+    vetoed: Callable[[Facts], bool] = doubted,
     of_gains: Callable[[Sequence[float]], float] = min,
     both_clones: bool = False,
     with_learned: bool = False,
     margin: float = MARGIN,
-    least_height: float | None = None,
+    below_noise: bool = False,
 ) -> Play:
     """The play of what a rule like that of a run returns.
 
     Args:
         facts: of one run.
-        doubts: return the clone where the diagnosis was red.
+        vetoed: whether the diagnosis returns the clone.
         of_gains: the rating, from the gains of all judges.
         both_clones: the greedy clone may be returned though it was left out of the ranking.
         with_learned: the reward that the policy was trained on is a judge, too.
         margin: rating from which the trained policy is returned.
-        least_height: standard errors that all judges must rate the clone above noise by; else the trained
-            policy is returned, since such a clone is nothing to fall back on.
+        below_noise: the clone may be returned though a judge rates it below the noisiest rollouts.
     """
     clone = better_clone(facts, all_of_them=both_clones)
     names = [*judges_of(facts), *(["learned"] if with_learned else [])]
@@ -164,27 +172,31 @@ def judged(
         return of_gains([gain(facts, play, clone, judge) for judge in names])
 
     best = max(trained, key=rated)
-    if (
-        least_height is not None
-        and min(above_noise(facts, clone, j) for j in judges_of(facts)) < least_height
-    ):
+    if not below_noise and is_below_noise(facts, clone):
         return trained[-1]
-    if doubts and facts["doubts"]:
+    if vetoed(facts):
         return clone
     return best if rated(best) > margin else clone
+
+
+def any_red(facts: Facts) -> bool:
+    """Whether the diagnosis had a red light."""
+    return bool(facts["doubts"])
 
 
 RULES: dict[str, Callable[[Facts], Play]] = {
     "as in a run": judged,
     "always the clone that judges prefer": better_clone,
     "always the last policy, sampling": lambda facts: facts["plays"][-1],
-    "no diagnosis": lambda facts: judged(facts, doubts=False),
+    "as in a run of the suite": lambda facts: judged(facts, vetoed=any_red, below_noise=True),
+    "any red light returns the clone": lambda facts: judged(facts, vetoed=any_red),
+    "no clone is too bad to return": lambda facts: judged(facts, below_noise=True),
+    "no diagnosis": lambda facts: judged(facts, vetoed=lambda _: False),
     "mean of the judges": lambda facts: judged(facts, of_gains=fmean),
     "best of the judges": lambda facts: judged(facts, of_gains=max),
     "learned reward among the judges": lambda facts: judged(facts, with_learned=True),
     "both clones may be returned": lambda facts: judged(facts, both_clones=True),
     "margin 0.1": lambda facts: judged(facts, margin=0.1),
-    "trained where a judge rates the clone below noise": lambda facts: judged(facts, least_height=0.0),
 }
 """What is returned, by its name in the table."""
 

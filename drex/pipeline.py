@@ -15,7 +15,7 @@ from drex.agents.sb3_algorithms import SB3Settings, check_algorithm
 from drex.agents.torch_threads import limit_torch_threads
 from drex.demonstrations.inspect import unit_warnings
 from drex.demonstrations.load_and_save import Demonstrations
-from drex.diagnosis.finding import Finding
+from drex.diagnosis.finding import Finding, doubts_of
 from drex.envs.data.trajectories import Trajectories
 from drex.envs.make import task_spaces
 from drex.envs.task_names import Factory, task_name
@@ -154,7 +154,7 @@ def diagnose(
         device: of the training.
 
     Returns:
-        What was found, none of it from true returns; a red light means that the clone is returned.
+        What was found, none of it from true returns; after most red lights the clone is returned.
 
     Raises:
         UserError: any mistake that the user can correct.
@@ -257,10 +257,9 @@ def _learn_and_evaluate(
     """Run the stages in order; returns their results."""
     learned = _learn_reward(run, given, user)
     run, bc, ranked, reward = learned.run, learned.bc, learned.ranked, learned.reward
-    doubts = [finding.sentence for finding in learned.findings if finding.light == "red"]
     judges = learn_judges(run, learned.cloned, ranked)
     train_policy(run, reward, bc)
-    policy = select_policy(run, bc, judges, ranked, reward, doubts=doubts)
+    policy = select_policy(run, bc, judges, ranked, reward, doubts=doubts_of(learned.findings))
     baselines = {name: train_control(run, name, ranked, bc) for name in controls}
     found = evaluate(run, learned.demos, bc, ranked, reward, policy)
     found["returned"] = policy.choice.to_json()

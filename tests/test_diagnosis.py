@@ -11,6 +11,7 @@ from test_both_clones import rollouts
 from test_normalize import observation_itself
 
 from drex.agents.rollouts.noise import NoiseJob
+from drex.diagnosis.finding import Finding, doubts_of
 from drex.diagnosis.findings import ranking_findings, reward_findings
 from drex.envs.data.true_returns import TrueReturns
 from drex.rankings.noisy_rollouts import NoisyRollouts
@@ -46,6 +47,28 @@ def test_noise_that_grades_behaviour_is_green():
         "clone": "green",
     }
     assert not found["uniform noise"].advice
+
+
+def test_a_kind_of_noise_that_does_not_show_is_no_doubt_while_another_does():
+    def findings(uniform, sticky, across="green"):
+        kinds = (("uniform noise", uniform, True), ("sticky noise", sticky, True))
+        every = (*kinds, ("kinds of noise", across, False))
+        return [Finding(name, light, 0.5, name, one_kind=one_kind) for name, light, one_kind in every]
+
+    assert doubts_of(findings("green", "green")) == []
+    assert doubts_of(findings("red", "yellow")) == []
+    assert doubts_of(findings("red", "red")) == ["uniform noise", "sticky noise"]
+    assert doubts_of(findings("red", "green", "red")) == ["kinds of noise"]
+
+
+def test_the_only_kind_of_noise_is_a_doubt():
+    rolled = rollouts(greedy=True)
+    random = np.random.default_rng(3)
+    seen = random.normal(size=rolled.trajectories.observations.shape)
+    rolled = dataclasses.replace(rolled, trajectories=trajectories_of(rolled.trajectories.lengths, seen))
+    found = list(ranking_findings(without_noise(rolled), rolled, rolled.ranked_kinds(2.0)))
+    (uniform,) = (finding for finding in found if finding.name == "uniform noise")
+    assert uniform.light == "red" and uniform.sentence in doubts_of(found)
 
 
 def test_noise_that_changes_nothing_is_red():

@@ -32,8 +32,8 @@ def judges(*columns):
     return [Judge(f"judge {column}", Pays(column), 0.0) for column in columns]
 
 
-def chosen(played, **options):
-    return choose(played, judges(0, 1), learned=judges(1)[0], **options)
+def chosen(played, *, noise=0.0, **options):
+    return choose(played, judges(0, 1), learned=judges(1)[0], noise=episodes(noise), **options)
 
 
 def episodes(first, second=None, *, count=8, spread=0.1):
@@ -90,11 +90,22 @@ def test_a_doubt_returns_the_clone_and_says_why():
     assert choice.reason.endswith("since the learned return is length alone")
 
 
+@pytest.mark.parametrize("doubts", [(), ("the learned return is length alone",)])
+def test_a_clone_that_one_judge_rates_below_noise_is_not_returned(doubts):
+    """Nor is the best policy along the training: gains over such a clone mean nothing."""
+    played = {GREEDY: episodes(10.0), SAMPLING: episodes(8.0), EARLY: episodes(25.0), LATE: episodes(5.0)}
+    learned, above, below = judges(1)[0], episodes(0.0, 9.5), episodes(0.0, 10.5)
+    choice = choose(played, judges(0, 1), learned=learned, noise=below, doubts=doubts)
+    assert choice.returned == LATE
+    assert "the judge of judge 1 rates the clone below the noisiest rollouts" in choice.reason
+    assert choose(played, judges(0, 1), learned=learned, noise=above, doubts=["doubt"]).returned == GREEDY
+
+
 def test_a_negative_scale_of_returns_does_not_turn_the_choice():
     """Where ending pays, all returns are negative."""
     noisy = [dataclasses.replace(judge, noisiest=-500.0) for judge in judges(0, 1)]
     played = {GREEDY: episodes(-100.0), SAMPLING: episodes(-170.0), LATE: episodes(-80.0)}
-    choice = choose(played, noisy, learned=noisy[0])
+    choice = choose(played, noisy, learned=noisy[0], noise=episodes(-500.0))
     assert choice.returned == LATE
     assert choice.ratings[-1].gains["judge 0"] == pytest.approx(20.0 / 400.0)
 

@@ -95,12 +95,27 @@ def test_a_greedy_clone_that_was_left_out_is_returned_only_where_both_may_be():
 
 
 def test_a_clone_that_a_judge_rates_below_noise_is_nothing_to_fall_back_on():
-    rule = "trained where a judge rates the clone below noise"
-    below = run_of(*CHANCE, noise=0.2)
-    assert returned("as in a run", below)[0] == "clone"
-    assert returned(rule, below)[0] == "100"
-    assert returned(rule, run_of(*CHANCE))[0] == "clone"  # a little above noise
-    assert returned(rule, run_of(*DISPUTED))[0] == "clone"
+    below = run_of(*CHANCE, noise=0.2, doubts=["time"])
+    assert returned("as in a run", below)[0] == "100"
+    for rule in ("no clone is too bad to return", "as in a run of the suite"):
+        assert returned(rule, below)[0] == "clone"
+    assert returned("as in a run", run_of(*CHANCE))[0] == "clone"  # a little above noise
+    assert returned("as in a run", run_of(*DISPUTED))[0] == "clone"
+
+
+@pytest.mark.parametrize(
+    ("doubts", "expected"),
+    [
+        (["uniform noise"], "100"),
+        (["uniform noise", "sticky noise"], "clone"),
+        (["uniform noise", "kinds of noise"], "clone"),
+    ],
+)
+def test_one_kind_of_noise_of_two_is_no_reason_to_return_the_clone(doubts, expected):
+    run = run_of(*GOOD, doubts=doubts)
+    assert returned("as in a run", run)[0] == expected
+    for rule in ("any red light returns the clone", "as in a run of the suite"):
+        assert returned(rule, run)[0] == "clone"
 
 
 def test_the_learned_reward_as_a_judge_can_only_forbid():

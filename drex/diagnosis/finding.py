@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,7 @@ class Finding:
         value: the number behind the light.
         sentence: what was found.
         advice: what to do; empty if nothing.
+        one_kind: whether it is of one kind of noise among others.
     """
 
     name: str
@@ -31,6 +33,7 @@ class Finding:
     value: float
     sentence: str
     advice: str = ""
+    one_kind: bool = False
 
     @classmethod
     def graded(
@@ -48,6 +51,15 @@ class Finding:
         """For the terminal: ``[red] survival: ...``."""
         advice = f" {self.advice}" if self.advice else ""
         return f"[{self.light}] {self.name}: {self.sentence}{advice}"
+
+
+def doubts_of(findings: Sequence[Finding]) -> list[str]:
+    """The sentences for which no learned reward is trusted: those of red lights.
+
+    A kind of noise that does not show is no reason while another kind does: the reward is learned from that.
+    """
+    shows = any(finding.one_kind and finding.light != "red" for finding in findings)
+    return [each.sentence for each in findings if each.light == "red" and not (each.one_kind and shows)]
 
 
 def read_findings(run_dir: str | Path) -> list[Finding]:

@@ -58,6 +58,7 @@ def _graded(kind: str, value: float, *, ranked: bool) -> Finding:
         value,
         f"The level of {kind} noise {seen}: levels guessed from held-out episodes correlate by {value:.2f}.",
         "" if light == "green" else "Use other noise (--ranking.names), or better demonstrations.",
+        one_kind=True,
     )
 
 

@@ -93,6 +93,10 @@ class NoisyRollouts:
         jobs, unknown = tuple(self.jobs[row] for row in rows), TrueReturns.unknown(len(rows))
         return NoisyRollouts(self.trajectories.select(rows), unknown, jobs, self.greedy[rows])
 
+    def noisiest(self) -> Trajectories:
+        """The episodes of the highest level."""
+        return self.trajectories.select(np.flatnonzero(self.levels == self.levels.max()))
+
     def save(self, folder: Path) -> None:
         """Write ``rollouts.npz`` (with the true rewards, for evaluation only) and ``noise.json``."""
         rewards = self.true_returns.step_values_for_evaluation()

@@ -1,4 +1,7 @@
-"""The choice of the returned policy: the trained one where every judge rates it above the clone."""
+"""The choice of the returned policy: the trained one where every judge rates it above the clone.
+
+It is returned as well where a judge rates the clone below noise: such a clone is nothing to fall back on.
+"""
 
 from __future__ import annotations
 
@@ -109,18 +112,23 @@ def choose(
     judges: Sequence[Judge],
     *,
     learned: Judge,
+    noise: Trajectories,
     doubts: Sequence[str] = (),
 ) -> PolicyChoice:
     """The trained policy with the best rating if it is above ``MARGIN``, else the better clone.
 
     A rating is the lowest gain over the judges less its standard error, so that the margin grows with their
-    disagreement.
+    disagreement. Where a judge rates the better clone below the noisiest rollouts, gains over that clone mean
+    nothing, and the policy at the end of training is returned, sampling.
 
     Args:
         played: episodes of each candidate, both clones among them.
         judges: at least one.
         learned: the reward that the policy is trained on, to show beside the judges.
-        doubts: reasons to trust no learned reward on this task, judges included; the clone is returned then.
+        noise: the noisiest rollouts of the run. No judge was learned from them: a judge rates the noisiest of
+            those that it was learned from lower than they deserve.
+        doubts: reasons to trust no learned reward on this task, judges included; a clone above noise is
+            returned then.
     """
     clones = [candidate for candidate in played if not candidate.trained]
     returns = {judge.name: _returns(judge, played) for judge in judges}
@@ -145,7 +153,17 @@ def choose(
         ratings.append(rating)
     best = max((rating for rating in ratings if rating.candidate.trained), key=lambda rating: rating.lower)
     returned = better
-    if doubts:
+    below = [
+        judge.name
+        for judge in judges
+        if returns[judge.name][better].mean() < judge.reward.returns(noise).mean()
+    ]
+    if below:
+        returned = [candidate for candidate in played if candidate.trained][-1]
+        reason = (
+            f"the trained policy, since the judge of {below[0]} rates the clone below the noisiest rollouts"
+        )
+    elif doubts:
         reason = f"the clone, since {doubts[0]}"
     elif best.lower > MARGIN:
         least = min(best.gains.values())

@@ -85,8 +85,7 @@ def _judge(run: Context, name: str, rollouts: NoisyRollouts, seed: int) -> Judge
 
 def as_judge(name: str, reward: LearnedReward, rollouts: NoisyRollouts) -> Judge:
     """The reward with its mean return of the noisiest rollouts, which sets the unit of gains."""
-    noisiest = reward.returns(rollouts.trajectories)[rollouts.levels == rollouts.levels.max()]
-    return Judge(name, reward, float(noisiest.mean()))
+    return Judge(name, reward, float(reward.returns(rollouts.noisiest()).mean()))
 
 
 def _save(learned: Judges, place: Path) -> None:

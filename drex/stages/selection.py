@@ -74,7 +74,8 @@ def select_policy(
             return PolicyChoice(Candidate(True, steps, "sampling"), reason)
         played = _play(run, bc, candidates, each, advance)
         learned = as_judge("learned reward", reward, episodes.noise)
-        choice = choose(played, judges.judges, learned=learned, doubts=doubts)
+        noise = episodes.noise.noisiest()
+        choice = choose(played, judges.judges, learned=learned, noise=noise, doubts=doubts)
         _log(run, choice)
         return choice
 
