@@ -1,8 +1,9 @@
 """One default on many tasks: D-REX, both clones, two baselines and a ceiling; JSON, a table and a figure.
 
 ``python -m benchmarks suite`` makes the missing results of the development half; a killed run resumes. The
-confirmation half is run once, after every choice has been made: ``--group confirmation``. Demonstrations that
-are not bundled are made by ``--demos`` with the commands in ``TASKS``.
+confirmation half is run once, after every choice has been made: ``--group confirmation``. What was changed
+for its sake is confirmed on other tasks: ``--group second``, which needs shimmy and dm_control. Demonstrations
+that are not bundled are made by ``--demos`` with the commands in ``TASKS``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import tyro
+from gymnasium.spaces import Discrete
 
 import drex
 from benchmarks.runner import (
@@ -31,7 +33,7 @@ from benchmarks.runner import (
 from drex.comparison.statistics import estimate, interquartile_mean
 from drex.errors import UserError
 
-Group = Literal["development", "confirmation", "third", "published"]
+Group = Literal["development", "confirmation", "second", "third", "published"]
 DEMONSTRATIONS = Path(__file__).parent / "data" / "suite"
 CONTROLS = ("constant", "shuffled_labels", "true_reward")
 
@@ -70,6 +72,7 @@ class Task:
 
 _UNSCALED = ("--reward-scale", "1.0")
 _FLAT = ("--wrappers", "gymnasium.wrappers:FlattenObservation")
+_DM = ("--env-kwargs", '{"max_episode_steps": 1000}', *_FLAT)
 
 TASKS = (
     Task("HalfCheetah-v5", "development"),
@@ -101,6 +104,20 @@ TASKS = (
         ("--target-return", "0.5", *_UNSCALED),
         ("--wrappers", "minigrid.wrappers:ImgObsWrapper", "gymnasium.wrappers:FlattenObservation"),
     ),
+    *(
+        Task(f"shimmy:dm_control/{name}-v0", "second", ("--target-return", target, *_UNSCALED), _DM)
+        for name, target in (
+            ("cartpole-swingup", "300"),
+            ("walker-walk", "300"),
+            ("cheetah-run", "150"),
+            ("finger-spin", "200"),
+            ("reacher-easy", "300"),
+            ("fish-swim", "150"),
+            ("point_mass-easy", "300"),
+        )
+    ),
+    Task("MountainCar-v0", "second", scripted=True),
+    Task("BipedalWalkerHardcore-v3", "second", ("--target-return", "-60")),
     Task("InvertedDoublePendulum-v5", "third", ("--target-return", "2000")),
     Task("CartPole-v1", "third", ("--target-return", "150")),
     Task("BipedalWalker-v3", "third", ("--target-return", "100")),
@@ -149,18 +166,22 @@ def experiments(options: Options) -> Iterator[Experiment]:
             yield Experiment(task.name, task.id, seed, (*task.options, *controls), file)
 
 
-def rock(seed: int) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.float32]]:
-    """A demonstrator of MountainCarContinuous, where PPO from nothing never finds the flag.
+def rock(seed: int, *, discrete: bool) -> Callable[[npt.NDArray[Any]], npt.NDArray[Any]]:
+    """A demonstrator of MountainCar and MountainCarContinuous, where PPO from nothing never finds the flag.
 
     It pushes along the velocity, and half of the time at random.
+
+    Args:
+        seed: of the random half.
+        discrete: push by 0 (left) and 2 (right).
     """
     rng = np.random.default_rng(seed)
 
-    def policy(observations: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def policy(observations: npt.NDArray[Any]) -> npt.NDArray[Any]:
         along = np.sign(observations[:, 1:]).astype(np.float32)
         noise = rng.uniform(-1.0, 1.0, along.shape).astype(np.float32)
         chosen: npt.NDArray[np.float32] = np.where(rng.random(along.shape) < 0.5, noise, along)
-        return chosen
+        return np.where(chosen[:, 0] > 0, 2, 0) if discrete else chosen
 
     return policy
 
@@ -173,8 +194,9 @@ def make_demonstrations(task: Task) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     if task.scripted:
         environments = drex.make_environments(task.id, 10, seed=0)
-        trajectories, returns = drex.collect(rock(seed=0), environments, 10, seed=0)
-        about = {"command": "python -m benchmarks suite --group confirmation --demos", "policy": "scripted"}
+        policy = rock(seed=0, discrete=isinstance(environments.action_space, Discrete))
+        trajectories, returns = drex.collect(policy, environments, 10, seed=0)
+        about = {"command": f"python -m benchmarks suite --group {task.group} --demos", "policy": "scripted"}
         rewards = returns.step_values_for_evaluation()
         drex.save_demonstrations(file, trajectories, rewards=rewards, task=task.id, about=about)
         return
