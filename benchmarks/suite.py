@@ -2,8 +2,8 @@
 
 ``python -m benchmarks suite`` makes the missing results of the development half; a killed run resumes. The
 confirmation half is run once, after every choice has been made: ``--group confirmation``. What was changed
-for its sake is confirmed on other tasks: ``--group second``, which needs shimmy and dm_control. Demonstrations
-that are not bundled are made by ``--demos`` with the commands in ``TASKS``.
+for its sake is confirmed on other tasks: ``--group second``, which needs shimmy and dm_control.
+Demonstrations that are not bundled are made by ``--demos`` with the commands in ``TASKS``.
 """
 
 from __future__ import annotations
