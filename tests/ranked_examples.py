@@ -11,8 +11,8 @@ PLANTED = np.array([1.0, -2.0, 0.5], np.float32)
 """The true reward of ``linear_world`` is this vector times the next observation."""
 
 
-def trajectories_of(lengths, observations, *, terminated=None):
-    """Trajectories of given observations (steps, n), the last observation repeating the last one seen."""
+def trajectories_of(lengths, observations, *, terminated=None, last_observations=None):
+    """Trajectories of given observations (steps, n), the last observation by default the last one seen."""
     lengths = np.asarray(lengths, np.int64)
     observations = np.asarray(observations, np.float32)
     return Trajectories(
@@ -20,7 +20,7 @@ def trajectories_of(lengths, observations, *, terminated=None):
         np.zeros((len(observations), 1), np.float32),
         lengths,
         np.zeros(len(lengths), np.bool_) if terminated is None else np.asarray(terminated),
-        observations[np.cumsum(lengths) - 1],
+        observations[np.cumsum(lengths) - 1] if last_observations is None else last_observations,
     )
 
 

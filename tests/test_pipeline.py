@@ -206,7 +206,9 @@ def test_the_evaluation_has_its_documented_layout(whole):
         assert low <= evaluation[judged]["mean"] <= high
     assert set(evaluation["controls"]) == {"constant", "shuffled_labels"}
     agreement = {"kendall_tau", "pearson", "pair_accuracy", "held_out_accuracy", "held_out_pairs"}
-    assert set(evaluation["reward"]) == agreement
+    assert set(evaluation["reward"]) == agreement | {"step_pearson", "distance"}
+    assert -1.0 <= evaluation["reward"]["step_pearson"] <= 1.0
+    assert 0.0 <= evaluation["reward"]["distance"] <= 1.0
     assert 0.0 <= evaluation["reward"]["held_out_accuracy"] <= 1.0 and evaluation["reward"]["held_out_pairs"]
     assert evaluation["ranking"] == {
         "source": "noise",

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from drex.demonstrations.load_and_save import Demonstrations
 from drex.evaluation.evaluate import PolicyEvaluation
 from drex.evaluation.statistics import agreement, summarize
+from drex.evaluation.step_rewards import step_agreement
 from drex.rankings.noisy_rollouts import NoisyRollouts
 from drex.rankings.ranked_episodes import RankedEpisodes
 from drex.rewards.learned_reward import LearnedReward
@@ -37,7 +38,9 @@ def assemble(
     summaries: dict[str, Any] = {name: found.summary() for name, found in evaluated.items()}
     policy, demonstrator = summaries["policy"], given.summary()
     known = policy["mean"] is not None and demonstrator["best"] is not None
-    predicted, pairs = reward.returns(episodes.ranked.trajectories), episodes.ranked.preferences
+    trajectories, pairs = episodes.ranked.trajectories, episodes.ranked.preferences
+    steps = reward.per_step(trajectories)
+    predicted = np.add.reduceat(steps.astype(np.float64), trajectories.starts)
     scored = {"demonstrations": given} | {n: evaluated[n] for n in ("bc", "policy") if n in evaluated}
     returns = {name: (reward.returns(found.trajectories), found.returns) for name, found in scored.items()}
     return {
@@ -46,6 +49,7 @@ def assemble(
         **summaries,
         "beats_best_demonstration": policy["mean"] > demonstrator["best"] if known else None,
         "reward": agreement(predicted, ranked_returns)
+        | step_agreement(trajectories, steps, episodes.true_returns.step_values_for_evaluation())
         | {"pair_accuracy": float((predicted[pairs.better] > predicted[pairs.worse]).mean())},
         "ranking": describe_ranking(episodes, predicted),
         "noise": [] if episodes.noise is None else noise_curve(episodes.noise),

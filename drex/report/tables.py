@@ -129,6 +129,11 @@ def findings_table(evaluation: Mapping[str, Any]) -> Table:
             (f"held-out pair accuracy{counted}", percent(reward.get("held_out_accuracy"))),
             ("Kendall tau of learned and true return, ranked trajectories", number(reward["kendall_tau"], 2)),
             ("Pearson correlation of learned and true return", number(reward["pearson"], 2)),
+            (
+                "Pearson correlation of learned and true reward, per step",
+                number(reward.get("step_pearson"), 2),
+            ),
+            ("distance of learned and true reward, from 0 to 1 (STARC)", number(reward.get("distance"), 2)),
             ("environment steps for learning", f"{evaluation['environment_steps']:,}"),
         ),
     )
