@@ -17,7 +17,7 @@ from drex.cli.run_options import parse_run_options
 from drex.errors import UserError
 from drex.presets.run_file import merged, read_options, run_of_options
 from drex.presets.settings import Settings
-from drex.sweeps import cells
+from drex.sweeps.cell import Cell
 from drex.sweeps.sweep import sweep
 
 # ---------------------------------------------------------------------------------------- files of options
@@ -287,7 +287,7 @@ def test_a_sweep_runs_compares_and_continues_and_its_runs_can_be_repeated(tmp_pa
 
 
 def test_only_a_run_with_these_settings_and_controls_is_finished(tmp_path):
-    cell = cells.Cell("c", tmp_path, ("run",), "Hopper-v5", 0, Settings(), ("constant",))
+    cell = Cell("c", tmp_path, ("run",), "Hopper-v5", 0, Settings(), ("constant",))
     assert not cell.is_finished()
     facts = {"task": "Hopper-v5", "method": "drex", "seed": 0}
     from drex.files.dataclass_json import settings_to_json

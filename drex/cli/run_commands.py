@@ -27,7 +27,7 @@ def run(given: list[str]) -> None:
     if options.seeds:
         from pathlib import Path
 
-        from drex.sweeps.cells import Cell
+        from drex.sweeps.cell import Cell
         from drex.sweeps.seeds import run_seeds
 
         cell = Cell("", Path(), ("run", *given), task, 0, options.settings, options.controls)
@@ -138,11 +138,13 @@ def sweep(words: list[str]) -> None:
     trusted = "a task of the file that imports code that you trust, as often as needed"
     parser.add_argument("--task", metavar="ENV", action="append", default=[], help=trusted)
     parser.add_argument("--quiet", action="store_true", help="print no line when a run starts or ends")
+    on_ray = "run on Ray: on the cluster at ADDRESS, or on one that is started on this machine"
+    parser.add_argument("--ray", metavar="ADDRESS", nargs="?", const="local", help=on_ray)
     asked = parser.parse_args(words)
 
     from drex.sweeps.sweep import sweep
 
-    comparison = sweep(asked.spec, jobs=asked.jobs, trusted=asked.task, quiet=asked.quiet)
+    comparison = sweep(asked.spec, jobs=asked.jobs, trusted=asked.task, quiet=asked.quiet, ray=asked.ray)
     print("\n".join(["", *comparison.lines()]))
 
 

@@ -12,7 +12,8 @@ from drex.comparison.tables import returns_table
 from drex.errors import UserError
 from drex.ranges import SEEDS
 from drex.report.tables import Table
-from drex.sweeps.cells import Cell, run_cells
+from drex.sweeps.cell import Cell
+from drex.sweeps.cells import run_cells
 
 
 def seeds_of(text: str) -> list[int]:

@@ -13,7 +13,8 @@ from drex.envs.task_names import task_name, task_of_file
 from drex.errors import UserError
 from drex.files.atomic import write_json
 from drex.presets.run_file import RunFile, merged, read_options, run_of_options
-from drex.sweeps.cells import Cell, run_cells
+from drex.sweeps.cell import Cell
+from drex.sweeps.cells import run_cells
 from drex.sweeps.seeds import seeds_of
 
 _KEYS = ("tasks", "variants", "run", "seeds", "jobs", "folder")
@@ -26,6 +27,7 @@ def sweep(
     jobs: int | None = None,
     trusted: Sequence[str] = (),
     quiet: bool = False,
+    ray: str | None = None,
 ) -> Comparison:
     """Run every task with every variant and seed; runs that are finished are kept, unfinished ones continue.
 
@@ -38,6 +40,7 @@ def sweep(
         jobs: takes the place of the file's.
         trusted: tasks of a file that import code; others that do are refused. Content in memory is trusted.
         quiet: print no line when a run starts or ends.
+        ray: address of a Ray cluster to run on, or ``"local"``, which starts one on this machine.
 
     Returns:
         The comparison of all runs, in ``folder/comparison``.
@@ -54,7 +57,7 @@ def sweep(
         jobs = _of_type(values, "jobs", int, where, default=1)
     if jobs < 1:
         raise UserError(f"{where}: jobs", expected="at least 1", found=str(jobs))
-    run_cells(cells, jobs=jobs, quiet=quiet, where=where)
+    run_cells(cells, jobs=jobs, quiet=quiet, where=where, ray=ray)
     return compare([cell.folder for cell in cells], folder / COMPARISON)
 
 
@@ -124,6 +127,12 @@ def _cells_of(
     named = ("task", "env_kwargs", "wrappers")  # on the command line of the run
     written = {key: value for key, value in run.items() if key not in named}
     written |= {key: str(file.options[key].resolve()) for key in ("demos", "ranking") if file.options[key]}
+    arguments = {
+        "demonstrations": written.get("demos"),
+        "ranking": written.get("ranking"),
+        "method": file.options["method"],
+        "device": file.options["device"],
+    }
     folder.mkdir(parents=True, exist_ok=True)
     options = folder / f"{variant}.json"
     write_json(options, written)
@@ -131,7 +140,8 @@ def _cells_of(
         words = ("run", file.task, "--config", str(options), "--seed", str(seed))
         name = f"{folder.name} {variant} seed {seed}"
         place = folder / f"{variant}-seed{seed}"
-        yield Cell(name, place, words, file.task, seed, file.settings, tuple(file.options["controls"]))
+        controls = tuple(file.options["controls"])
+        yield Cell(name, place, words, file.task, seed, file.settings, controls, arguments)
 
 
 def _slug(name: str) -> str:
