@@ -98,7 +98,10 @@ def test_tables_are_merged_and_lists_replaced():
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("sed = 1", "run.toml: sed: expected only task, .*, found an unknown key; did you mean seed?"),
+        (
+            "sed = 1",
+            "run.toml: sed: expected only the fields task, .*did you mean seed?",
+        ),
         ("seed = true", "run.toml: seed: expected an integer, found true"),
         ("seed = -1", "seed: expected from 0 to 1073741823, found -1"),
         ("settings = 3", "run.toml: settings: expected a table, found 3"),
@@ -199,7 +202,7 @@ def test_demonstrations_of_one_task_have_folders_of_their_own(planned, tmp_path)
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"task": []}, "sweep: task: expected only tasks, variants, .*did you mean tasks?"),
+        ({"task": []}, "sweep: task: expected only the fields tasks, variants, .*did you mean tasks?"),
         ({"tasks": []}, "sweep: tasks: expected at least one, found none"),
         ({"variants": {}}, "sweep: variants: expected at least one, found none"),
         ({"tasks": "Hopper-v5"}, "sweep: tasks.0: expected a table with a task"),

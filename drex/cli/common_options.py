@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -88,8 +87,9 @@ class CommonOptions(EnvironmentOptions):
 
     def _folder_of(self, seed: int) -> Path:
         method = "" if self.method == "drex" else f"{self.method}-"
-        task = re.sub(r"[^\w.-]+", "-", self.task).strip("-")
-        return Path("runs") / task / f"{method}{self.preset}-seed{seed}"
+        from drex.files.run_layout import file_name
+
+        return Path("runs") / file_name(self.task) / f"{method}{self.preset}-seed{seed}"
 
 
 def show_common_options(task: str) -> None:

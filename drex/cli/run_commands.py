@@ -25,13 +25,16 @@ def run(given: list[str]) -> None:
 
     task = options.environment()
     if options.seeds:
-        from pathlib import Path
-
         from drex.sweeps.cell import Cell
-        from drex.sweeps.seeds import run_seeds
+        from drex.sweeps.seeds import run_seeds, words_of_seed
 
-        cell = Cell("", Path(), ("run", *given), task, 0, options.settings, options.controls)
-        table = run_seeds(cell, options.folders(), jobs=options.jobs, quiet=options.quiet)
+        cells = []
+        for seed, folder in options.folders().items():
+            command = words_of_seed(["run", *given], seed)
+            cells.append(
+                Cell(f"seed {seed}", folder, command, task, seed, options.settings, options.controls)
+            )
+        table = run_seeds(cells, jobs=options.jobs, quiet=options.quiet)
         print(f"\n{table.text()}")
         return
     from drex import pipeline

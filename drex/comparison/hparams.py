@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from torch.utils.tensorboard import SummaryWriter
 
 from drex.comparison.runs import ComparedRun, Score
+from drex.files.run_layout import file_name
 from drex.report.finished_run import flat
 
 Value = bool | int | float | str
@@ -26,7 +26,7 @@ def write_hparams(folder: Path, runs: Sequence[ComparedRun], scores: Sequence[Sc
             shown = {name: _value(found.get(name)) for name in differ if name not in chosen}
             score = {"score": reached[str(run.folder)]} if str(run.folder) in reached else {}
             metrics = score | {f"return/{name}": value for name, value in run.returns().items()}
-            name = re.sub(r"[^\w.-]+", "-", f"{place}-{run.task[:50]}-{run.label[:50]}-seed{run.seed}")
+            name = f"{place}-{file_name(run.task)}-{file_name(run.label)}-seed{run.seed}"
             writer.add_hparams(chosen | shown, metrics, run_name=name)
 
 

@@ -61,6 +61,16 @@ def settings_from_json(cls: type[AnySettings], values: Mapping[str, JSON], where
     return _decode_fields(cls, values, f"{where}: ")
 
 
+def refuse_unknown_keys(values: Mapping[str, Any], known: Sequence[str], prefix: str) -> None:
+    """Raise a ``UserError`` for the first key that is not known; ``prefix`` is what errors name it after."""
+    for key in values:
+        if key not in known:
+            near = difflib.get_close_matches(str(key), known, n=1)
+            advice = f"did you mean {near[0]}?" if near else ""
+            expected = f"only the fields {', '.join(known)}"
+            raise UserError(f"{prefix}{key}", expected=expected, found="an unknown key", do=advice)
+
+
 def _encode_fields(settings: DataclassInstance, prefix: str) -> dict[str, JSON]:
     hints = get_type_hints(type(settings))
     names = _settable(type(settings))
@@ -83,12 +93,7 @@ def _encode(value: object, hint: Any, where: str) -> JSON:  # noqa: ANN401 (a ty
 
 def _decode_fields(cls: type[AnySettings], values: Mapping[str, JSON], prefix: str) -> AnySettings:
     hints, known = get_type_hints(cls), _settable(cls)
-    for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            advice = f"did you mean {near[0]}?" if near else ""
-            expected = f"only the fields {', '.join(known)}"
-            raise UserError(f"{prefix}{key}", expected=expected, found="an unknown key", do=advice)
+    refuse_unknown_keys(values, list(known), prefix)
     for name, field in known.items():
         if name not in values and field.default is MISSING and field.default_factory is MISSING:
             raise UserError(prefix + name, expected="a value, since there is no default", found="none")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +13,11 @@ OPTIONS = "options.json"
 """Files of the run itself: config, versions of packages, results, the report, and options that repeat it."""
 ROLLOUTS, NOISE, RANKING = "rollouts.npz", "noise.json", "ranking.json"
 """Files of a ranking: noisy rollouts and the noise of each, or the user's ranking."""
+
+
+def file_name(text: str) -> str:
+    """The name of a task, or any other, as a name of files."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-")[:100]
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 
 def library(name: str, where: str) -> ModuleType:
-    """Import a library that only some formats need; UserError if it is not installed."""
+    """Import a library that few need; UserError if it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
         package = name.partition(".")[0]
-        expected, advice = f"{package} to be installed, which this format needs", f"pip install {package}"
+        expected, advice = f"{package} to be installed", f"pip install {package}"
         raise UserError(where, expected=expected, found="no such package", do=advice) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -14,7 +13,7 @@ from drex.agents.sb3_algorithms import SB3Settings
 from drex.envs.task_names import task_name
 from drex.errors import UserError
 from drex.files.atomic import os_errors_as_user_errors, read_json_object
-from drex.files.dataclass_json import JSON, settings_from_json, settings_to_json
+from drex.files.dataclass_json import JSON, refuse_unknown_keys, settings_from_json, settings_to_json
 from drex.files.run_layout import DEMONSTRATIONS, RANKED, RANKING
 from drex.presets.names import Control, Device, Method
 from drex.presets.presets import preset
@@ -83,12 +82,7 @@ def run_of_options(
         UserError: an unknown key, a value of another type or out of its range, or no task.
     """
     known = [*(field.name for field in fields(_Plain)), "env_kwargs", "settings"]
-    for key in values:
-        if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1)
-            advice = f"did you mean {near[0]}?" if near else ""
-            expected = f"only {', '.join(known)}"
-            raise UserError(f"{where}: {key}", expected=expected, found="an unknown key", do=advice)
+    refuse_unknown_keys(values, known, f"{where}: ")
     for key in ("env_kwargs", "settings"):
         if not isinstance(values.get(key, {}), Mapping):
             raise UserError(f"{where}: {key}", expected="a table", found=repr(values[key]))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 from drex.comparison.runs import read_runs
 from drex.comparison.tables import returns_table
@@ -33,12 +31,11 @@ def seeds_of(text: str) -> list[int]:
     return sorted(found)
 
 
-def run_seeds(cell: Cell, folders: dict[int, Path], *, jobs: int, quiet: bool) -> Table:
-    """Run a command for each seed in a process of its own; what a folder holds already is continued.
+def run_seeds(cells: Sequence[Cell], *, jobs: int, quiet: bool) -> Table:
+    """Run cells that differ in their seeds alone.
 
     Args:
-        cell: the run of one seed.
-        folders: the run folder of each seed.
+        cells: a run for each seed.
         jobs: runs at a time.
         quiet: print no line when a run starts or ends.
 
@@ -48,15 +45,11 @@ def run_seeds(cell: Cell, folders: dict[int, Path], *, jobs: int, quiet: bool) -
     Raises:
         UserError: runs failed; the others are finished all the same.
     """
-    cells = [
-        replace(cell, name=f"seed {seed}", seed=seed, folder=folder, words=_words(cell.words, seed))
-        for seed, folder in folders.items()
-    ]
     run_cells(cells, jobs=jobs, quiet=quiet, where="seeds")
-    runs, _ = read_runs(list(folders.values()))
+    runs, _ = read_runs([cell.folder for cell in cells])
     return returns_table(runs, f"True return over seeds: {runs[0].label} on {runs[0].task}")
 
 
-def _words(command: Sequence[str], seed: int) -> tuple[str, ...]:
-    """Options given again replace the earlier ones."""
+def words_of_seed(command: Sequence[str], seed: int) -> tuple[str, ...]:
+    """The command for one seed; options given again replace the earlier ones."""
     return (*command, "--seeds", "", "--jobs", "1", "--seed", str(seed))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,8 @@ from drex.comparison.compare import Comparison, compare
 from drex.envs.task_names import task_name, task_of_file
 from drex.errors import UserError
 from drex.files.atomic import write_json
+from drex.files.dataclass_json import refuse_unknown_keys
+from drex.files.run_layout import file_name
 from drex.presets.run_file import RunFile, merged, read_options, run_of_options
 from drex.sweeps.cell import Cell
 from drex.sweeps.cells import run_cells
@@ -67,13 +67,7 @@ def _read(spec: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str,
         values, where, beside = spec, "sweep", Path()
     else:
         values, where, beside = read_options(spec), str(spec), Path(spec).parent
-    for key in values:
-        if key not in _KEYS:
-            near = difflib.get_close_matches(str(key), _KEYS, n=1)
-            advice = f"did you mean {near[0]}?" if near else ""
-            raise UserError(
-                f"{where}: {key}", expected=f"only {', '.join(_KEYS)}", found="an unknown key", do=advice
-            )
+    refuse_unknown_keys(values, _KEYS, f"{where}: ")
     return values, where, beside
 
 
@@ -110,14 +104,14 @@ def _cells(
             file = run_of_options(run, here, folder=beside)
             if trusted is not None:
                 task_of_file(file.task, here, trusted=file.task if file.task in trusted else None)
-            yield from _cells_of(file, run, folder / name, _slug(variant), seeds)
+            yield from _cells_of(file, run, folder / name, file_name(variant), seeds)
 
 
 def _name(task: object, where: str) -> str:
     """The name of a task's folder."""
     if not isinstance(task, Mapping) or not isinstance(task.get("task"), str):
         raise UserError(where, expected='a table with a task, such as task = "Hopper-v5"', found=repr(task))
-    return _slug(str(task.get("name", task["task"])))
+    return file_name(str(task.get("name", task["task"])))
 
 
 def _cells_of(
@@ -142,7 +136,3 @@ def _cells_of(
         place = folder / f"{variant}-seed{seed}"
         controls = tuple(file.options["controls"])
         yield Cell(name, place, words, file.task, seed, file.settings, controls, arguments)
-
-
-def _slug(name: str) -> str:
-    return re.sub(r"[^\w.-]+", "-", name).strip("-")[:100]
