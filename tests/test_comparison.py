@@ -118,6 +118,13 @@ def test_runs_of_other_settings_are_named_by_their_folders(tmp_path, one, other)
     assert {"D-REX, wide", "D-REX, wide: greedy clone", "D-REX, default: greedy clone"} <= policies
 
 
+def test_names_that_differ_between_tasks_alone_tell_nothing(tmp_path):
+    for task in ("Hop-v0", "Walk-v0"):
+        write_run(tmp_path / f"{task}-seed0", task=task, seed=0)
+    runs, _ = read_runs([tmp_path])
+    assert [(run.task, run.label) for run in runs] == [("Hop-v0", "D-REX"), ("Walk-v0", "D-REX")]
+
+
 def test_methods_tell_runs_apart(tmp_path):
     write_run(tmp_path / "default-seed0", seed=0)
     write_run(tmp_path / "trex-default-seed0", seed=0, method="trex")

@@ -147,7 +147,9 @@ def _read(folder: Path) -> ComparedRun:
 def _labelled(runs: Iterable[ComparedRun]) -> Iterator[ComparedRun]:
     """The runs with the names of their folders in labels and tasks, where these differ."""
     named = [(run, _name(run.folder)) for run in runs]
-    several = len({(run.label, name) for run, name in named}) > len({run.label for run, _ in named})
+    several = len({(run.task, run.label, name) for run, name in named}) > len(
+        {(run.task, run.label) for run, _ in named}
+    )
     labelled = [replace(run, label=f"{run.label}, {name}") if several else run for run, name in named]
     count = Counter((run.task, run.label, run.seed) for run in labelled)
     doubled = {task for (task, _, _), times in count.items() if times > 1}
