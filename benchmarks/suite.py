@@ -434,6 +434,44 @@ def draw(folder: Path, file: Path) -> None:
     figure.savefig(file, dpi=130)
 
 
+def draw_bundled(folder: Path, file: Path) -> None:
+    """A figure of the tasks with bundled demonstrations: returns in units of the best demonstration's.
+
+    A bar is the mean over seeds, its line reaches from the lowest to the highest.
+    """
+    from matplotlib.figure import Figure
+
+    tasks = [task.name for task in TASKS if task.demonstrations is None and task.published is None]
+    found = {name: seeds for name, seeds in by_task(folder).items() if name in tasks}
+    if not found:
+        return
+    bars: dict[str, tuple[str, Callable[[Mapping[str, Any]], Mapping[str, Any] | None]]] = {
+        "demonstrations, mean": ("0.75", lambda facts: facts["demonstrator"]),
+        "better clone": ("tab:gray", better_clone),
+        "D-REX": ("tab:blue", lambda facts: facts["policy"]),
+        "true reward, same start": ("tab:green", lambda facts: facts["controls"].get("true_reward")),
+    }
+    figure = Figure(figsize=(8.5, 3.2), layout="constrained")
+    axes = figure.subplots()
+    for place, (label, (color, facts_of)) in enumerate(bars.items()):
+        for column, seeds in enumerate(found.values()):
+            best = seeds[0]["demonstrator"]["best"]
+            means = [each["mean"] / best for facts in seeds if (each := facts_of(facts)) is not None]
+            if means:
+                x, middle = column + 0.2 * (place - 1.5), fmean(means)
+                errors = [[max(middle - min(means), 0.0)], [max(max(means) - middle, 0.0)]]
+                name = label if column == 0 else None
+                axes.bar(x, middle, 0.2, color=color, yerr=errors, capsize=2, label=name)
+    axes.axhline(1, color="black", linewidth=0.8, linestyle="--")
+    axes.set_xticks(range(len(found)), [name.removesuffix("-v5") for name in found])
+    axes.set_yscale("log", base=2)
+    axes.set_ylim(bottom=0.25)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.set_ylabel("return / best demonstration")
+    axes.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9)
+    figure.savefig(file, dpi=130)
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run what the command line asks for, print the table and draw the figure."""
     options = tyro.cli(Options, args=arguments, description=__doc__)
@@ -443,7 +481,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.demos:
         return
     run_and_show("suite", experiments(options), options, table)
-    draw(RESULTS / "suite", DEMONSTRATIONS.parent.parent / "results" / "suite.png")
+    draw(RESULTS / "suite", RESULTS / "suite.png")
+    draw_bundled(RESULTS / "suite", RESULTS / "bundled.png")
 
 
 if __name__ == "__main__":

@@ -116,7 +116,9 @@ def test_tables_are_made_from_results_alone_in_the_order_of_the_tasks(tmp_path):
     assert short[0] == "| Hopper-v5 | 2 | 2 / 8 | 5 | 6 | 7 | **9.5** (9 to 10) | 1 of 2 |"
     assert short[1].startswith("| Pendulum-v1 | 1 |")
     suite.draw(tmp_path, tmp_path / "figure.png")
-    assert (tmp_path / "figure.png").stat().st_size > 5_000
+    suite.draw_bundled(tmp_path, tmp_path / "bundled.png")
+    for figure in ("figure.png", "bundled.png"):
+        assert (tmp_path / figure).stat().st_size > 5_000
 
 
 @pytest.mark.parametrize("group", ["development", "confirmation", "second", "third"])
