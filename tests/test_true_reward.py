@@ -34,6 +34,7 @@ MAY_REVEAL = {  # module: why it may open true returns
 MAY_REVEAL_STEPS = {  # module: why it may open true rewards step by step
     "demonstrations/make.py": "writes them into a file of demonstrations, for evaluation only",
     "demonstrations/record.py": "writes them into a file of demonstrations, for evaluation only",
+    "evaluation/findings.py": "compares them with the learned rewards of the same steps, for evaluation only",
     "rankings/noisy_rollouts.py": "keeps them in the run folder, for evaluation only",
     "stages/ceiling.py": "scales the true reward of the ceiling, a control",
     "stages/demonstrations.py": "keeps them in the run folder, for evaluation only",
