@@ -355,14 +355,12 @@ def _counts(tasks: Sequence[Sequence[Mapping[str, Any]]]) -> str:
         f"- red light where training ended below the clone: {red['worse'][0]} of {red['worse'][1]} runs",
         f"- red light where it ended above by a fifth: {red['better'][0]} of {red['better'][1]} runs",
     ]
-    scores = {
-        seeds[0]["name"]: [score(facts["policy"]["mean"], facts, seeds[0]) for facts in seeds]
-        for seeds in tasks
-    }
-    known = {
-        task: np.array([value for value in values if value is not None]) for task, values in scores.items()
-    }
-    known = {task: values for task, values in known.items() if len(values)}
+    known = {}
+    for seeds in tasks:
+        scores = [score(facts["policy"]["mean"], facts, seeds[0]) for facts in seeds]
+        values = [value for value in scores if value is not None]
+        if values:
+            known[seeds[0]["name"]] = np.array(values)
     if known:
         found = estimate(known, interquartile_mean)
         lines.append(

@@ -86,9 +86,9 @@ class CommonOptions(EnvironmentOptions):
         return {seed: inside / f"seed{seed}" if inside else self._folder_of(seed) for seed in seeds}
 
     def _folder_of(self, seed: int) -> Path:
-        method = "" if self.method == "drex" else f"{self.method}-"
         from drex.files.run_layout import file_name
 
+        method = "" if self.method == "drex" else f"{self.method}-"
         return Path("runs") / file_name(self.task) / f"{method}{self.preset}-seed{seed}"
 
 

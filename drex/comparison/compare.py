@@ -12,10 +12,11 @@ from typing import Any
 from drex.comparison.figures import CAPTIONS, draw
 from drex.comparison.hparams import write_hparams
 from drex.comparison.runs import ComparedRun, Score, read_runs, scores_of
-from drex.comparison.statistics import RESAMPLES, STATISTICS, Scores, estimate
+from drex.comparison.statistics import RESAMPLES, Scores
 from drex.comparison.tables import (
     SCALE,
-    complete,
+    Estimates,
+    estimates_of,
     improvement_table,
     returns_table,
     statistics_table,
@@ -76,26 +77,31 @@ def compare(runs: Sequence[str | Path], out: str | Path = "comparison") -> Compa
                 str(place), expected="a new folder, or one with a comparison", found="another one"
             )
         place.parent.mkdir(parents=True, exist_ok=True)
-        tables = _tables(found, policies)
+        estimates = estimates_of(policies)
+        tables = _tables(found, policies, estimates)
         with written_whole(place) as folder:
             folder.mkdir()
-            pictures = {name: png_of(figure) for name, figure in draw(policies).items()} if policies else {}
+            pictures = (
+                {name: png_of(figure) for name, figure in draw(policies, estimates).items()}
+                if policies
+                else {}
+            )
             for name, png in pictures.items():
                 (folder / f"{name}.png").write_bytes(png)
             (folder / PAGE).write_text(page("Comparison of runs", _body(tables, pictures, notes)), "utf-8")
             _write_scores(folder / SCORES, scores)
-            write_json(folder / RESULT, _facts(policies, found))
+            write_json(folder / RESULT, _facts(estimates, found))
             write_hparams(folder / TENSORBOARD, found, scores)
             remove(place)
     return Comparison(place / PAGE, tuple(tables), tuple(notes))
 
 
-def _tables(runs: Sequence[ComparedRun], policies: Mapping[str, Scores]) -> list[Table]:
+def _tables(runs: Sequence[ComparedRun], policies: Mapping[str, Scores], estimates: Estimates) -> list[Table]:
     """Over all tasks, then of each."""
     found = []
     if policies:
         ours = [label for label in dict.fromkeys(run.label for run in runs) if label in policies]
-        found = [statistics_table(policies), improvement_table(policies, ours)]
+        found = [statistics_table(policies, estimates), improvement_table(policies, ours)]
     for task in dict.fromkeys(run.task for run in runs):
         title = f"True return over seeds: {task}"
         found.append(returns_table([run for run in runs if run.task == task], title))
@@ -120,10 +126,10 @@ def _write_scores(file: Path, scores: Sequence[Score]) -> None:
         writer.writerows(asdict(score) for score in scores)
 
 
-def _facts(policies: Mapping[str, Scores], runs: Sequence[ComparedRun]) -> dict[str, Any]:
+def _facts(estimates: Estimates, runs: Sequence[ComparedRun]) -> dict[str, Any]:
     """Statistics by policy, with their intervals, and the runs that they are of."""
     statistics = {
-        policy: {name: asdict(estimate(scores, statistic)) for name, statistic in STATISTICS.items()}
-        for policy, scores in complete(policies).items()
+        policy: {name: asdict(found) for name, found in by_name.items()}
+        for policy, by_name in estimates.items()
     }
     return {"scale": SCALE, "statistics": statistics, "runs": [str(run.folder) for run in runs]}

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.figure import Figure
 
-from drex.comparison.statistics import STATISTICS, Scores, estimate, performance_profile
-from drex.comparison.tables import SCALE, complete
+from drex.comparison.statistics import STATISTICS, Scores, performance_profile
+from drex.comparison.tables import SCALE, Estimates
 
 _COLORS = (
     "tab:blue",
@@ -28,18 +28,18 @@ CAPTIONS = {
 }
 
 
-def draw(policies: Mapping[str, Scores]) -> dict[str, Figure]:
-    """All figures by name; those over tasks are of the policies with a run on every task."""
-    whole = complete(policies)
-    found = {"statistics": _statistics(whole), "profiles": _profiles(whole)} if whole else {}
+def draw(policies: Mapping[str, Scores], estimates: Estimates) -> dict[str, Figure]:
+    """All figures by name; those over tasks are of the policies with estimates."""
+    whole = {policy: policies[policy] for policy in estimates}
+    found = {"statistics": _statistics(estimates), "profiles": _profiles(whole)} if whole else {}
     return found | {"tasks": _tasks(policies)}
 
 
-def _statistics(policies: Mapping[str, Scores]) -> Figure:
+def _statistics(policies: Estimates) -> Figure:
     figure = Figure(figsize=(9.5, 1.4 + 0.35 * len(policies)), dpi=120, layout="constrained")
     every = figure.subplots(1, len(STATISTICS), sharey=True, squeeze=False)[0]
-    for axes, (name, statistic) in zip(every, STATISTICS.items(), strict=True):
-        estimates = [estimate(scores, statistic) for scores in policies.values()]
+    for axes, name in zip(every, STATISTICS, strict=True):
+        estimates = [of_policy[name] for of_policy in policies.values()]
         for row, found in enumerate(estimates):
             color = _COLORS[row % len(_COLORS)]
             axes.barh(row, found.high - found.low, left=found.low, height=0.5, color=color, alpha=0.35)

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import trim_mean
 
 from drex.comparison.runs import ComparedRun, Score
 from drex.comparison.statistics import (
@@ -14,11 +13,14 @@ from drex.comparison.statistics import (
     Estimate,
     Scores,
     estimate,
+    interquartile_mean,
     probability_of_improvement,
 )
 from drex.evaluation.statistics import bootstrap_interval
 from drex.report.tables import Table, number, percent
 
+Estimates = Mapping[str, Mapping[str, Estimate]]
+"""By policy and name of the statistic."""
 SCALE = "0 uniform random, 1 the demonstrations' mean"
 
 
@@ -32,20 +34,23 @@ def strata(scores: Sequence[Score]) -> dict[str, dict[str, npt.NDArray[np.float6
     }
 
 
-def complete(policies: Mapping[str, Scores]) -> dict[str, Scores]:
-    """The policies with a run on every task; a statistic over fewer tasks would compare unlike things."""
+def estimates_of(policies: Mapping[str, Scores]) -> dict[str, dict[str, Estimate]]:
+    """By policy with a run on every task, each statistic; over fewer tasks it would compare unlike things."""
     tasks = {task for scores in policies.values() for task in scores}
-    return {policy: scores for policy, scores in policies.items() if tasks == set(scores)}
+    return {
+        policy: {name: estimate(scores, statistic) for name, statistic in STATISTICS.items()}
+        for policy, scores in policies.items()
+        if tasks == set(scores)
+    }
 
 
-def statistics_table(policies: Mapping[str, Scores]) -> Table:
-    """Each statistic of each policy with its interval; blank for policies without runs on some tasks."""
-    whole = complete(policies)
+def statistics_table(policies: Mapping[str, Scores], estimates: Estimates) -> Table:
+    """Each statistic of each policy with its interval; blank for policies without estimates."""
     rows = []
     for policy, scores in policies.items():
         cells = [str(len(scores)), str(sum(map(len, scores.values())))]
-        for statistic in STATISTICS.values():
-            cells.append(_shown(estimate(scores, statistic)) if policy in whole else "")
+        found = estimates.get(policy, {})
+        cells += [_shown(found[name]) if name in found else "" for name in STATISTICS]
         rows.append((policy, *cells))
     return Table(f"Scores ({SCALE})", ("policy", "tasks", "runs", *STATISTICS), tuple(rows))
 
@@ -95,7 +100,7 @@ def _row(means: npt.NDArray[np.float64], digits: int) -> tuple[str, ...]:
 
     low, high = bootstrap_interval(means)
     bounds = f"{shown(low)} to {shown(high)}" if len(means) > 1 else ""
-    values = (means.mean(), trim_mean(means, 0.25), means.min(), means.max())
+    values = (means.mean(), interquartile_mean([means]), means.min(), means.max())
     mean, middle, lowest, highest = (shown(float(value)) for value in values)
     return str(len(means)), mean, bounds, middle, lowest, highest
 

@@ -93,10 +93,9 @@ def _set_environment(address: str) -> None:
 def _connected(address: str) -> Iterator[int]:
     """A connection to Ray, with the number of its CPUs."""
     ray = library("ray", "ray")
-    local = address == LOCAL
     options: dict[str, Any] = {"address": address, "log_to_driver": False, "logging_level": logging.ERROR}
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
-    if local:
+    if address == LOCAL:
         cores = len(os.sched_getaffinity(0))
         options |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1", "num_cpus": cores}
     else:

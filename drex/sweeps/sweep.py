@@ -18,7 +18,6 @@ from drex.sweeps.cells import run_cells
 from drex.sweeps.seeds import seeds_of
 
 _KEYS = ("tasks", "variants", "run", "seeds", "jobs", "folder")
-COMPARISON = "comparison"
 
 
 def sweep(
@@ -58,7 +57,7 @@ def sweep(
     if jobs < 1:
         raise UserError(f"{where}: jobs", expected="at least 1", found=str(jobs))
     run_cells(cells, jobs=jobs, quiet=quiet, where=where, ray=ray)
-    return compare([cell.folder for cell in cells], folder / COMPARISON)
+    return compare([cell.folder for cell in cells], folder / "comparison")
 
 
 def _read(spec: str | Path | Mapping[str, Any]) -> tuple[Mapping[str, Any], str, Path]:
